@@ -1,0 +1,9 @@
+"""The one error that users are meant to read."""
+
+
+class PBGenError(Exception):
+    """Something the user gave is wrong, or cannot be done.
+
+    The message is one line that names the culprit (file, option, layer, operator), what is wrong with it and what
+    would be right. The command line prints it and exits with code 2.
+    """
