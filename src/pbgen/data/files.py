@@ -1,0 +1,117 @@
+"""Images of a folder or a zip, of any sizes and modes.
+
+Read are PNG, JPEG, WebP, BMP, GIF (first frame), TIFF and PNM files, whatever their names end in, in the order of their
+names. Each is turned upright (EXIF), laid over white, cropped to its centre square and resized by Lanczos (`decode`);
+CelebA's are cropped to their centre 108 x 108 pixels instead (`celeba`). Hidden files, what macOS adds to zips, other
+kinds of files and broken images are skipped, and named.
+"""
+
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pbgen.data import celeba
+from pbgen.data.cache import cached, key_of
+from pbgen.data.decode import RULES, Crop, decode
+from pbgen.data.listing import Entry, Listing, list_files
+from pbgen.errors import PBGenError
+
+_TOGETHER = 256  # files handed to the threads at a time: what an interruption waits for
+_PATIENCE = 1.0  # seconds before a progress bar appears
+
+Result = npt.NDArray[np.uint8] | str  # an image, or why there is none
+
+
+class Files:
+    """The images of a folder or a zip, decoded once (`cache`)."""
+
+    def __init__(self, path: Path, size: int, channels: int) -> None:
+        """Raises PBGenError where `path` is neither a folder nor a zip, or where no image of it can be read."""
+        self.name, self.size, self.channels = path.name or str(path), size, channels
+        packed = celeba.zip_inside(path)
+        listing = list_files(packed or path)
+        aligned = celeba.aligned_images(listing)
+        crop = celeba.CROP if aligned else Crop()
+        decoder = _Decoder(listing, aligned or listing.entries, size, channels, crop)
+        place = key_of(str(listing.root.resolve()), size, channels, crop)
+        self._images, self.skipped = cached(
+            place, key_of(RULES, decoder.entries), (channels, size, size), decoder.write
+        )
+        self.count = len(self._images)
+        if self.count == 0:
+            example = f", such as {self.skipped[0]}" if self.skipped else ""
+            raise PBGenError(
+                f"{path}: none of its {len(self.skipped)} files is an image{example}; give one with images"
+            )
+
+    def images(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Images number `indices` (n,): uint8 (n, channels, size, size)."""
+        return np.asarray(self._images[indices])
+
+
+class _Decoder:
+    """Some files of a listing on their way into an array."""
+
+    def __init__(self, listing: Listing, entries: list[Entry], size: int, channels: int, crop: Crop) -> None:
+        self.listing, self.entries, self.size, self.channels, self.crop = listing, entries, size, channels, crop
+
+    def write(self, file: BinaryIO) -> list[str]:
+        """Write what can be read as .npy; return the names of the rest, each with the reason."""
+        skipped = []
+        file.write(self._header(len(self.entries)))
+        for entry, result in zip(self.entries, self._watched(self._results()), strict=True):
+            if isinstance(result, str):
+                skipped.append(f"{entry.name}: {result}")
+            else:
+                file.write(result.tobytes())
+        file.seek(0)
+        file.write(self._header(len(self.entries) - len(skipped)))
+        return skipped
+
+    def _header(self, count: int) -> bytes:
+        """Of a .npy file of `count` images: NumPy pads it, so that its length does not depend on the count."""
+        shape = (count, self.channels, self.size, self.size)
+        header = BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        return header.getvalue()
+
+    def _watched(self, results: Iterator[Result]) -> Iterator[Result]:
+        """The same, with a progress bar on a terminal if it takes a while."""
+        begun = time.monotonic()
+        console = Console(stderr=True)
+        what = TextColumn("{task.description}", markup=False)
+        columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task(f"reading {self.listing.root.name}", total=len(self.entries), visible=False)
+            for result in results:
+                yield result
+                progress.update(task, advance=1, visible=time.monotonic() - begun > _PATIENCE)
+
+    def _results(self) -> Iterator[Result]:
+        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+            warnings.simplefilter("ignore")  # about odd but readable files
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            for start in range(0, len(self.entries), _TOGETHER):
+                yield from pool.map(self._decode, self.entries[start : start + _TOGETHER])
+
+    def _decode(self, entry: Entry) -> Result:
+        if any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(entry.name).parts):
+            return "hidden"
+        try:
+            with self.listing.open(entry) as file:
+                return decode(file, self.size, self.channels, self.crop)
+        except UnidentifiedImageError:
+            return "not an image"
+        except Exception as error:  # a broken file makes a decoder raise anything
+            return " ".join(str(error).split()) or type(error).__name__
