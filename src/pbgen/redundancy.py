@@ -1,0 +1,304 @@
+"""The degree of redundancy and the plan: dimensions in, decision out.
+
+A plan says which layers of a generator may have binary weights. It is made from the layers' dimensions alone, so this
+file needs no torch; `pbgen.measure` finds the dimensions of a torch module.
+"""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pbgen.errors import PBGenError
+from pbgen.files import write_atomically
+
+DEFAULT_THRESHOLD = 1e4
+_VERSION = 1
+
+
+def degree_of_redundancy(fan_in: float, reader_fan_in: float) -> float:
+    """How many signed paths one value of a binary layer can be built from: R = F * F', without unit.
+
+    `fan_in` F is the number of terms that make one output value of the layer, borders counted. `reader_fan_in` F' is
+    that of the trained layer that reads it: the largest where several do, 1 where none does or where the image reads
+    it directly. This metric is ours; docs/theory.md gives its reason and its limits.
+    """
+    return fan_in * reader_fan_in
+
+
+def taps_inside(steps: int, size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """The pairs (j, k), j < steps and k < kernel, with 0 <= j * stride - padding + k * dilation < size.
+
+    Along one dimension these are the multiply-adds that count: of a convolution with j the output pixel and `size`
+    that of the input, of a transposed convolution with j the input pixel and `size` that of the output.
+    """
+    total = 0
+    for k in range(kernel):
+        shift = padding - k * dilation
+        first = max(0, -(-shift // stride))
+        last = min(steps - 1, (size - 1 + shift) // stride)
+        total += max(0, last - first + 1)
+    return total
+
+
+def conv_transpose_multiply_adds(
+    input_shape: Sequence[int],
+    output_shape: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> int:
+    """Multiply-adds of a transposed convolution that land inside its output; shapes are (C, spatial dimensions...)."""
+    dimensions = zip(input_shape[1:], output_shape[1:], kernel, stride, padding, dilation, strict=True)
+    return input_shape[0] * output_shape[0] // groups * math.prod(taps_inside(*d) for d in dimensions)
+
+
+def conv_multiply_adds(
+    input_shape: Sequence[int],
+    output_shape: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+    zero_padded: bool = True,
+) -> int:
+    """Multiply-adds of a convolution with something other than padding zeros; shapes are (C, spatial dimensions...).
+
+    `padding` is that at the low edge. Where it is not `zero_padded` but reflected or the like, every tap counts.
+    """
+    channels = input_shape[0] * output_shape[0] // groups
+    if not zero_padded:
+        return channels * math.prod(output_shape[1:]) * math.prod(kernel)
+    dimensions = zip(output_shape[1:], input_shape[1:], kernel, stride, padding, dilation, strict=True)
+    return channels * math.prod(taps_inside(*d) for d in dimensions)
+
+
+def linear_multiply_adds(input_shape: Sequence[int], output_shape: Sequence[int]) -> int:
+    """Multiply-adds of a linear layer; shapes are (positions..., C)."""
+    return math.prod(input_shape) * output_shape[-1]
+
+
+@dataclass(frozen=True)
+class LayerDimensions:
+    """What a plan has to know of one layer. Shapes and counts are those of one image, without the batch."""
+
+    name: str
+    kind: str  # "ConvTranspose2d", "Linear", ...
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    weights: int
+    multiply_adds: int  # those that land inside the output, over all calls of the layer
+    outputs: int  # output values, over all calls of the layer
+    readers: tuple[str, ...]  # the layers that read its output
+    read_by_image: bool  # whether its output reaches the image with no layer between
+
+    @property
+    def fan_in(self) -> float:
+        """F, the mean number of terms in one output value."""
+        return self.multiply_adds / self.outputs
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One layer's row of a plan. Shapes are without the batch, and those of its first call where there are several."""
+
+    name: str
+    kind: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    weights: int
+    multiply_adds: int
+    readers: tuple[str, ...]
+    read_by_image: bool
+    fan_in: float
+    degree_of_redundancy: float
+    binary: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which layers become binary: those whose degree of redundancy is at least `threshold`. `str` gives a table."""
+
+    layers: tuple[LayerPlan, ...]
+    threshold: float
+
+    @property
+    def binary(self) -> list[str]:
+        """The names of the layers that become binary, in the order in which they are first called."""
+        return [layer.name for layer in self.layers if layer.binary]
+
+    @property
+    def float(self) -> list[str]:
+        """The names of the layers that stay in float."""
+        return [layer.name for layer in self.layers if not layer.binary]
+
+    def __str__(self) -> str:
+        return _table(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the plan as JSON. Raises PBGenError where `path` cannot be written."""
+        text = json.dumps({"pbgen_plan": _VERSION, **asdict(self)}, indent=1) + "\n"
+
+        def write(file: BinaryIO) -> None:
+            file.write(text.encode())
+
+        write_atomically(path, write)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> "Plan":
+        """Read what `save` wrote. Raises PBGenError where the file is missing, of another version or no plan."""
+        try:
+            content = json.loads(Path(path).read_bytes())
+        except OSError as error:
+            raise PBGenError(f"{path}: cannot read the plan: {error.strerror}") from None
+        except (ValueError, RecursionError):
+            raise PBGenError(f"{path}: not a plan: it is no JSON; write one with Plan.save") from None
+        try:
+            return _plan_from_json(content)
+        except ValueError as error:
+            raise PBGenError(f"{path}: not a plan: {error}; write one with Plan.save") from None
+
+
+def decide(layers: Iterable[LayerDimensions], threshold: float = DEFAULT_THRESHOLD) -> Plan:
+    """The plan for these layers. Raises PBGenError where `threshold` is not a positive number."""
+    if not 0 < threshold < math.inf:
+        raise PBGenError(f"threshold {threshold}: must be a positive number, such as {DEFAULT_THRESHOLD:g}")
+    layers = list(layers)
+    fan_in = {layer.name: layer.fan_in for layer in layers}
+    return Plan(tuple(_decide_layer(layer, fan_in, threshold) for layer in layers), float(threshold))
+
+
+def _decide_layer(layer: LayerDimensions, fan_in: Mapping[str, float], threshold: float) -> LayerPlan:
+    # What the image reads directly is seen as it is, whoever else reads it.
+    averaging = () if layer.read_by_image else layer.readers
+    redundancy = degree_of_redundancy(layer.fan_in, max((fan_in[name] for name in averaging), default=1.0))
+    return LayerPlan(
+        name=layer.name,
+        kind=layer.kind,
+        input_shape=layer.input_shape,
+        output_shape=layer.output_shape,
+        weights=layer.weights,
+        multiply_adds=layer.multiply_adds,
+        readers=layer.readers,
+        read_by_image=layer.read_by_image,
+        fan_in=layer.fan_in,
+        degree_of_redundancy=redundancy,
+        binary=redundancy >= threshold,
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}".rstrip("0").rstrip(".") if value < 10_000 else f"{value:,.0f}"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _table(plan: Plan) -> str:
+    rows = [("layer", "kind", "dimensions", "weights", "multiply-adds", "F", "R", "becomes")]
+    for layer in plan.layers:
+        rows.append(
+            (
+                layer.name,
+                layer.kind,
+                f"{_shape(layer.input_shape)} -> {_shape(layer.output_shape)}",
+                f"{layer.weights:,}",
+                f"{layer.multiply_adds:,}",
+                _number(layer.fan_in),
+                _number(layer.degree_of_redundancy),
+                "binary" if layer.binary else "float",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if 3 <= column <= 6 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    total = sum(layer.weights for layer in plan.layers)
+    binary = sum(layer.weights for layer in plan.layers if layer.binary)
+    lines.append(
+        f"{len(plan.binary)} of {len(plan.layers)} layers binary (R >= {_number(plan.threshold)}), "
+        f"{100 * binary / total:.2f}% of {total:,} weights"
+    )
+    return "\n".join(lines)
+
+
+def _plan_from_json(content: Any) -> Plan:
+    """Raises ValueError saying what is wrong with `content`."""
+    if not isinstance(content, dict) or "pbgen_plan" not in content:
+        raise ValueError("'pbgen_plan' is missing")
+    version = content["pbgen_plan"]
+    if not _is_count(version) or version != _VERSION:
+        raise ValueError(f"version {version!r} where this release reads {_VERSION}")
+    threshold: Any = content.get("threshold")
+    layers: Any = content.get("layers")
+    if not _is_number(threshold) or threshold == 0:
+        raise ValueError(f"threshold {threshold!r} is not a positive number")
+    if not isinstance(layers, list) or not layers:
+        raise ValueError("'layers' is not a list of layers")
+    plan = Plan(tuple(_layer_from_json(layer) for layer in layers), float(threshold))
+    if len({layer.name for layer in plan.layers}) < len(plan.layers):
+        raise ValueError("two layers have the same name")
+    return plan
+
+
+def _layer_from_json(content: Any) -> LayerPlan:
+    names = {field.name for field in fields(LayerPlan)}
+    if not isinstance(content, dict) or set(content) != names:
+        raise ValueError(f"a layer has not just the fields {', '.join(sorted(names))}")
+    for name, value in content.items():
+        if not _FIELD_CHECKS[name](value):
+            raise ValueError(f"layer {content['name']!r}: {name} cannot be {str(value)[:40]!r}")
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
+    return LayerPlan(**values)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_count, value))
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_decision(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+_FIELD_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "name": _is_text,
+    "kind": _is_text,
+    "input_shape": _is_shape,
+    "output_shape": _is_shape,
+    "weights": _is_count,
+    "multiply_adds": _is_count,
+    "readers": _is_names,
+    "read_by_image": _is_decision,
+    "fan_in": _is_number,
+    "degree_of_redundancy": _is_number,
+    "binary": _is_decision,
+}
