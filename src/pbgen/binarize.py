@@ -1,0 +1,290 @@
+"""Binary weights for any torch module, in place: straight-through estimators as parametrizations.
+
+A binary layer computes with signs times one scale an output channel; the float weights behind them, the latent
+weights, stay the module's parameters and are what the optimizer moves.
+"""
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from pbgen.errors import PBGenError
+from pbgen.redundancy import Plan
+
+Layer: TypeAlias = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.Conv1d | nn.Conv2d | nn.Linear
+LAYER_KINDS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Conv1d, nn.Conv2d, nn.Linear)
+
+
+def _leading_shape(layer: Layer) -> tuple[int, ...]:
+    """What the first axis of a layer's weight is split into, to see it as (groups, inputs, outputs, rest...).
+
+    Then output channel (g, j) is [g, :, j]. A transposed convolution's weight is (C_in, C_out / groups, kernel...), and
+    output channel g * C_out / groups + j is its [:, j] over the input channels of group g. All others have the output
+    channel first.
+    """
+    if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d):
+        return layer.groups, layer.in_channels // layer.groups
+    return 1, 1, layer.weight.shape[0]
+
+
+def _split(weight: Tensor, leading_shape: tuple[int, ...]) -> Tensor:
+    # Splitting the first axis alone keeps the memory format, so that nothing is copied.
+    return weight.view(*leading_shape, *weight.shape[1:])
+
+
+def _within_channel(weight: Tensor) -> tuple[int, ...]:
+    """The axes of (groups, inputs, outputs, rest...) that lie within one output channel."""
+    return (1, *range(3, weight.dim()))
+
+
+def _one_per_channel(weight: Tensor) -> list[int]:
+    """The shape of one number an output channel, (groups, 1, outputs, 1...)."""
+    return [1 if axis in _within_channel(weight) else size for axis, size in enumerate(weight.shape)]
+
+
+def _sign(x: Tensor) -> Tensor:
+    """+1 or -1; sign(0) = +1, for a binary weight has no third value."""
+    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+
+
+class Estimator(nn.Module):
+    """A straight-through estimator: latent weights to signs times one scale an output channel.
+
+    The methods take and return weights seen as (groups, inputs, outputs, rest...), see `_leading_shape`.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.leading_shape = _leading_shape(layer)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        weight = self.balance(_split(latent, self.leading_shape))
+        signs = self.draw(weight) if self.training else _sign(weight)
+        # The value of the signs, exactly, with the gradient of the surrogate.
+        surrogate = self.surrogate(weight)
+        signs = signs + (surrogate - surrogate.detach())
+        return (signs * self.scale(weight)).reshape(latent.shape)
+
+    def balance(self, weight: Tensor) -> Tensor:
+        """The numbers whose sign is taken."""
+        return weight
+
+    def draw(self, weight: Tensor) -> Tensor:
+        """The signs used in training."""
+        return _sign(weight)
+
+    def surrogate(self, weight: Tensor) -> Tensor:
+        """A differentiable function whose gradient stands in for that of the sign: 1 inside [-1, 1], 0 outside."""
+        return weight.clamp(-1, 1)
+
+    def scale(self, weight: Tensor) -> Tensor:
+        """The scales, (groups, 1, outputs, 1...)."""
+        raise NotImplementedError
+
+
+class BinaryConnect(Estimator):
+    """BinaryConnect, deterministic (Courbariaux et al. 2015, arXiv 1511.00363).
+
+    Forward: b = sign(w), scale 1.
+    Gradient: dL/dw = dL/db where |w| <= 1, else 0.
+    """
+
+    def scale(self, weight: Tensor) -> Tensor:
+        return weight.new_ones(_one_per_channel(weight))
+
+
+class StochasticBinaryConnect(BinaryConnect):
+    """BinaryConnect, stochastic (Courbariaux et al. 2015, arXiv 1511.00363).
+
+    Forward, in training: b = +1 with probability clip((w + 1) / 2, 0, 1), else -1, drawn anew at each use from torch's
+    global generator; in evaluation: b = sign(w). Scale 1.
+    Gradient: dL/dw = dL/db where |w| <= 1, else 0.
+    """
+
+    def draw(self, weight: Tensor) -> Tensor:
+        return _sign(weight + torch.empty_like(weight).uniform_(-1, 1))
+
+
+class BinaryWeightNetwork(Estimator):
+    """Binary weight networks (Rastegari et al. 2016, XNOR-Net, arXiv 1603.05279).
+
+    Forward: b = a * sign(w), a = mean |w| over the n weights of the output channel: the best such b in least squares.
+    Gradient, with g = dL/db: dL/dw_i = a * g_i * [|w_i| <= 1] + sign(w_i) / n * sum_j g_j * sign(w_j). This is the
+    product rule; of the sum, the paper writes the term j = i alone.
+    """
+
+    def scale(self, weight: Tensor) -> Tensor:
+        # mean |w|, written so that a weight of 0 has the gradient of its sign, +1: zero weights can leave zero.
+        return (weight * _sign(weight.detach())).mean(_within_channel(weight), keepdim=True)
+
+
+class IRNet(Estimator):
+    """IR-Net: balanced weights, shift scale and error-decay estimator (Qin et al. 2020, arXiv 1909.10788).
+
+    Forward: v = (w - mean w) / std w over the output channel; b = 2^s * sign(v), s = round(log2(mean |v|)).
+    Gradient: dL/dv = 2^s * dL/db * k * t * (1 - tanh^2(t * v)), t = 10^(2 * progress - 1), k = max(1 / t, 1), then
+    through v to w; none through s. `set_progress` takes progress from 0 to 1 in training: from nearly the identity
+    to nearly the sign.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__(layer)
+        self.progress = 0.0
+
+    def balance(self, weight: Tensor) -> Tensor:
+        centred = weight - weight.mean(_within_channel(weight), keepdim=True)
+        return centred / centred.std(_within_channel(weight), correction=0, keepdim=True).clamp_min(1e-8)
+
+    def surrogate(self, weight: Tensor) -> Tensor:
+        t = 10 ** (2 * self.progress - 1)
+        return max(1 / t, 1) * torch.tanh(t * weight)
+
+    def scale(self, weight: Tensor) -> Tensor:
+        mean = weight.detach().abs().mean(_within_channel(weight), keepdim=True)
+        return torch.exp2(mean.clamp_min(1e-8).log2().round())
+
+
+class LearnedScale(Estimator):
+    """Binary weight normalization: the scale is a parameter (Bird et al. 2021, arXiv 2010.13476).
+
+    Forward: b = a * sign(w); a, one an output channel, is trained, and begins as mean |w| of its channel. (The paper's
+    w = g * sign(w) / ||sign(w)||, with a = g / sqrt(n) as the parameter.)
+    Gradient, with g = dL/db: dL/dw = a * g * [|w| <= 1]; dL/da = sum over the channel of g * sign(w).
+    An optimizer made before `binarize` does not know the new parameter: make it after.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__(layer)
+        weight = _split(layer.weight.detach(), self.leading_shape)
+        self.learned = nn.Parameter(weight.abs().mean(_within_channel(weight)).flatten())
+
+    def scale(self, weight: Tensor) -> Tensor:
+        return self.learned.reshape(_one_per_channel(weight))
+
+
+METHODS: dict[str, type[Estimator]] = {
+    "binaryconnect": BinaryConnect,
+    "binaryconnect-stochastic": StochasticBinaryConnect,
+    "bwn": BinaryWeightNetwork,
+    "irnet": IRNet,
+    "learned-scale": LearnedScale,
+}
+
+
+def binarize(module: nn.Module, selection: Plan | str | Iterable[str], method: str = "bwn") -> nn.Module:
+    """Give layers of `module` binary weights, in place; returns `module`.
+
+    `selection` is a plan (its binary layers), "all" (every layer of a kind in LAYER_KINDS) or layer names as in
+    `module.named_modules()`. `method` is a name in METHODS. The latent weights stay the very same parameters, so an
+    optimizer made before goes on with them.
+
+    Raises PBGenError, and changes nothing, where the method or a layer is unknown, a layer is of another kind, is
+    binary or otherwise parametrized already, or shares its weight with another layer, and where no layer is selected.
+    """
+    if method not in METHODS:
+        raise PBGenError(f"method '{method}': unknown; choose one of {', '.join(METHODS)}")
+    layers = _select(module, selection)
+    for name, layer in layers.items():
+        _check(module, name, layer, method)
+    for layer in layers.values():
+        parametrize.register_parametrization(layer, "weight", METHODS[method](layer))
+        layer.train(layer.training)  # what was added begins in training mode
+    return module
+
+
+def _select(module: nn.Module, selection: Plan | str | Iterable[str]) -> dict[str, Layer]:
+    modules = dict(module.named_modules())
+    if selection == "all":
+        names = [name for name, layer in modules.items() if isinstance(layer, LAYER_KINDS)]
+    elif isinstance(selection, str):
+        raise PBGenError(f"selection '{selection}': give a plan, \"all\" or a list of layer names")
+    else:
+        names = selection.binary if isinstance(selection, Plan) else list(selection)
+    if not names:
+        raise PBGenError(f"nothing to binarize: no layer of {type(module).__name__} is selected")
+    for name in names:
+        if name not in modules:
+            near = difflib.get_close_matches(name, modules) or [n for n in modules if n]
+            raise PBGenError(f"layer '{name}': not in {type(module).__name__}; it has {_listed(near)}")
+        if not isinstance(modules[name], LAYER_KINDS):
+            raise PBGenError(
+                f"layer '{name}': a {type(modules[name]).__name__} cannot be binary; "
+                f"{', '.join(kind.__name__ for kind in LAYER_KINDS)} can"
+            )
+    return {name: cast(Layer, modules[name]) for name in names}
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+
+
+def _check(module: nn.Module, name: str, layer: Layer, method: str) -> None:
+    if _estimator(layer) is not None:
+        raise PBGenError(f"layer '{name}': binary already; select each layer once")
+    if "weight" not in layer._parameters:
+        raise PBGenError(f"layer '{name}': its weight is parametrized already; remove that parametrization first")
+    if nn.parameter.is_lazy(layer.weight):
+        raise PBGenError(f"layer '{name}': its weight has no shape yet; run the module once first")
+    for other, owner in module.named_modules():
+        if owner is not layer and any(parameter is layer.weight for parameter in owner._parameters.values()):
+            raise PBGenError(f"layer '{name}': shares its weight with '{other}'; give each its own first")
+    weight = _split(layer.weight, _leading_shape(layer))
+    if method == "irnet" and weight.numel() == math.prod(_one_per_channel(weight)):
+        raise PBGenError(f"layer '{name}': one weight an output channel cannot be balanced; use another method")
+
+
+def _estimator(layer: nn.Module) -> Estimator | None:
+    if not parametrize.is_parametrized(layer, "weight"):
+        return None
+    first = cast(dict[str, nn.ModuleList], layer.parametrizations)["weight"][0]
+    return first if isinstance(first, Estimator) else None
+
+
+def binary_layers(module: nn.Module) -> dict[str, Layer]:
+    """The binary layers of `module` by name."""
+    return {name: cast(Layer, layer) for name, layer in module.named_modules() if _estimator(layer) is not None}
+
+
+def latent_weights(module: nn.Module) -> dict[str, nn.Parameter]:
+    """The latent float weights of the binary layers of `module`, by the layers' names."""
+    return {name: _latent(layer) for name, layer in binary_layers(module).items()}
+
+
+def _latent(layer: nn.Module) -> nn.Parameter:
+    return cast(nn.Parameter, cast(nn.ModuleDict, layer.parametrizations)["weight"].original)
+
+
+@torch.no_grad()
+def signs_and_scale(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """The binary weight as it is in evaluation: signs (+1 or -1, shaped as the weight) and scale (C_out,).
+
+    Signs times scale, along the output channel, are exactly `layer.weight` in evaluation mode. Raises PBGenError where
+    the layer is not binary.
+    """
+    estimator = _estimator(layer)
+    if estimator is None:
+        raise PBGenError(f"{type(layer).__name__}: not a binary layer; binarize it first")
+    latent = _latent(layer)
+    weight = estimator.balance(_split(latent, estimator.leading_shape))
+    return _sign(weight).reshape(latent.shape), estimator.scale(weight).flatten()
+
+
+@torch.no_grad()
+def clip_latent_weights(module: nn.Module) -> None:
+    """Clip the latent weights of all binary layers to [-1, 1], in place: beyond, a straight-through gradient is 0."""
+    for latent in latent_weights(module).values():
+        latent.clamp_(-1, 1)
+
+
+def set_progress(module: nn.Module, fraction: float) -> None:
+    """Tell IR-Net's estimators how far the training is, 0 to 1. Other methods have nothing to anneal."""
+    if not 0 <= fraction <= 1:
+        raise PBGenError(f"progress {fraction}: must lie in 0 .. 1")
+    for estimator in module.modules():
+        if isinstance(estimator, IRNet):
+            estimator.progress = float(fraction)
