@@ -1,0 +1,101 @@
+"""A model by its name, or from a user's Python file."""
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from pbgen.errors import PBGenError
+from pbgen.models.dcgan import Norm
+from pbgen.models.zoo import create
+
+
+def load(
+    spec: str,
+    *,
+    channels: int = 3,
+    kernel_size: int = 5,
+    width: int | None = None,
+    latent: int = 100,
+    discriminator_norm: Norm = "batch",
+) -> tuple[nn.Module, nn.Module | None]:
+    """A generator and its discriminator: `spec` is a built-in name or "file.py:factory".
+
+    The options are those of `create`. A file's factory takes no arguments and decides for itself; it returns a
+    generator, or a pair of generator and discriminator. The generator has `input_shape`, a tuple without the batch.
+
+    Raises PBGenError where the model is unknown, the file or the factory is missing or fails, it returns something
+    else, or a kernel size, width or latent is asked of a file.
+    """
+    file, colon, factory = spec.rpartition(":")
+    if not colon:
+        return create(
+            spec,
+            channels=channels,
+            kernel_size=kernel_size,
+            width=width,
+            latent=latent,
+            discriminator_norm=discriminator_norm,
+        )
+    if (kernel_size, width, latent) != (5, None, 100):
+        raise PBGenError(f"{spec}: kernel size, width and latent are for built-in models; set them in the factory")
+    return _checked(spec, _call(spec, _factory(spec, Path(file), factory)))
+
+
+def _factory(spec: str, file: Path, name: str) -> Callable[[], Any]:
+    if not file.is_file():
+        raise PBGenError(f"{spec}: there is no file {file}; give file.py:factory")
+    factory: Callable[[], Any] | None = getattr(_module(spec, file), name, None)
+    if factory is None or not callable(factory):
+        raise PBGenError(f"{spec}: {file} has no function '{name}'")
+    return factory
+
+
+def _module(spec: str, file: Path) -> ModuleType:
+    name = f"pbgen_model_{file.stem}"
+    loader_spec = importlib.util.spec_from_file_location(name, file)
+    if loader_spec is None or loader_spec.loader is None:
+        raise PBGenError(f"{spec}: {file} is not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(loader_spec)
+    # As when Python runs the file: it is found under its name, and may import its neighbours.
+    sys.modules[name] = module
+    sys.path.insert(0, str(file.parent.resolve()))
+    try:
+        loader_spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise PBGenError(f"{spec}: {file} fails when imported: {_one_line(error)}") from error
+    finally:
+        sys.path.remove(str(file.parent.resolve()))
+    return module
+
+
+def _call(spec: str, factory: Callable[[], Any]) -> Any:
+    try:
+        return factory()
+    except PBGenError:
+        raise
+    except Exception as error:
+        raise PBGenError(f"{spec}: the factory fails: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _checked(spec: str, made: Any) -> tuple[nn.Module, nn.Module | None]:
+    generator, discriminator = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(generator, nn.Module) or not isinstance(discriminator, nn.Module | None):
+        raise PBGenError(
+            f"{spec}: the factory returned {type(made).__name__}; return a torch generator, "
+            "or a pair of generator and discriminator"
+        )
+    shape = getattr(generator, "input_shape", None)
+    if not isinstance(shape, tuple) or not shape or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise PBGenError(f"{spec}: its generator needs input_shape, a tuple without the batch, such as (100,)")
+    return generator, discriminator
