@@ -1,0 +1,59 @@
+"""The command line. What goes wrong becomes one line on standard error and an exit code, never a traceback."""
+
+import sys
+from collections.abc import Sequence
+
+from pbgen.errors import PBGenError
+
+
+class StoppedError(Exception):
+    """Ctrl-C, in a command that can say what was kept and how to go on."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `pbgen` with `arguments`, by default those of the process. Returns the exit code.
+
+    0: done. 2: bad input, and one line on standard error says what is wrong. 130: interrupted.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        import typer
+    except ModuleNotFoundError:
+        return _fail("the command line needs typer: pip install 'pbgen[train]'")
+    try:
+        from pbgen.cli.app import app
+
+        # Typer turns Ctrl-C into the code 130 by itself; a command that can tell more raises StoppedError.
+        code = app(arguments or ["--help"], prog_name="pbgen", standalone_mode=False)
+    except typer.TyperException as error:
+        return _fail(_usage(error))
+    except (PBGenError, StoppedError) as error:
+        return _fail(str(error), 130 if isinstance(error, StoppedError) else 2)
+    except ImportError as error:
+        return _fail(_missing(error))
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except KeyboardInterrupt:
+        code = 130
+    return _fail("interrupted; no file was left half written", 130) if code == 130 else 0
+
+
+def _fail(message: str, code: int = 2) -> int:
+    print(f"pbgen: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _usage(error: Exception) -> str:
+    message = getattr(error, "format_message", error.__str__)().replace("Value error, ", "")
+    context = getattr(error, "ctx", None)
+    return f"{message.rstrip('.')}; see {context.command_path} --help" if context else message
+
+
+def _missing(error: ImportError) -> str:
+    """What to install where a package is missing; any other failed import is a bug, and not hidden."""
+    if "pip install" in str(error):
+        return str(error)
+    package = (error.name or "pbgen").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or package == "pbgen":
+        raise error
+    return f"this command needs {package}: pip install 'pbgen[train]'"

@@ -1,0 +1,20 @@
+"""The commands of `pbgen`, each in its own file; what they need is imported when they run."""
+
+import typer
+
+from pbgen.cli.bench import bench
+from pbgen.cli.demo import demo
+from pbgen.cli.evaluate import evaluate
+from pbgen.cli.generate import generate
+from pbgen.cli.inspect import inspect
+from pbgen.cli.pack import pack
+from pbgen.cli.train import train
+
+app = typer.Typer(
+    help="Image generators with one-bit weights: which layers may be binary, training, packing, and a native engine.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (inspect, train, evaluate, pack, generate, bench, demo):
+    app.command()(command)

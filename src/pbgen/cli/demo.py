@@ -1,0 +1,30 @@
+"""pbgen demo"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pbgen.cli import StoppedError
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the three trainings and report.html.")] = Path("demo"),
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each generator.")] = None,
+) -> None:
+    """Plan, train three small generators on rendered faces, judge, pack and run them; write OUT/report.html."""
+    from pbgen.cli.terminal import Terminal
+    from pbgen.demo import DemoSettings, run_demo
+    from pbgen.report.demo_page import write_demo_page
+
+    settings = DemoSettings()
+    if steps:
+        settings = replace(settings, steps=steps)
+    try:
+        with Terminal() as terminal:
+            results = run_demo(out, settings, terminal)
+    except KeyboardInterrupt:
+        raise StoppedError(f"interrupted; {out} keeps what was trained, and the same command goes on") from None
+    write_demo_page(results, out / "report.html")
+    terminal.say(f"{out / 'report.html'}: open it in a browser")

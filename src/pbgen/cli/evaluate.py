@@ -1,0 +1,48 @@
+"""pbgen evaluate"""
+
+import json as json_format
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from pbgen.cli import options
+
+PICTURES = 32
+"""Real ones on the left, as many generated ones on the right."""
+
+
+def evaluate(
+    run: options.Run,
+    data: Annotated[str | None, typer.Option(help="As for train; default: what RUN was trained on.")] = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=64, help="Images of each set that is compared.")] = 4096,
+    seeds: Annotated[int, typer.Option(min=1, help="Repetitions, for the spread.")] = 3,
+    json: options.Json = False,
+) -> None:
+    """Judge the generator of RUN: sliced Wasserstein distance to real images, and a picture of both in RUN."""
+    from pbgen import training
+    from pbgen.cli.terminal import Terminal
+    from pbgen.data import open_images
+    from pbgen.evaluation import evaluate as judge
+    from pbgen.evaluation import real_images
+    from pbgen.report import beside, image_grid, save_picture
+    from pbgen.report.tables import evaluation_table
+
+    trained = training.load_run(run)
+    data = data or trained.config.data
+    generated = training.sample(trained.generator, PICTURES)
+    _, channels, size, _ = generated.shape
+    with Terminal() as terminal:
+        progress = terminal.task("judging", seeds)
+        real = real_images(open_images(data, size, channels), count)
+        result = judge(partial(training.sample, trained.generator), real, seeds, progress)
+    picture = run / "real-and-generated.png"
+    save_picture(beside(image_grid(real[:PICTURES]), image_grid(generated)), picture)
+    if json:
+        about = {"run": str(run), "step": trained.step, "data": data}
+        print(json_format.dumps(about | asdict(result), indent=2))
+        return
+    terminal.show(evaluation_table({"generated": result}))
+    terminal.say(f"Sliced Wasserstein distance x 1000, {result.images} images against {result.images}; seeds: {seeds}.")
+    terminal.say(f"Floor: real images against other real ones. Picture: {picture}")

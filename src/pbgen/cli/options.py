@@ -1,0 +1,18 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="dcgan32, dcgan64, dcgan128, dcgan256 or file.py:factory")]
+Channels = Annotated[int, typer.Option(help="Channels of the images: 1 or 3.")]
+KernelSize = Annotated[int, typer.Option(help="Kernel of a built-in model: 4 or 5.")]
+Width = Annotated[int | None, typer.Option(help="Channels of a built-in model's widest layer; default: its own.")]
+Latent = Annotated[int, typer.Option(help="Length of a built-in model's latent vector.")]
+Threshold = Annotated[float, typer.Option(help="Layers with a degree of redundancy from here on get binary weights.")]
+Data = Annotated[str, typer.Option(help="faces (rendered, built in), a folder or a zip of images.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `pbgen train` wrote.")]
+Packed = Annotated[Path, typer.Argument(metavar="FILE", help="Packed generator that `pbgen pack` wrote.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]

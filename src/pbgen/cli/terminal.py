@@ -1,0 +1,87 @@
+"""What the commands show while they work and when they are done."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pbgen.errors import PBGenError
+from pbgen.report.tables import Table
+
+WIDE = 160
+"""Columns of a table where the output is no terminal: enough that rows stay whole."""
+
+
+class Terminal:
+    """Results on standard output, progress on standard error, where it does not get among them.
+
+    While it is entered, progress is shown as bars; where standard error is no terminal, as a line at every tenth.
+    """
+
+    def __init__(self) -> None:
+        console, errors = Console(), Console(stderr=True)
+        self._results = console if console.is_terminal else Console(width=WIDE)
+        self._errors = errors if errors.is_terminal else Console(stderr=True, width=WIDE)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}"),
+            console=self._errors,
+            disable=not errors.is_terminal,
+        )
+
+    def __enter__(self) -> "Terminal":
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # What went wrong is told in one line: no bar stays above it.
+        self._bars.live.transient = kind is not None and issubclass(kind, Exception)
+        self._bars.stop()
+
+    def say(self, words: str) -> None:
+        """A line of results."""
+        self._results.print(words, markup=False, highlight=False, soft_wrap=True)
+
+    def show(self, table: Table) -> None:
+        """A table of results, and an empty line."""
+        self._results.print(table.to_rich(self._results.width))
+        self._results.print()
+
+    def task(self, title: str, total: int) -> Callable[[int, int], None]:
+        """A task to show: call the result with what is done and the total."""
+        update = self._task(title, total)
+        return lambda done, total: update(done, total, "")
+
+    def training(self, title: str, steps: int) -> Callable[[int, int, Mapping[str, float | None]], None]:
+        """A task for `training.train`, with losses and speed."""
+        update = self._task(title, steps)
+        return lambda step, steps, row: update(step, steps, _losses(row))
+
+    def _task(self, title: str, total: int) -> Callable[[int, int, str], None]:
+        task = self._bars.add_task(title, total=total, note="")
+
+        def update(done: int, total: int, note: str) -> None:
+            self._bars.update(task, completed=done, total=total, note=note)
+            if self._bars.disable and done * 10 // total > max(done - 1, 0) * 10 // total:
+                self._errors.print(f"{title} {done}/{total}  {note}".rstrip(), markup=False, highlight=False)
+
+        return update
+
+
+def check_output(option: str, path: Path) -> None:
+    """Find out before the work, not after it, that a file cannot be written. Raises PBGenError then."""
+    if path.is_dir():
+        raise PBGenError(f"{option} {path}: is a folder; give a file in it")
+    if not path.parent.is_dir():
+        raise PBGenError(f"{option} {path}: there is no folder {path.parent}; make it first")
+
+
+def _losses(row: Mapping[str, float | None]) -> str:
+    """The newest row of a training log in a few words."""
+    words = {"generator_loss": "G {:.2f}", "discriminator_loss": "D {:.2f}", "images_per_second": "{:.0f} images/s"}
+    values = ((words[name], row.get(name)) for name in words)
+    return "  ".join(word.format(value) for word, value in values if value is not None)

@@ -1,0 +1,65 @@
+"""pbgen train"""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from pbgen.cli import StoppedError, options
+from pbgen.redundancy import DEFAULT_THRESHOLD
+
+Weights = Literal["partial", "float", "binary"]
+Loss = Literal["nonsaturating", "lsgan", "wgan-gp", "hinge"]
+Precision = Literal["32-true", "bf16-mixed"]
+Method = Literal["binaryconnect", "binaryconnect-stochastic", "bwn", "irnet", "learned-scale"]
+
+
+def train(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder for everything about this run.")],
+    model: Annotated[str, typer.Option(help="dcgan32, dcgan64, dcgan128, dcgan256 or file.py:factory.")] = "dcgan64",
+    data: options.Data = "faces",
+    generator: Annotated[
+        Weights, typer.Option(help="Its weights; partial: binary where the plan says so.")
+    ] = "partial",
+    discriminator: Annotated[Literal["binary", "float"], typer.Option(help="Its weights.")] = "binary",
+    loss: Annotated[Loss, typer.Option(help="The adversarial loss.")] = "nonsaturating",
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 10_000,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with RUN, by its own options.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in a step, over all devices.")] = 64,
+    micro_batch: Annotated[int | None, typer.Option(min=1, help="Images worked on at a time, to save memory.")] = None,
+    learning_rate: Annotated[float, typer.Option(help="Adam's step size.")] = 2e-4,
+    generator_steps: Annotated[int, typer.Option(min=1, help="Updates of the generator in a step.")] = 1,
+    method: Annotated[Method, typer.Option(help="How weights are made binary.")] = "bwn",
+    threshold: options.Threshold = DEFAULT_THRESHOLD,
+    seed: options.Seed = 0,
+    width: options.Width = None,
+    kernel_size: options.KernelSize = 5,
+    latent: options.Latent = 100,
+    channels: options.Channels = 3,
+    sample_every: Annotated[int, typer.Option(min=1, help="Steps between sample pictures.")] = 500,
+    checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500,
+    devices: Annotated[int, typer.Option(min=1, help="Processes or accelerators.")] = 1,
+    accelerator: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to train.")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="Arithmetic of the networks.")] = "32-true",
+) -> None:
+    """Train a generator and a discriminator, with binary weights or float ones each."""
+    from pbgen import training
+    from pbgen.cli.terminal import Terminal
+
+    config = training.TrainConfig.load(out / "config.json") if resume else training.TrainConfig()
+    config = replace(config, **{f.name: context.params[f.name] for f in fields(config) if _given(context, f.name)})
+    try:
+        with Terminal() as terminal:
+            training.train(config, out, resume, terminal.training("training", config.steps))
+    except training.TrainingStopped as stop:
+        raise StoppedError(
+            f"stopped at step {stop.step}, which is kept in {out}; go on with: pbgen train --out {out} --resume"
+        ) from None
+    terminal.say(f"{out}: {config.steps} steps; next: pbgen evaluate {out}, pbgen pack {out} -o FILE")
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

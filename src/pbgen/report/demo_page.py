@@ -1,0 +1,186 @@
+"""The demo's page: what was done and what came out of it."""
+
+import os
+from typing import TYPE_CHECKING
+
+from pbgen.report import html, text
+from pbgen.report.charts import BINARY, NEUTRAL, SERIES, Bar, bar_chart, redundancy_chart, training_chart
+from pbgen.report.grid import image_grid
+from pbgen.report.tables import bench_table, evaluation_table, pack_table, plan_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pbgen.bench import Comparison, Measurement
+    from pbgen.demo import DemoResults
+    from pbgen.evaluation import Spread
+
+COLUMNS, SCALE = 6, 2
+
+ABOUT = {
+    "real": "real: rendered faces that no training has seen",
+    "float": "float: generator and discriminator with float weights",
+    "partial": "partial: the layers that the plan chooses are binary, and the discriminator",
+    "binary": "binary: every layer of both is binary",
+}
+
+
+def write_demo_page(results: "DemoResults", path: str | os.PathLike[str]) -> None:
+    """Write the page to `path` atomically."""
+    lead = (
+        "Three small generators learned to make faces: one with float weights, one whose weights are binary where its "
+        "layers are redundant enough, and one with binary weights throughout."
+    )
+    sections = (_headline, _pictures, _plan, _training, _distance, _packed, _paper)
+    blocks = [block for section in sections for block in section(results)]
+    html.write_page(path, html.page("Image generators with one-bit weights", lead, blocks))
+
+
+def _headline(results: "DemoResults") -> list[str]:
+    ours, torch = _ours_and_pytorch(results.comparison)
+    distance = {name: evaluation.mean.mean for name, evaluation in results.evaluations.items()}
+    partial, binary = (text.times(distance[name] / distance["float"]) for name in ("partial", "binary"))
+    memory = f"of memory for its first image; PyTorch: {text.size(torch.resident_bytes)}"
+    return [
+        html.facts(
+            [
+                (text.times(results.packed.ratio), "smaller than in float32: the partially binary generator, packed"),
+                (text.times(torch.median / ours.median), f"faster than PyTorch: {text.duration(ours.median)} an image"),
+                (text.size(ours.resident_bytes), memory),
+                (partial, f"the float generator's distance from real faces (SWD); all layers binary: {binary}"),
+            ]
+        )
+    ]
+
+
+def _pictures(results: "DemoResults") -> list[str]:
+    grids = [_grid(results, name, words) for name, words in ABOUT.items()]
+    return [html.heading("Faces, real and generated"), html.side_by_side(grids)]
+
+
+def _plan(results: "DemoResults") -> list[str]:
+    settings = results.settings
+    return [
+        html.heading("Which layers can be binary"),
+        html.paragraph(
+            "A binary layer can only add or subtract its inputs. Its values are rounded sums, and the errors average "
+            "out in the layer that reads them. The degree of redundancy R is the number of signed paths that one value "
+            "can be built from: the layer's fan-in F times that of its reader, found from the dimensions alone. "
+            f"Layers with R of at least {text.number(results.paper_plan.threshold)} get binary weights."
+        ),
+        html.chart(
+            redundancy_chart(results.paper_plan),
+            f"Degree of redundancy of the layers of {settings.paper_model}, logarithmic.",
+        ),
+        html.table(
+            plan_table(results.paper_plan), f"The plan of {settings.paper_model}. Bytes are those of the weights."
+        ),
+        html.table(
+            plan_table(results.plan),
+            f"The plan of the generator trained here: {settings.model}, {settings.width} channels at its widest.",
+        ),
+    ]
+
+
+def _training(results: "DemoResults") -> list[str]:
+    settings = results.settings
+    return [
+        html.heading("Training"),
+        html.chart(
+            training_chart({name: run.log for name, run in results.runs.items()}),
+            f"{settings.steps:,} steps of {settings.batch_size} images each; smoothed, raw values faint. Losses of "
+            "different opponents do not compare; a loss that runs away would show here.",
+        ),
+    ]
+
+
+def _distance(results: "DemoResults") -> list[str]:
+    evaluations, settings = results.evaluations, results.settings
+    bars = [
+        _bar(name, e.mean, str(e.mean), colour) for (name, e), colour in zip(evaluations.items(), SERIES, strict=False)
+    ]
+    floor = evaluations["float"].floor
+    line = _bar("floor", floor, f"real against real {floor}", NEUTRAL)
+    return [
+        html.heading("How far from real faces"),
+        html.chart(
+            bar_chart(bars, "sliced Wasserstein distance × 1000, smaller is better", line),
+            "The dashed line is the floor: how far real faces are from other real faces.",
+        ),
+        html.table(
+            evaluation_table(evaluations),
+            f"Sliced Wasserstein distance × 1000, {settings.images:,} images against {settings.images:,}; mean and "
+            f"standard deviation over {settings.seeds} seeds, of one training each. Figures compare only at an equal "
+            "number of images.",
+        ),
+    ]
+
+
+def _packed(results: "DemoResults") -> list[str]:
+    return [
+        html.heading("Packed, and run without PyTorch"),
+        html.paragraph(
+            "The partial generator was packed, one bit a binary weight, and run by the native engine. From the same "
+            "latent vectors it makes the same images: they differ from the trained PyTorch module's by at most "
+            f"{results.engine_difference:.1g}, where the values go from -1 to 1."
+        ),
+        html.side_by_side(
+            [
+                _grid(results, "engine", "the packed file in the engine"),
+                _grid(results, "partial", "the trained module in PyTorch"),
+            ]
+        ),
+        html.table(pack_table(results.packed), "What each layer takes before and after packing."),
+        *_engines(results.comparison),
+    ]
+
+
+def _paper(results: "DemoResults") -> list[str]:
+    name = results.settings.paper_model
+    return [
+        html.heading(f"At the size of {name}"),
+        html.paragraph(
+            f"The same for {name}, whose plan stands above, with fresh weights: bytes and time do not depend on what "
+            "is learned."
+        ),
+        html.table(pack_table(results.paper_packed), "What each layer takes before and after packing."),
+        *_engines(results.paper_comparison),
+    ]
+
+
+def _engines(comparison: "Comparison") -> list[str]:
+    return [
+        html.chart(_bars(comparison, "size"), "Size of what is loaded."),
+        html.chart(_bars(comparison, "memory"), "Memory after the first image, beyond an interpreter with NumPy."),
+        html.chart(_bars(comparison, "time"), "Time an image: median, 10th to 90th percentile."),
+        html.table(
+            bench_table(comparison),
+            f"{comparison.processor}, {comparison.threads} threads, {comparison.batch} image a run; each engine in a "
+            f"process of its own, {comparison.rounds} rounds in turn. Difference: largest from this engine's images.",
+        ),
+    ]
+
+
+def _ours_and_pytorch(comparison: "Comparison") -> tuple["Measurement", "Measurement"]:
+    found = {measurement.engine: measurement for measurement in comparison.measurements}
+    return found["pbgen"], found["pytorch"]
+
+
+def _bar(name: str, value: "Spread", label: str, colour: str) -> Bar:
+    return Bar(name, value.mean, value.mean - value.deviation, value.mean + value.deviation, label, colour)
+
+
+def _grid(results: "DemoResults", name: str, caption: str) -> str:
+    return html.picture(image_grid(results.pictures[name], COLUMNS), caption, SCALE)
+
+
+def _bars(comparison: "Comparison", what: str) -> "Figure":
+    bars = []
+    for m in comparison.measurements:
+        value, low, high, label, axis = {
+            "size": (m.file_bytes / 1e6,) * 3 + (text.size(m.file_bytes), "MB"),
+            "memory": (m.resident_bytes / 1e6,) * 3 + (text.size(m.resident_bytes), "MB"),
+            "time": (m.median * 1e3, m.low * 1e3, m.high * 1e3, text.duration(m.median), "ms"),
+        }[what]
+        bars.append(Bar(m.title, value, low, high, label, BINARY if m.engine == "pbgen" else NEUTRAL))
+    return bar_chart(bars, axis)

@@ -1,0 +1,184 @@
+"""One table, shown on a terminal or in the HTML page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import TYPE_CHECKING
+
+from pbgen.report import text
+
+if TYPE_CHECKING:
+    import rich.table
+
+    from pbgen.bench import Comparison
+    from pbgen.evaluation import Evaluation
+    from pbgen.packing import PackInfo
+    from pbgen.redundancy import Plan
+
+GAP = 2
+"""Characters between columns on a terminal."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text below their headings. Columns named in `numeric` are aligned to the right.
+
+    total: the last row, set apart, or None. marked: indices of the rows to stress. spare: columns that a narrow
+    terminal does without, the least important one first.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: frozenset[str] = frozenset()
+    total: Sequence[str] | None = None
+    marked: frozenset[int] = frozenset()
+    spare: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for row in [*self.rows, *([self.total] if self.total else [])]:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns: {row}")
+
+    def to_rich(self, width: int) -> "rich.table.Table":
+        """The table for a terminal of `width` characters."""
+        if self.spare and self._width() > width:
+            return self._without(self.spare[0]).to_rich(width)
+        from rich import box
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        gap = (0, GAP - 1, 0, 0)  # the box itself draws one more
+        table = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=gap)
+        table.show_footer = self.total is not None
+        for i, name in enumerate(self.columns):
+            footer = Text(self.total[i] if self.total else "", style="bold")
+            numeric = name in self.numeric
+            table.add_column(name, footer, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+        for i, row in enumerate(self.rows):
+            table.add_row(*map(Text, row), style="bold" if i in self.marked else "")  # Text: names are not markup
+        return table
+
+    def to_html(self) -> str:
+        """The table as an HTML element, every cell escaped."""
+        head = self._html_row(self.columns, "th")
+        body = "".join(
+            self._html_row(row, "td", ' class="marked"' if i in self.marked else "") for i, row in enumerate(self.rows)
+        )
+        foot = f"<tfoot>{self._html_row(self.total, 'td')}</tfoot>" if self.total else ""
+        return f'<div class="wide"><table><thead>{head}</thead><tbody>{body}</tbody>{foot}</table></div>'
+
+    def _width(self) -> int:
+        rows = [self.columns, *self.rows, *([self.total] if self.total else [])]
+        return sum(max(map(len, column)) + GAP for column in zip(*rows, strict=True)) - GAP
+
+    def _without(self, name: str) -> "Table":
+        place = list(self.columns).index(name)
+
+        def rest(row: Sequence[str]) -> list[str]:
+            return [*row[:place], *row[place + 1 :]]
+
+        return replace(
+            self,
+            columns=rest(self.columns),
+            rows=[rest(row) for row in self.rows],
+            total=self.total and rest(self.total),
+            spare=self.spare[1:],
+        )
+
+    def _html_row(self, cells: Sequence[str], tag: str, attributes: str = "") -> str:
+        numeric = [' class="number"' if name in self.numeric else "" for name in self.columns]
+        inside = "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(numeric, cells, strict=True))
+        return f"<tr{attributes}>{inside}</tr>"
+
+
+def plan_table(plan: "Plan") -> Table:
+    """Every layer of a plan: dimensions, fan-in F, degree of redundancy R, decision, bytes of its weights.
+
+    Before: 4 bytes a weight. After: one bit a binary weight, 4 bytes a float one. Scales and shifts are not counted.
+    """
+    rows, before, after = [], 0, 0
+    for layer in plan.layers:
+        packed = -(-layer.weights // 8) if layer.binary else 4 * layer.weights
+        before, after = before + 4 * layer.weights, after + packed
+        rows.append(
+            [
+                layer.name,
+                layer.kind,
+                f"{text.shape(layer.input_shape)} → {text.shape(layer.output_shape)}",
+                text.number(layer.fan_in),
+                text.number(layer.degree_of_redundancy),
+                "binary" if layer.binary else "float",
+                text.number(layer.weights),
+                text.size(4 * layer.weights),
+                text.size(packed),
+            ]
+        )
+    weights = text.number(sum(layer.weights for layer in plan.layers))
+    ratio = f"{text.times(before / after)} smaller" if after else ""
+    return Table(
+        ["layer", "kind", "dimensions", "F", "R", "becomes", "weights", "before", "after"],
+        rows,
+        frozenset({"F", "R", "weights", "before", "after"}),
+        ["all", "", ratio, "", "", "", weights, text.size(before), text.size(after)],
+        frozenset(i for i, layer in enumerate(plan.layers) if not layer.binary),
+        spare=["kind", "weights", "before"],
+    )
+
+
+def bench_table(comparison: "Comparison") -> Table:
+    """Every engine: time of a run, how many times ours, memory, size, cold start."""
+    ours = comparison.measurements[0]
+    rows = [
+        [
+            f"{m.title} {m.version}",
+            text.duration(m.median),
+            f"{text.duration(m.low)} – {text.duration(m.high)}",
+            text.times(m.median / ours.median),
+            text.size(m.resident_bytes),
+            text.size(m.file_bytes),
+            text.duration(m.cold_start),
+            f"{m.difference:.1g}",
+        ]
+        for m in comparison.measurements
+    ]
+    columns = ["engine", "time", "spread", "of ours", "memory", "size", "first image after", "difference"]
+    return Table(
+        columns,
+        rows,
+        frozenset(columns[1:]),
+        marked=frozenset({0}),
+        spare=["difference", "spread", "first image after"],
+    )
+
+
+def pack_table(info: "PackInfo") -> Table:
+    """Every layer with weights: its bytes in float32 and in the file; scales, shifts and the header in one row."""
+    rows = [
+        [
+            layer.name,
+            layer.kind,
+            "binary" if layer.binary else "float",
+            text.size(layer.float_bytes),
+            text.size(layer.packed_bytes),
+        ]
+        for layer in info.layers
+    ]
+    rest_before = info.float_bytes - sum(layer.float_bytes for layer in info.layers)
+    rest_after = info.packed_bytes - sum(layer.packed_bytes for layer in info.layers)
+    rows.append(["the rest", "", "", text.size(rest_before), text.size(rest_after)])
+    return Table(
+        ["layer", "kind", "weights", "before", "after"],
+        rows,
+        frozenset({"before", "after"}),
+        ["all", f"{text.times(info.ratio)} smaller", "", text.size(info.float_bytes), text.size(info.packed_bytes)],
+        frozenset(i for i, layer in enumerate(info.layers) if not layer.binary),
+    )
+
+
+def evaluation_table(evaluations: "Mapping[str, Evaluation]") -> Table:
+    """Sliced Wasserstein distances x 1000 of named generators, level by level and their mean, the floor last."""
+    first = next(iter(evaluations.values()))
+    rows = [[name, *map(str, e.levels.values()), str(e.mean)] for name, e in evaluations.items()]
+    rows.append(["real (the floor)", *map(str, first.floor_levels.values()), str(first.floor)])
+    columns = ["images", *(f"{size} pixels" for size in first.levels), "mean"]
+    return Table(columns, rows, frozenset(columns[1:]))

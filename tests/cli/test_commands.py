@@ -1,0 +1,166 @@
+"""What the commands do when all is well."""
+
+import json
+import re
+from dataclasses import asdict
+from inspect import signature
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import numpy as np
+import pytest
+import torch
+from cli_runs import TINY, Command, finish, start
+from PIL import Image
+
+import pbgen as package
+from pbgen.binarize import METHODS
+from pbgen.cli import options
+from pbgen.cli.train import train
+from pbgen.models import names
+from pbgen.redundancy import Plan
+from pbgen.report import image_grid
+from pbgen.training import TrainConfig, load_run, sample
+from pbgen.training.config import CHOICES
+
+
+def test_inspect_shows_and_saves_the_plan(pbgen: Command, tmp_path: Path) -> None:
+    outcome = pbgen("inspect", "dcgan32", "--width", 64, "--kernel-size", 4, "--save", tmp_path / "plan.json")
+    assert outcome.code == 0 and outcome.err == ""
+    generator, _ = package.models.create("dcgan32", width=64, kernel_size=4)
+    plan = package.plan(generator, torch.zeros(1, 100))
+    assert Plan.load(tmp_path / "plan.json") == plan
+    for layer in plan.layers:
+        (row,) = [line.split() for line in outcome.out.splitlines() if line.split()[:1] == [layer.name]]
+        assert ("binary" if layer.binary else "float") in row
+        assert f"{layer.weights:,}" in row
+
+
+def test_inspect_moves_the_threshold(pbgen: Command) -> None:
+    lines = {float(t): pbgen("inspect", "dcgan64", "--threshold", t).out for t in ("100", "1e4", "1e9")}
+    assert [len(re.findall(r"\bbinary +[\d,]+ ", out)) for out in lines.values()] == [5, 4, 0]
+
+
+def test_inspect_a_user_s_file(pbgen: Command, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\n"
+        "def make():\n"
+        "    module = torch.nn.Sequential(torch.nn.Linear(30, 4000), torch.nn.ReLU(), torch.nn.Linear(4000, 12))\n"
+        "    module.input_shape = (30,)\n"
+        "    return module\n"
+    )
+    outcome = pbgen("inspect", f"{file}:make")
+    assert outcome.code == 0 and "30 → 4000" in outcome.out and "120,000" in outcome.out
+
+
+def test_train_writes_a_run(trained: Path) -> None:
+    run = load_run(trained)
+    assert run.step == 2 and run.config.width == 16 and run.config.threshold == 50
+    assert run.plan and run.plan.float == ["deconv32"]
+
+
+def test_resuming_needs_no_options_again(pbgen: Command, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert pbgen("train", *TINY, "--generator", "float", "--steps", 1, "--out", run).code == 0
+    outcome = pbgen("train", "--resume", "--steps", 3, "--out", run)
+    assert outcome.code == 0 and f"{run}: 3 steps" in outcome.out
+    config = TrainConfig.load(run / "config.json")
+    assert (config.generator, config.width, config.steps) == ("float", 16, 3)
+    assert load_run(run).step == 3
+
+
+def test_the_options_of_train_are_those_of_its_configuration() -> None:
+    defaults = asdict(TrainConfig())
+    offered = {name: parameter.default for name, parameter in signature(train).parameters.items()}
+    for name in ("context", "out", "resume"):
+        del offered[name]
+    assert offered == {name: defaults[name] for name in offered}
+
+
+def test_choices_are_those_of_the_library() -> None:
+    offered = get_type_hints(train)
+    for option, choices in CHOICES.items():
+        if option != "channels":  # a number, checked by the models
+            assert set(get_args(offered[option])) == set(choices), option
+    assert set(get_args(offered["method"])) == set(METHODS)
+    models = get_type_hints(train, include_extras=True)["model"]
+    for shared in (options.Model, models):
+        assert all(name in shared.__metadata__[0].help for name in names())
+
+
+def test_evaluate_prints_and_draws(pbgen: Command, trained: Path, pictures: Path) -> None:
+    outcome = pbgen("evaluate", trained, "--data", pictures, "-n", 64, "--seeds", 2)
+    assert outcome.code == 0
+    assert re.search(r"real \(the floor\) +[\d.]+ ± [\d.]+", outcome.out)
+    assert "64 images against 64; seeds: 2" in outcome.out
+    drawn = np.asarray(Image.open(trained / "real-and-generated.png"))
+    generated = np.asarray(image_grid(sample(load_run(trained).generator, 32)))
+    assert (drawn[:, -generated.shape[1] :] == generated).all()
+    assert drawn.shape[1] == 2 * generated.shape[1] + 16
+
+
+def test_evaluate_in_json(pbgen: Command, trained: Path, pictures: Path) -> None:
+    outcome = pbgen("evaluate", trained, "--data", pictures, "-n", 64, "--seeds", 2, "--json")
+    result = json.loads(outcome.out)
+    assert (result["images"], result["seeds"], result["step"]) == (64, 2, 2)
+    assert set(result["levels"]) == {"16", "32"}
+    assert result["mean"]["mean"] > result["floor"]["mean"] > 0
+
+
+def test_evaluate_takes_the_data_that_the_run_was_trained_on(pbgen: Command, trained: Path) -> None:
+    assert json.loads(pbgen("evaluate", trained, "-n", 64, "--seeds", 1, "--json").out)["data"] == "faces"
+
+
+def test_pack_tells_what_it_saved(pbgen: Command, trained: Path, tmp_path: Path) -> None:
+    file = tmp_path / "g.safetensors"
+    outcome = pbgen("pack", trained, "-o", file)
+    assert outcome.code == 0
+    assert f"{file.stat().st_size:,} bytes instead of" in outcome.out
+    assert [line.split()[2] for line in outcome.out.splitlines() if "deconv" in line] == ["binary"] * 3 + ["float"]
+
+
+def test_generate_draws_what_the_trained_generator_makes(
+    pbgen: Command, trained: Path, packed: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "grid.png"
+    assert pbgen("generate", packed, "-n", 37, "--seed", 5, "--columns", 10, "--scale", 2, "-o", picture).code == 0
+    expected = image_grid(sample(load_run(trained).generator, 37, seed=5), columns=10, scale=2)
+    drawn = np.asarray(Image.open(picture)).astype(int)
+    assert abs(drawn - np.asarray(expected)).max() <= 1, "one of 256 levels: sums are rounded in another order"
+
+
+def test_generate_is_the_same_each_time(pbgen: Command, packed: Path, tmp_path: Path) -> None:
+    for name in ("one.png", "two.png"):
+        pbgen("generate", packed, "-n", 3, "-o", tmp_path / name)
+    pbgen("generate", packed, "-n", 3, "--seed", 1, "-o", tmp_path / "other.png")
+    one, two, other = ((tmp_path / name).read_bytes() for name in ("one.png", "two.png", "other.png"))
+    assert one == two != other
+
+
+def test_generate_needs_no_torch(packed: Path, tmp_path: Path) -> None:
+    blocked = (
+        "import sys\nfor name in ('torch', 'safetensors', 'matplotlib', 'lightning_fabric'): sys.modules[name] = None"
+    )
+    outcome = finish(start("generate", packed, "-n", 2, "-o", tmp_path / "grid.png", before=blocked))
+    assert outcome.code == 0 and (tmp_path / "grid.png").exists(), outcome.err
+
+
+def test_bench_in_json_and_as_a_table(pbgen: Command, packed: Path) -> None:
+    outcome = pbgen("bench", packed, "--json", "--rounds", 1, "--threads", 1, "--batch", 2)
+    result = json.loads(outcome.out)
+    assert (result["threads"], result["batch"], result["rounds"]) == (1, 2, 1)
+    ours, torch_engine = result["measurements"][:2]
+    assert (ours["engine"], torch_engine["engine"]) == ("pbgen", "pytorch")
+    assert ours["file_bytes"] == packed.stat().st_size
+    for engine in result["measurements"]:
+        assert 0 < engine["low"] <= engine["median"] <= engine["high"]
+        assert engine["difference"] <= 1e-4 and engine["cold_start"] > 0
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["--help"], []])
+def test_help(arguments: list[str], pbgen: Command) -> None:
+    outcome = pbgen(*arguments)
+    assert outcome.code == 0
+    shown = [line.split()[1] for line in outcome.out.splitlines() if re.match("│ [a-z]+ ", line)]
+    assert shown == ["inspect", "train", "evaluate", "pack", "generate", "bench", "demo"]

@@ -1,0 +1,199 @@
+"""Whatever is wrong with what the user gave: one line on standard error, exit code 2, and no traceback."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from cli_runs import Command, finish, start
+
+FACTORIES = """
+import torch
+def broken(): raise RuntimeError("two\\nlines")
+def number(): return 3
+def shapeless(): return torch.nn.Linear(2, 2)
+def odd():
+    class Odd(torch.nn.Module):
+        input_shape = (4,)
+        def forward(self, z): return torch.fft.fft(z).abs()
+    return Odd()
+"""
+
+INSPECT = [
+    ("", "Missing argument 'MODEL'"),
+    ("dcgan65", "model 'dcgan65': unknown; choose one of dcgan32"),
+    ("dcgan64 --kernel-size 6", "kernel size 6: dcgan64 has kernels of size 4 or 5"),
+    ("dcgan64 --kernel-size five", "Invalid value for '--kernel-size'"),
+    ("dcgan64 --channels 2", "channels 2"),
+    ("dcgan64 --width 3", "width 3"),
+    ("dcgan64 --latent 0", "latent 0"),
+    ("dcgan64 --threshold -1", "threshold -1.0: must be a positive number"),
+    ("dcgan64 --threshold nan", "threshold nan"),
+    ("dcgan64 --colour red", "No such option: --colour"),
+    ("dcgan64 dcgan32", "unexpected extra argument"),
+    ("dcgan64 --save missing/plan.json", "--save missing/plan.json: there is no folder missing"),
+    ("dcgan64 --save .", "--save .: is a folder"),
+    ("missing.py:make", "there is no file missing.py"),
+    ("models.py:missing", "has no function 'missing'"),
+    ("models.py:broken", "RuntimeError: two lines"),
+    ("models.py:number", "returned int"),
+    ("models.py:shapeless", "needs input_shape"),
+    ("models.py:odd", "nothing to plan"),
+    ("noise.bin:make", "noise.bin"),
+    ("dcgan64.py", "model 'dcgan64.py': unknown"),
+]
+TRAIN = [
+    ("", "Missing option '--out'"),
+    ("--out r --generator half", "'half' is not one of 'partial', 'float', 'binary'"),
+    ("--out r --discriminator partial", "'partial' is not one of"),
+    ("--out r --loss mse", "'mse' is not one of"),
+    ("--out r --method xnor", "'xnor' is not one of"),
+    ("--out r --precision 8", "'8' is not one of"),
+    ("--out r --steps 0", "Invalid value for '--steps'"),
+    ("--out r --steps many", "Invalid value for '--steps'"),
+    ("--out r --learning-rate 0", "learning_rate 0.0"),
+    ("--out r --batch-size 8 --micro-batch 3", "batch_size 8"),
+    ("--out r --model dcgan1", "model 'dcgan1': unknown"),
+    ("--out r --model models.py:number", "returned int"),
+    ("--out r --data missing", "missing: no such folder or zip"),
+    ("--out r --data empty", "empty: "),
+    ("--out r --data noise.bin", "noise.bin"),
+    ("--out r --model dcgan32 --width 16 --threshold 1e12", "no layer of dcgan32 reaches the threshold"),
+    ("--out r --resume", "r/config.json: cannot be read"),
+    ("--out noise.bin --model dcgan32 --width 128", "noise.bin"),
+    ("--out RUN --model dcgan32", "holds a run already"),
+    ("--out RUN --resume --loss hinge", "trained with another loss"),
+    ("--out RUN --resume --steps 1", "steps 1: "),
+]
+EVALUATE = [
+    ("", "Missing argument 'RUN'"),
+    ("missing", "missing: not the folder of a training run"),
+    ("empty", "empty: not the folder of a training run"),
+    ("noise.bin", "noise.bin: not the folder of a training run"),
+    ("half", "half/checkpoint.pt: there is no checkpoint"),
+    ("damaged", "damaged/checkpoint.pt: damaged, or not a checkpoint"),
+    ("RUN --data missing", "missing: no such folder or zip"),
+    ("RUN --data PICTURES -n 101", "has 200 images, and 101 need twice as many; give -n 100 or less"),
+    ("RUN -n 1", "Invalid value for '--count'"),
+    ("RUN --seeds 0", "Invalid value for '--seeds'"),
+]
+PACK = [
+    ("RUN", "Missing option '--output'"),
+    ("missing -o g.safetensors", "missing: not the folder of a training run"),
+    ("half -o g.safetensors", "there is no checkpoint"),
+    ("RUN -o missing/g.safetensors", "--output missing/g.safetensors: there is no folder missing"),
+    ("RUN -o empty", "--output empty: is a folder"),
+]
+GENERATE = [
+    ("PACKED", "Missing option '--output'"),
+    ("missing.safetensors -o grid.png", "missing.safetensors: "),
+    ("noise.bin -o grid.png", "noise.bin: "),
+    ("foreign.safetensors -o grid.png", "foreign.safetensors: "),
+    ("truncated.safetensors -o grid.png", "truncated.safetensors: "),
+    ("empty -o grid.png", "empty: "),
+    ("PACKED -o grid", "grid: the ending '' is no picture's; give a name such as grid.png"),
+    ("PACKED -o grid.txt", "the ending '.txt' is no picture's"),
+    ("PACKED -o missing/grid.png", "--output missing/grid.png: there is no folder missing"),
+    ("PACKED -o grid.png -n 0", "Invalid value for '--count'"),
+    ("PACKED -o grid.png --seed -1", "Invalid value for '--seed'"),
+    ("PACKED -o grid.png --columns none", "Invalid value for '--columns'"),
+]
+BENCH = [
+    ("", "Missing argument 'FILE'"),
+    ("missing.safetensors", "missing.safetensors: "),
+    ("truncated.safetensors", "truncated.safetensors: "),
+    ("foreign.safetensors --json", "foreign.safetensors: "),
+    ("PACKED --threads 0", "Invalid value for '--threads'"),
+    ("PACKED --batch 0", "Invalid value for '--batch'"),
+    ("PACKED --rounds x", "Invalid value for '--rounds'"),
+]
+DEMO = [
+    ("--steps 0", "Invalid value for '--steps'"),
+    ("--out noise.bin", "noise.bin"),
+    ("now", "unexpected extra argument"),
+]
+OTHER = [("fly", "No such command 'fly'"), ("--fly", "No such option: --fly")]
+COMMANDS = {
+    "inspect": INSPECT, "train": TRAIN, "evaluate": EVALUATE, "pack": PACK, "generate": GENERATE, "bench": BENCH,
+    "demo": DEMO, "": OTHER,
+}  # fmt: skip
+CASES = [(f"{command} {rest}".split(), said) for command, cases in COMMANDS.items() for rest, said in cases]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, trained: Path, packed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder full of things that are not what the commands want, and the current one."""
+    monkeypatch.chdir(tmp_path)
+    Path("models.py").write_text(FACTORIES)
+    Path("noise.bin").write_bytes(bytes(range(256)))
+    Path("empty").mkdir()
+    for name in ("half", "damaged"):
+        Path(name).mkdir()
+        for file in ("config.json", "plan.json", "log.csv"):
+            Path(name, file).write_bytes((trained / file).read_bytes())
+    Path("damaged", "checkpoint.pt").write_bytes((trained / "checkpoint.pt").read_bytes()[:-1000])
+    content = packed.read_bytes()
+    Path("truncated.safetensors").write_bytes(content[:-1])
+    header = b'{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  '
+    Path("foreign.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    return tmp_path
+
+
+@pytest.mark.parametrize("arguments, said", CASES, ids=[" ".join(arguments) for arguments, _ in CASES])
+def test_one_line_and_code_2(
+    arguments: list[str], said: str, workplace: Path, trained: Path, packed: Path, pictures: Path, pbgen: Command
+) -> None:
+    places = {"RUN": trained, "PACKED": packed, "PICTURES": pictures}
+    before = {path: path.stat().st_mtime_ns for path in workplace.rglob("*") if path.is_file()}
+    outcome = pbgen(*(places.get(argument, argument) for argument in arguments))
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1 and outcome.err.startswith("pbgen: ")
+    assert said in outcome.err
+    assert "Traceback" not in outcome.err + outcome.out
+    after = {path: path.stat().st_mtime_ns for path in workplace.rglob("*") if path.is_file()}
+    assert {path: time for path, time in after.items() if "__pycache__" not in path.parts} == before
+
+
+@pytest.mark.parametrize("arguments", [["generate", "noise.bin", "-o", "grid.png"], ["inspect", "dcgan65"], ["train"]])
+def test_the_same_in_a_process_of_its_own(arguments: list[str], workplace: Path) -> None:
+    outcome = finish(start(*arguments))
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("command", [["inspect", "dcgan64"], ["train", "--out", "r"], ["demo"]])
+def test_without_the_train_extra(command: list[str]) -> None:
+    outcome = finish(start(*command, before="import sys; sys.modules['torch'] = None"))
+    assert outcome.code == 2
+    assert re.fullmatch(r"pbgen: [\w. ]+ needs torch: pip install 'pbgen\[train\]'\n", outcome.err)
+
+
+def test_without_typer() -> None:
+    outcome = finish(start("inspect", "dcgan64", before="import sys; sys.modules['typer'] = None"))
+    assert (outcome.code, outcome.err) == (2, "pbgen: the command line needs typer: pip install 'pbgen[train]'\n")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], [], ["train", "--help"]])
+def test_help_needs_nothing_heavy(arguments: list[str]) -> None:
+    check = """
+import atexit, os, sys
+heavy = {"torch", "matplotlib", "PIL", "lightning_fabric", "numpy"}
+atexit.register(lambda: os._exit(3) if heavy & set(sys.modules) else None)
+"""
+    outcome = finish(start(*arguments, before=check))
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "Usage: pbgen" in outcome.out
+
+
+def test_bugs_are_not_hidden(pbgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bug(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("pbgen.models.load", bug)
+    with pytest.raises(ZeroDivisionError):
+        pbgen("inspect", "dcgan64")
+
+
+def test_nor_is_a_broken_package(pbgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pbgen.report.tables", None)
+    with pytest.raises(ImportError):
+        pbgen("inspect", "dcgan64")
