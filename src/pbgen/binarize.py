@@ -49,7 +49,8 @@ def _one_per_channel(weight: Tensor) -> list[int]:
 
 def _sign(x: Tensor) -> Tensor:
     """+1 or -1; sign(0) = +1, for a binary weight has no third value."""
-    return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+    # Torch's sign has 0 for 0; taking it twice is many times faster than a choice between two numbers.
+    return x.detach().sign().add_(0.5).sign_()
 
 
 class Estimator(nn.Module):
@@ -120,7 +121,7 @@ class BinaryWeightNetwork(Estimator):
 
     def scale(self, weight: Tensor) -> Tensor:
         # mean |w|, written so that a weight of 0 has the gradient of its sign, +1: zero weights can leave zero.
-        return (weight * _sign(weight.detach())).mean(_within_channel(weight), keepdim=True)
+        return (weight * _sign(weight)).mean(_within_channel(weight), keepdim=True)
 
 
 class IRNet(Estimator):
