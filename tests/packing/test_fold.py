@@ -1,0 +1,177 @@
+"""What folding leaves: the fewest steps, and the same values."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pbgen.binarize import binarize
+
+torch.manual_seed(0)
+
+
+def attributes(packed, name: str) -> dict:
+    return next(node.attributes for node in packed.graph.nodes if node.name == name)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_batch_norm_and_activation_fold_into_the_layer(compare, binary) -> None:
+    module = nn.Sequential(nn.ConvTranspose2d(4, 6, 4, 2, 1), nn.BatchNorm2d(6), nn.LeakyReLU(0.1))
+    if binary:
+        binarize(module, "all")
+    packed = compare(module, (4, 3, 3))
+    assert packed.ops == ["conv_transpose"]
+    found = attributes(packed, "0")
+    assert found["activation"] == "leaky_relu" and found["slope"] == 0.1
+    assert ("scale" in found) == binary  # float weights take it up
+    assert packed.tensors["0.weight"].dtype == (np.uint8 if binary else np.float32)
+
+
+def test_binaryconnect_without_bias_stores_nothing_but_bits(compare) -> None:
+    packed = compare(binarize(nn.Conv2d(3, 5, 3, bias=False), [""], method="binaryconnect"), (3, 4, 4))
+    assert list(packed.tensors) == ["conv2d.weight"]
+
+
+def test_all_affine_steps_before_an_activation_become_one(compare) -> None:
+    module = nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6), nn.BatchNorm1d(6), nn.Tanh(), nn.BatchNorm1d(6))
+    packed = compare(module, (5,))
+    assert packed.ops == ["linear", "affine"]
+    assert attributes(packed, "0")["activation"] == "tanh"
+
+
+def test_activation_folds_through_a_reshape(compare) -> None:
+    module = nn.Sequential(nn.Linear(5, 12), nn.Unflatten(1, (3, 2, 2)), nn.ReLU(), nn.Conv2d(3, 4, 1))
+    assert compare(module, (5,)).ops == ["linear", "reshape", "conv"]
+
+
+def test_batch_norm_folds_through_a_reshape_that_keeps_the_channels(compare) -> None:
+    module = nn.Sequential(nn.Conv2d(5, 3, 1), nn.Flatten(2), nn.BatchNorm1d(3), nn.ReLU())
+    assert compare(module, (5, 2, 2)).ops == ["conv", "reshape"]
+
+
+def test_batch_norm_of_other_channels_stays_behind_its_reshape(compare) -> None:
+    module = nn.Sequential(nn.Linear(5, 12), nn.Unflatten(1, (3, 2, 2)), nn.BatchNorm2d(3), nn.ReLU())
+    assert compare(module, (5,)).ops == ["linear", "reshape", "affine"]
+
+
+def test_a_value_read_twice_keeps_its_steps_apart(compare) -> None:
+    class Skip(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.conv(x)
+            return x + self.norm(x)
+
+    assert compare(Skip(), (3, 2, 2)).ops == ["conv", "affine", "add"]
+
+
+def test_a_folded_value_read_twice_keeps_its_steps_apart(compare) -> None:
+    class Skip(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.norm(self.conv(x))
+            return x + torch.relu(x)
+
+    assert compare(Skip(), (3, 2, 2)).ops == ["conv", "affine", "add"]
+
+
+def test_what_nothing_reads_is_left_out(compare) -> None:
+    class Unread(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.conv(x)
+            torch.relu(x)
+            return x
+
+    packed = compare(Unread(), (3, 2, 2))
+    assert packed.ops == ["conv"]
+    assert "activation" not in attributes(packed, "conv")
+
+
+def test_batch_norm_after_add_and_concat_is_a_step_of_its_own(compare) -> None:
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.BatchNorm2d(3), nn.BatchNorm2d(6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(self.second(torch.cat([self.first(x + x), x], 1)))
+
+    packed = compare(Both(), (3, 2, 2))
+    assert packed.ops == ["add", "affine", "concat", "affine"]
+    assert attributes(packed, "second")["activation"] == "relu"
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_layer_used_twice_is_stored_once(compare, binary) -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 3, padding=1)
+            self.norms = nn.ModuleList([nn.BatchNorm2d(4), nn.BatchNorm2d(4)])
+
+        def forward(self, x: Tensor) -> Tensor:
+            for norm in self.norms:
+                x = torch.tanh(norm(self.conv(x)))
+            return x
+
+    module = Twice()
+    if binary:
+        binarize(module, "all")
+    packed = compare(module, (4, 5, 5))
+    assert [node.name for node in packed.graph.nodes] == ["conv", "conv:2"]
+    assert attributes(packed, "conv")["weight"] == attributes(packed, "conv:2")["weight"] == "conv.weight"
+    assert attributes(packed, "conv")["scale"] != attributes(packed, "conv:2")["scale"]
+    assert [layer.float_bytes for layer in packed.info.layers] == [4 * 4 * 4 * 9, 0]
+    assert packed.info.float_bytes == 4 * (4 * 4 * 9 + 4 + 2 * 4 * 4)
+
+
+def test_a_weight_that_two_layers_share_is_stored_once(compare) -> None:
+    module = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+    module[2].weight = module[0].weight
+    packed = compare(module, (4,))
+    assert attributes(packed, "0")["weight"] == attributes(packed, "2")["weight"]
+    assert packed.info.float_bytes == 4 * (16 + 8)
+
+
+def test_the_same_bits_of_other_layers_are_stored_apart(compare) -> None:
+    module = nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2))
+    for layer in (module[0], module[2]):
+        nn.init.ones_(layer.weight)
+    packed = compare(binarize(module, "all", "binaryconnect"), (2,))
+    assert attributes(packed, "0")["weight"] != attributes(packed, "2")["weight"]
+
+
+def test_a_transposed_convolution_may_borrow_binary_weights(compare) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.down = nn.Conv2d(3, 5, 4, 2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.conv_transpose2d(self.down(x), self.down.weight, None, 2, 1)
+
+    packed = compare(binarize(Tied(), "all"), (3, 4, 6))
+    assert [layer.binary for layer in packed.info.layers] == [True, False]  # its scale is none of the output channel
+
+
+def test_weights_computed_from_weights_are_computed_now(compare) -> None:
+    module = nn.Sequential(
+        nn.utils.parametrizations.weight_norm(nn.Linear(4, 6)),
+        nn.utils.parametrizations.spectral_norm(nn.Linear(6, 3)),
+    )
+
+    class Equalized(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(x, self.weight * 0.3, self.bias)
+
+    packed = compare(nn.Sequential(module, Equalized(3, 2)), (4,))
+    assert packed.ops == ["linear"] * 3
