@@ -1,0 +1,35 @@
+// The operators without weights. All images have the channels innermost.
+#pragma once
+
+#include <cstddef>
+
+#include "arch/kernels.h"
+#include "graph.h"
+#include "threads.h"
+
+namespace pbgen {
+
+// One call of an operator on a number of images.
+struct Call {
+    const Node& node;
+    const Graph& graph;
+    const float* const* inputs;
+    float* output;
+    size_t images;
+    Threads& threads;
+
+    const Shape& input_shape(size_t i) const { return graph.shape(node.inputs[i]); }
+};
+
+void run_affine(const Call& call, const Epilogue& epilogue, const Kernels& kernels);
+void run_add(const Call& call);
+void run_concat(const Call& call);
+void run_reshape(const Call& call);
+void run_upsample(const Call& call);
+void run_pixel_shuffle(const Call& call);
+
+// One image between channels first and channels innermost.
+void channels_to_innermost(const Shape& shape, const float* in, float* out);
+void channels_to_first(const Shape& shape, const float* in, float* out);
+
+}  // namespace pbgen

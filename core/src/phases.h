@@ -1,0 +1,56 @@
+// One way to see convolution and transposed convolution: an image dimension falls into phases.
+//
+// In a transposed convolution with stride s, output pixel o meets input pixel i under tap k where
+//     o = i s - padding + k dilation,
+// so which taps can reach o depends on o mod s alone: its phase. Within a phase, output pixel j s + first reads input
+// pixel j + delta of each of its taps: an ordinary small convolution that writes its own output pixels. An ordinary
+// convolution is a single phase that moves through the input by the stride. The phases of an image are the pairs of its
+// rows' and its columns' phases.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "graph.h"
+
+namespace pbgen {
+
+struct Tap {
+    int64_t kernel;  // which element of the kernel
+    int64_t delta;   // output position j of the phase reads input pixel j * input_step + delta
+};
+
+// Computed when needed and not stored: a file of a few bytes may have millions of taps.
+struct Phase {
+    int64_t first, count;  // output position j, of `count`, is output pixel first + j * output_step
+    int64_t taps;
+    Tap first_tap, tap_step;  // tap t is first_tap + t * tap_step
+
+    Tap tap(int64_t t) const { return {first_tap.kernel + t * tap_step.kernel, first_tap.delta + t * tap_step.delta}; }
+};
+
+class Phases {
+public:
+    Phases(const Geometry& geometry, bool transposed, int64_t outputs);
+
+    // Phases with taps.
+    int64_t count() const { return count_; }
+    // Most taps first. It may have no output positions.
+    Phase operator[](int64_t i) const;
+
+    int64_t input_step() const { return transposed_ ? 1 : geometry_.stride; }
+    int64_t output_step() const { return transposed_ ? geometry_.stride : 1; }
+    // Whether every output pixel is in one of the phases.
+    bool complete() const { return count_ == output_step(); }
+    // No phase has more output positions.
+    int64_t longest() const { return (outputs_ - 1) / output_step() + 1; }
+
+private:
+    Geometry geometry_;
+    bool transposed_;
+    int64_t outputs_;
+    int64_t period_;  // taps k and k + period belong to the same phase
+    int64_t count_;
+};
+
+}  // namespace pbgen

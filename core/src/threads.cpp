@@ -1,0 +1,170 @@
+#include "threads.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+#ifndef _WIN32
+#include <unistd.h>
+#endif
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
+namespace pbgen {
+namespace {
+
+constexpr uint64_t open_bit = uint64_t{1} << 31;
+constexpr uint64_t inside_mask = open_bit - 1;
+
+// Layers follow each other within microseconds, and waking a thread takes tens of them: so a worker looks out for the
+// next job this many times (some 70 microseconds) before it sleeps.
+constexpr int spins = 1000;
+
+void pause() {
+#ifdef __x86_64__
+    _mm_pause();
+#else
+    std::this_thread::yield();
+#endif
+}
+
+long process_id() {
+#ifdef _WIN32
+    return 0;
+#else
+    return getpid();
+#endif
+}
+
+}  // namespace
+
+unsigned usable_cores() {
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return static_cast<unsigned>(CPU_COUNT(&set));
+#endif
+    const unsigned cores = std::thread::hardware_concurrency();
+    return cores ? cores : 1;
+}
+
+class Threads::Pool {
+public:
+    // Where the system grants fewer threads, fewer must do.
+    explicit Pool(unsigned workers) {
+        try {
+            for (unsigned i = 0; i < workers; ++i) workers_.emplace_back([this] { work(); });
+        } catch (const std::system_error&) {
+        }
+    }
+
+    ~Pool() {
+        {
+            const std::lock_guard<std::mutex> lock(sleep_mutex_);
+            stop_ = true;
+        }
+        wake_.notify_all();
+        for (std::thread& worker : workers_) worker.join();
+    }
+
+    // Returns false, and does nothing, where another thread has the pool.
+    bool run(size_t count, Call call, const void* context) {
+        const std::unique_lock<std::mutex> lock(busy_, std::try_to_lock);
+        if (!lock) return false;
+        call_ = call;
+        context_ = context;
+        count_ = count;
+        next_.store(0, std::memory_order_relaxed);
+        open_job();
+        take_indices();
+        close_job();
+        return true;
+    }
+
+private:
+    void open_job() {
+        const uint64_t number = (state_.load() >> 32) + 1;
+        state_.store(number << 32 | open_bit);
+        if (sleepers_.load() == 0) return;
+        const std::lock_guard<std::mutex> lock(sleep_mutex_);
+        wake_.notify_all();
+    }
+
+    // Waits only for workers that came in: one that still sleeps holds nobody up.
+    void close_job() {
+        state_.fetch_and(~open_bit);
+        for (int i = 0; state_.load() & inside_mask; ++i) i < spins ? pause() : std::this_thread::yield();
+    }
+
+    void take_indices() {
+        for (size_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) call_(context_, i);
+    }
+
+    void work() {
+        uint64_t last = 0;
+        while (wait_for_job(last)) {
+            uint64_t state = state_.load();
+            // Coming in must be one step with seeing the job open, so that the caller cannot close it in between.
+            while ((state & open_bit) && !state_.compare_exchange_weak(state, state + 1)) {
+            }
+            last = state >> 32;
+            if (!(state & open_bit)) continue;
+            take_indices();
+            state_.fetch_sub(1);
+        }
+    }
+
+    // Returns true when a job other than `last` has been opened, false when the pool ends.
+    bool wait_for_job(uint64_t last) {
+        const auto ready = [&] { return state_.load() >> 32 != last; };
+        for (int i = 0; i < spins; ++i, pause())
+            if (ready()) return !stop_;
+        std::unique_lock<std::mutex> lock(sleep_mutex_);
+        ++sleepers_;
+        wake_.wait(lock, [&] { return stop_ || ready(); });
+        --sleepers_;
+        return !stop_;
+    }
+
+    std::vector<std::thread> workers_;
+    std::mutex busy_;
+
+    // The job: written only while no worker is inside.
+    Call call_ = nullptr;
+    const void* context_ = nullptr;
+    size_t count_ = 0;
+    alignas(64) std::atomic<size_t> next_{0};
+
+    // Bits 32 and up: number of the job. Bit 31: open, workers may come in. Below: how many are inside.
+    alignas(64) std::atomic<uint64_t> state_{0};
+
+    std::mutex sleep_mutex_;
+    std::condition_variable wake_;
+    std::atomic<unsigned> sleepers_{0};
+    std::atomic<bool> stop_{false};
+};
+
+Threads::Threads(unsigned count) : process_(process_id()) {
+    if (count > 1) pool_ = std::make_unique<Pool>(count - 1);
+}
+
+// A forked child has no workers, only what they left behind, which waits for them for ever: the child leaks it.
+Threads::~Threads() {
+    if (forked()) static_cast<void>(pool_.release());
+}
+
+bool Threads::forked() const { return process_ != process_id(); }
+
+void Threads::run(size_t count, Call call, const void* context) {
+    if (count > 1 && pool_ && !forked() && pool_->run(count, call, context)) return;
+    for (size_t i = 0; i < count; ++i) call(context, i);
+}
+
+}  // namespace pbgen

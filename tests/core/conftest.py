@@ -1,0 +1,19 @@
+"""What the core's tests share."""
+
+from pathlib import Path
+
+import pytest
+from packed_files import Layer
+
+from pbgen import Engine, PBGenError
+
+
+@pytest.fixture(params=["portable", "avx512"])
+def arch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Each instruction set in turn, forced; those that this machine lacks are skipped."""
+    monkeypatch.setenv("PBGEN_ARCH", request.param)
+    try:
+        Engine(Layer(3, 4, ()).write(tmp_path / "probe.safetensors"))
+    except PBGenError as error:
+        pytest.skip(str(error))
+    return str(request.param)

@@ -1,0 +1,136 @@
+"""Packed files made by hand, straight from docs/format.md, and what torch makes of the same layers in float64."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.numpy import save_file
+
+Node = dict[str, Any]
+Tensors = dict[str, np.ndarray]
+
+
+def pack_bits(signs: np.ndarray) -> np.ndarray:
+    return np.packbits(signs.ravel() > 0, bitorder="little")
+
+
+def write(
+    path: Path, input_shape: tuple[int, ...], nodes: list[Node], tensors: Tensors, output: int | None = None
+) -> Path:
+    """Write a packed file; `output` is the last value unless given."""
+    graph = {"version": 1, "input": list(input_shape), "nodes": nodes}
+    graph["output"] = len(nodes) if output is None else output
+    save_file(tensors, path, metadata={"pbgen": json.dumps(graph)})
+    return path
+
+
+def node(op: str, inputs: list[int], shape: tuple[int, ...], **attributes: Any) -> Node:
+    return {"op": op, "name": f"the {op}", "inputs": inputs, "shape": list(shape), **attributes}
+
+
+ACTIVATIONS = {
+    "none": lambda x, slope: x,
+    "relu": lambda x, slope: F.relu(x),
+    "leaky_relu": lambda x, slope: F.leaky_relu(x, slope),
+    "tanh": lambda x, slope: torch.tanh(x),
+    "sigmoid": lambda x, slope: torch.sigmoid(x),
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution, transposed convolution (`transposed`) or, where `size` is empty, linear layer."""
+
+    inputs: int
+    outputs: int
+    size: tuple[int, ...]
+    kernel: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    padding: tuple[int, ...] = ()
+    output_padding: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    groups: int = 1
+    transposed: bool = True
+    one_bit: bool = True
+    epilogue: tuple[str, ...] = ("scale", "shift")
+    activation: str = "none"
+    dtype: Any = np.float32
+    seed: int = 0
+
+    def attribute(self, name: str) -> list[int]:
+        default = 0 if "padding" in name else 1
+        return list(getattr(self, name)) or [default] * len(self.size)
+
+    def weights(self) -> np.ndarray:
+        """In the file's canonical order: (C_out, C_in / groups, kernel...)."""
+        rng = np.random.default_rng(self.seed)
+        shape = (self.outputs, self.inputs // self.groups, *(self.attribute("kernel") if self.size else ()))
+        return np.sign(rng.standard_normal(shape)) if self.one_bit else rng.standard_normal(shape).astype(self.dtype)
+
+    def vectors(self) -> Tensors:
+        rng = np.random.default_rng(self.seed + 1)
+        # Sums of fan-in terms come back to the size of one, where activations are neither linear nor saturated.
+        size = {"scale": (self.inputs // self.groups * math.prod(self.kernel)) ** -0.5, "shift": 1.0}
+        return {name: (rng.standard_normal(self.outputs) * size[name]).astype(self.dtype) for name in self.epilogue}
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        value = torch.from_numpy(np.asarray(x, np.float64))
+        weight = torch.from_numpy(self.weights().astype(np.float64))
+        value = self._convolve(value, weight)
+        vectors = {name: torch.from_numpy(v.astype(np.float64)) for name, v in self.vectors().items()}
+        along_channels = (1, -1, *(1 for _ in self.size))
+        if "scale" in vectors:
+            value = value * vectors["scale"].view(along_channels)
+        if "shift" in vectors:
+            value = value + vectors["shift"].view(along_channels)
+        return ACTIVATIONS[self.activation](value, 0.2).numpy()
+
+    def _convolve(self, value: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        if not self.size:
+            return F.linear(value, weight)
+        names = ("stride", "padding", "dilation") + (("output_padding",) if self.transposed else ())
+        options = {name: self.attribute(name) for name in names}
+        one_dimension = len(self.size) == 1
+        if not self.transposed:
+            return (F.conv1d if one_dimension else F.conv2d)(value, weight, groups=self.groups, **options)
+        # From (C_out, C_in / groups, ...) to torch's (C_in, C_out / groups, ...), a group at a time.
+        parts = [part.transpose(0, 1) for part in weight.chunk(self.groups)]
+        convolve = F.conv_transpose1d if one_dimension else F.conv_transpose2d
+        return convolve(value, torch.cat(parts), groups=self.groups, **options)
+
+    def input(self, batch: int) -> np.ndarray:
+        rng = np.random.default_rng(self.seed + 2)
+        return rng.standard_normal((batch, self.inputs, *self.size)).astype(np.float32)
+
+    def tensors(self) -> Tensors:
+        weights = self.weights()
+        return {"weight": pack_bits(weights) if self.one_bit else weights, **self.vectors()}
+
+    def node(self, shape: tuple[int, ...]) -> Node:
+        attributes: dict[str, Any] = {"weight": "weight", **{name: name for name in self.epilogue}}
+        if self.size:
+            names = ("kernel", "stride", "padding", "dilation")
+            attributes |= {name: self.attribute(name) for name in names} | {"groups": self.groups}
+        if self.activation != "none":
+            attributes["activation"] = self.activation
+        if self.activation == "leaky_relu":
+            attributes["slope"] = 0.2
+        op = "linear" if not self.size else "conv_transpose" if self.transposed else "conv"
+        return node(op, [0], shape, **attributes)
+
+    def write(self, path: Path) -> Path:
+        shape = self.reference(self.input(1)).shape[1:]
+        return write(path, (self.inputs, *self.size), [self.node(shape)], self.tensors())
+
+
+def assert_close(result: np.ndarray, reference: np.ndarray) -> None:
+    """To 1e-5 of the output's scale: ten times stricter than what is promised."""
+    assert result.dtype == np.float32
+    assert result.shape == reference.shape
+    scale = max(1.0, float(np.abs(reference).max(initial=0)))
+    np.testing.assert_allclose(result, reference, rtol=0, atol=1e-5 * scale)

@@ -1,0 +1,157 @@
+"""Every layer with weights, in every instruction set of this machine, against torch in float64."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from packed_files import Layer, assert_close
+
+from pbgen import Engine
+
+LAYERS = {
+    # strides, paddings, output paddings
+    "dcgan first": Layer(100, 128, (1, 1), (4, 4)),
+    "dcgan middle": Layer(64, 64, (4, 4), (5, 5), (2, 2), (2, 2), (1, 1)),
+    "dcgan last": Layer(128, 3, (9, 8), (5, 5), (2, 2), (2, 2), (1, 1), activation="tanh"),
+    "dcgan 4x4": Layer(48, 80, (5, 5), (4, 4), (2, 2), (1, 1)),
+    "stride 1": Layer(33, 17, (6, 5), (3, 3), (1, 1), (1, 1)),
+    "stride 3": Layer(20, 16, (5, 4), (5, 5), (3, 3), (1, 2), (2, 1)),
+    "stride 4": Layer(20, 16, (3, 3), (6, 5), (4, 4), (1, 2), (3, 0)),
+    "stride beyond kernel": Layer(20, 16, (3, 4), (2, 2), (4, 3), (0, 1), (3, 2)),
+    "stride mixed": Layer(31, 40, (4, 7), (3, 4), (1, 3), (2, 0)),
+    "padding to the last tap": Layer(16, 16, (7, 7), (3, 3), (1, 1), (2, 2)),
+    "no tap inside the image": Layer(16, 16, (1, 1), (2, 2), (4, 4), (1, 1), dilation=(2, 2)),
+    "no tap inside the rows": Layer(16, 16, (1, 3), (2, 2), (4, 1), (1, 0), dilation=(2, 1)),
+    # dilation
+    "dilation 2": Layer(32, 16, (5, 5), (3, 3), (1, 1), (1, 1), dilation=(2, 2)),
+    "dilation with stride": Layer(32, 16, (5, 4), (3, 3), (2, 2), (1, 1), (1, 1), dilation=(3, 2)),
+    "dilation shares a factor with stride": Layer(32, 16, (4, 4), (3, 3), (4, 2), (2, 1), (1, 1), dilation=(2, 4)),
+    # groups
+    "groups": Layer(64, 48, (4, 4), (3, 3), (2, 2), (1, 1), groups=2),
+    "many groups": Layer(96, 64, (3, 3), (3, 3), (1, 1), (1, 1), groups=16),
+    "depthwise": Layer(24, 24, (5, 5), (3, 3), (2, 2), (1, 1), groups=24),
+    "groups of blocks": Layer(40, 240, (3, 3), (3, 3), groups=2),
+    # shapes that are not square
+    "not square": Layer(30, 64, (2, 9), (1, 7), (2, 1), (0, 3)),
+    "kernel 9": Layer(10, 16, (6, 6), (9, 9), (2, 2), (4, 4), (1, 1)),
+    "kernel 1": Layer(70, 65, (5, 3), (1, 1)),
+    # channels
+    "one channel": Layer(1, 1, (4, 4), (3, 3), (2, 2), (1, 1)),
+    "few channels": Layer(3, 5, (4, 4), (3, 3)),
+    "three to many": Layer(3, 64, (8, 8), (5, 5), (1, 1), (2, 2)),
+    "five to many": Layer(5, 33, (4, 4), (3, 3)),
+    "many to one": Layer(300, 1, (3, 3), (3, 3)),
+    "more than a piece": Layer(600, 2, (2, 2), (2, 2)),
+    # one dimension
+    "one dimension": Layer(24, 32, (11,), (5,), (3,), (2,), (1,)),
+    "one dimension, dilated": Layer(24, 20, (6,), (3,), (2,), (1,), dilation=(3,), groups=2),
+    # linear
+    "linear": Layer(100, 257, ()),
+    "linear, few": Layer(7, 3, ()),
+    "linear, one": Layer(1, 1, ()),
+}
+
+CONVOLUTIONS = {
+    "plain": Layer(33, 48, (7, 6), (3, 3), (1, 1), (1, 1)),
+    "stride 2": Layer(32, 64, (9, 8), (4, 4), (2, 2), (1, 1)),
+    "stride 4": Layer(16, 16, (13, 17), (5, 3), (4, 3), (2, 0)),
+    "stride beyond kernel": Layer(16, 16, (9, 9), (1, 2), (3, 4)),
+    "dilation": Layer(20, 16, (12, 9), (3, 3), (2, 1), (2, 3), dilation=(3, 2)),
+    "padding beyond kernel": Layer(16, 16, (3, 3), (2, 2), (1, 1), (4, 5)),
+    "groups": Layer(60, 36, (5, 5), (3, 3), (1, 2), (1, 1), groups=3),
+    "one channel": Layer(1, 1, (4, 5), (2, 3)),
+    "one dimension": Layer(40, 33, (19,), (7,), (2,), (3,), dilation=(2,)),
+}
+LAYERS |= {f"conv, {name}": replace(layer, transposed=False) for name, layer in CONVOLUTIONS.items()}
+
+
+def check(layer: Layer, path: Path, batch: int) -> None:
+    x = layer.input(batch)
+    assert_close(Engine(layer.write(path), threads=2)(x), layer.reference(x))
+
+
+@pytest.mark.parametrize("one_bit", [True, False], ids=["one-bit", "float"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer_equals_torch(name: str, one_bit: bool, arch: str, tmp_path: Path) -> None:
+    check(replace(LAYERS[name], one_bit=one_bit), tmp_path / "g.safetensors", 2)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 8, 17, 33])
+@pytest.mark.parametrize("name", ["dcgan first", "dcgan middle", "dcgan last", "linear", "conv, stride 2"])
+def test_any_batch(name: str, batch: int, arch: str, tmp_path: Path) -> None:
+    check(LAYERS[name], tmp_path / "g.safetensors", batch)
+
+
+@pytest.mark.parametrize("activation", ["none", "relu", "leaky_relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("epilogue", [(), ("scale",), ("shift",), ("scale", "shift")], ids=str)
+def test_epilogue(activation: str, epilogue: tuple[str, ...], arch: str, tmp_path: Path) -> None:
+    layer = Layer(24, 21, (3, 3), (3, 3), (2, 2), (1, 1), activation=activation, epilogue=epilogue)
+    check(layer, tmp_path / "g.safetensors", 2)
+
+
+@pytest.mark.parametrize("one_bit", [True, False], ids=["one-bit", "float"])
+def test_half_precision_tensors(one_bit: bool, arch: str, tmp_path: Path) -> None:
+    layer = Layer(24, 33, (4, 4), (3, 3), (2, 2), (1, 1), one_bit=one_bit, dtype=np.float16)
+    check(layer, tmp_path / "g.safetensors", 2)
+
+
+@pytest.mark.parametrize("inputs", range(1, 36))
+def test_every_rest_of_the_tables(inputs: int, arch: str, tmp_path: Path) -> None:
+    """Tables take 5 inputs and words 6 tables: every way in which they may be incomplete."""
+    check(Layer(inputs, 64, (2, 2), (2, 2)), tmp_path / "g.safetensors", 1)
+
+
+@pytest.mark.parametrize("outputs", [1, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 64, 65, 127, 129])
+@pytest.mark.parametrize("one_bit", [True, False], ids=["one-bit", "float"])
+def test_every_rest_of_the_lanes(outputs: int, one_bit: bool, arch: str, tmp_path: Path) -> None:
+    check(Layer(60, outputs, (3, 3), (2, 2), one_bit=one_bit), tmp_path / "g.safetensors", 1)
+
+
+def random_layers() -> st.SearchStrategy[tuple[Layer, int]]:
+    small = st.integers(1, 4)
+
+    @st.composite
+    def layer(draw: st.DrawFn) -> tuple[Layer, int]:
+        dimensions = draw(st.sampled_from([1, 2, 2, 2]))
+        each = range(dimensions)
+        transposed = draw(st.booleans())
+        groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+        stride = tuple(draw(small) for _ in each)
+        dilation = tuple(draw(st.integers(1, 3)) for _ in each)
+        kernel = tuple(draw(st.integers(1, 5)) for _ in each)
+        reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        size = tuple(draw(st.integers(r + 1 if not transposed else 1, r + 7)) for r in reach)
+        padding = tuple(draw(st.integers(0, r)) for r in reach)
+        # torch wants an image that is not empty, and less output padding than stride or dilation.
+        output_padding = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
+        if transposed:
+            padding = tuple(
+                min(p, ((n - 1) * s + r) // 2) for p, n, s, r in zip(padding, size, stride, reach, strict=True)
+            )
+        result = Layer(
+            groups * draw(st.integers(1, 40)),
+            groups * draw(st.integers(1, 70)),
+            size,
+            kernel,
+            stride,
+            padding,
+            output_padding if transposed else (),
+            dilation,
+            groups,
+            transposed,
+            draw(st.booleans()),
+            seed=draw(st.integers(0, 1000)),
+        )
+        return result, draw(st.integers(1, 4))
+
+    return layer()
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(random_layers())
+def test_random_layer(tmp_path_factory: pytest.TempPathFactory, case: tuple[Layer, int]) -> None:
+    layer, batch = case
+    check(layer, tmp_path_factory.getbasetemp() / "random.safetensors", batch)

@@ -1,0 +1,104 @@
+"""Threads change neither a bit of the images nor each other's results, and Python runs meanwhile."""
+
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packed_files import Layer, node, pack_bits, write
+
+from pbgen import Engine
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    nodes, tensors, shape = [], {}, (50, 1, 1)
+    for i, (channels, stride) in enumerate([(96, 1), (64, 2), (48, 2), (3, 2)]):
+        tensors[f"w{i}"] = pack_bits(rng.standard_normal((channels, shape[0], 4, 4)))
+        if i == 3:
+            tensors[f"w{i}"] = rng.standard_normal((channels, shape[0], 4, 4)).astype(np.float32)
+        tensors[f"s{i}"] = np.full(channels, shape[0] ** -0.5, np.float32)
+        attributes = {"kernel": [4, 4], "stride": [stride] * 2, "dilation": [1, 1], "groups": 1}
+        size = 4 if i == 0 else shape[1] * 2
+        shape = (channels, size, size)
+        nodes.append(
+            node("conv_transpose", [i], shape, weight=f"w{i}", scale=f"s{i}", padding=[int(i > 0)] * 2, **attributes)
+        )
+        nodes[-1]["activation"] = "tanh"
+    return write(tmp_path_factory.mktemp("threads") / "g.safetensors", (50, 1, 1), nodes, tensors)
+
+
+def latent(batch: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((batch, 50, 1, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_the_same_bits_for_any_number_of_threads(generator: Path, batch: int, arch: str) -> None:
+    expected = Engine(generator, threads=1)(latent(batch))
+    for threads in (2, 3, 7, None):
+        engine = Engine(generator, threads=threads)
+        for _ in range(3):
+            np.testing.assert_array_equal(engine(latent(batch)), expected)
+
+
+def test_the_same_bits_in_any_batch(generator: Path) -> None:
+    engine, z = Engine(generator), latent(70)
+    np.testing.assert_array_equal(engine(z), np.concatenate([engine(one[None]) for one in z]))
+
+
+def test_concurrent_calls(generator: Path) -> None:
+    engine = Engine(generator, threads=3)
+    alone = {seed: engine(latent(3, seed)) for seed in range(6)}
+
+    def call(i: int) -> bool:
+        return np.array_equal(engine(latent(3, i % 6)), alone[i % 6])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(call, range(300)))
+
+
+def test_engines_come_and_go(generator: Path) -> None:
+    expected = Engine(generator)(latent(1))
+    for _ in range(50):
+        np.testing.assert_array_equal(Engine(generator, threads=4)(latent(1)), expected)
+
+
+def test_python_runs_during_a_call(tmp_path: Path) -> None:
+    """Threads are not made to take turns here, so the main thread can only go on when a call lets go of the lock."""
+    layer = Layer(512, 512, (16, 16), (5, 5), (1, 1), (2, 2))
+    engine, z = Engine(layer.write(tmp_path / "g.safetensors"), threads=1), layer.input(1)
+    entered, done = threading.Event(), []
+
+    def call() -> None:
+        entered.set()
+        for _ in range(20):
+            engine(z)
+        done.append(True)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        thread = threading.Thread(target=call)
+        thread.start()
+        entered.wait()
+        assert not done
+        thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_can_use_and_drop_the_engine(generator: Path) -> None:
+    engine = Engine(generator, threads=3)
+    expected = engine(latent(2))
+    child = os.fork()
+    if child == 0:
+        same = np.array_equal(engine(latent(2)), expected)
+        del engine
+        os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    np.testing.assert_array_equal(engine(latent(2)), expected)

@@ -1,0 +1,160 @@
+"""The Python side of the engine: what it accepts, what it refuses, what it tells."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import pbgen
+from pbgen import Engine, PBGenError
+
+
+@pytest.fixture(scope="module")
+def module() -> nn.Module:
+    torch.manual_seed(0)
+    generator = nn.Sequential(
+        nn.ConvTranspose2d(12, 40, 3),
+        nn.BatchNorm2d(40),
+        nn.ReLU(),
+        nn.ConvTranspose2d(40, 3, 4, 2, 1),
+        nn.Tanh(),
+    )
+    return pbgen.binarize(generator, ["0"]).eval()
+
+
+@pytest.fixture(scope="module")
+def path(module: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("engine") / "g.safetensors"
+    pbgen.pack(module, torch.randn(2, 12, 1, 1), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def engine(path: Path) -> Engine:
+    return Engine(path, threads=2)
+
+
+def latent(batch: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((batch, 12, 1, 1)).astype(np.float32)
+
+
+def test_images_are_torch_s(module: nn.Module, engine: Engine) -> None:
+    z = latent(5)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(z)).numpy()
+    images = engine(z)
+    assert images.dtype == np.float32
+    np.testing.assert_allclose(images, expected, rtol=0, atol=1e-5)
+
+
+def test_shapes_leave_out_the_batch(engine: Engine) -> None:
+    assert engine.input_shape == (12, 1, 1)
+    assert engine.output_shape == (3, 6, 6)
+
+
+def test_no_images(engine: Engine) -> None:
+    images = engine(np.zeros((0, 12, 1, 1), np.float32))
+    assert images.shape == (0, 3, 6, 6)
+    assert images.dtype == np.float32
+
+
+CONVERSIONS: dict[str, Callable[[np.ndarray], Any]] = {
+    "float64": lambda z: z.astype(np.float64),
+    "float16": lambda z: z.astype(np.float16).astype(np.float32),
+    "a list": lambda z: z.tolist(),
+    "big-endian": lambda z: z.astype(">f4"),
+    "Fortran order": np.asfortranarray,
+    "every second": lambda z: np.repeat(z, 2, axis=1)[:, ::2],
+    "backwards": lambda z: z[::-1].copy()[::-1],
+    "read-only": lambda z: np.frombuffer(z.tobytes(), np.float32).reshape(z.shape),
+    "a tensor": torch.from_numpy,
+}
+
+
+@pytest.mark.parametrize("name", CONVERSIONS)
+def test_numbers_of_any_kind(name: str, engine: Engine) -> None:
+    z = np.float16(latent(3)).astype(np.float32)
+    np.testing.assert_array_equal(engine(CONVERSIONS[name](z)), engine(z))
+
+
+def test_integers(engine: Engine) -> None:
+    z = np.random.default_rng(0).integers(-2, 3, (2, 12, 1, 1))
+    np.testing.assert_array_equal(engine(z), engine(z.astype(np.float32)))
+
+
+@pytest.mark.parametrize("shape", [(), (12,), (12, 1, 1), (2, 12), (2, 11, 1, 1), (2, 12, 1, 1, 1)], ids=str)
+def test_wrong_shapes(shape: tuple[int, ...], engine: Engine) -> None:
+    with pytest.raises(PBGenError, match=r"^z: has the shape \(.*\); it must be \(N, 12, 1, 1\)$"):
+        engine(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("z", ["latent", [["a"]], None, np.zeros((1, 12, 1, 1), complex)], ids=str)
+def test_no_numbers(z: Any, engine: Engine) -> None:
+    with pytest.raises(PBGenError, match="not real numbers; convert it to float32"):
+        engine(z)
+
+
+def test_a_ragged_list(engine: Engine) -> None:
+    with pytest.raises(PBGenError, match=r"not an array; it must have the shape \(N, 12, 1, 1\)"):
+        engine([[1.0], [1.0, 2.0]])
+
+
+def test_kernels_and_memory_are_told(engine: Engine, path: Path) -> None:
+    assert engine.kernels.keys() == {"0", "3"}
+    assert "one-bit" in engine.kernels["0"]
+    assert "float32" in engine.kernels["3"]
+    engine(latent(1))
+    assert path.stat().st_size / 4 < engine.resident_bytes < 1e6
+
+
+@pytest.mark.parametrize("threads", [0, -1, 10**6])
+def test_wrong_threads(threads: int, path: Path) -> None:
+    with pytest.raises(PBGenError, match=f"^threads={threads}: must be 1 to 1024, or None"):
+        Engine(path, threads=threads)
+
+
+def test_int8_is_refused(path: Path) -> None:
+    with pytest.raises(PBGenError, match=r"^activations='int8': this version runs float32 activations only$"):
+        Engine(path, activations="int8")
+
+
+def test_file_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(PBGenError, match=r"none.safetensors: does not exist$"):
+        Engine(tmp_path / "none.safetensors")
+
+
+def test_path_with_a_zero_byte() -> None:
+    with pytest.raises(PBGenError, match="zero byte"):
+        Engine("a\0b")
+
+
+def test_unknown_instruction_set(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PBGEN_ARCH", "mmx")
+    with pytest.raises(PBGenError, match=r"^PBGEN_ARCH: no instruction set `mmx`; this build has .*portable$"):
+        Engine(path)
+
+
+def test_forced_instruction_set_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PBGEN_ARCH", "portable")
+    assert all("portable" in kernel for kernel in Engine(path).kernels.values())
+
+
+def test_without_the_native_module() -> None:
+    code = """
+import sys
+sys.modules["pbgen._core"] = None
+import pbgen
+try:
+    pbgen.Engine
+except pbgen.PBGenError as error:
+    print(error)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("pbgen._core: the native engine cannot be loaded")
+    assert result.stdout.count("\n") == 1
