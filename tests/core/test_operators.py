@@ -125,6 +125,15 @@ def test_affine_and_add(shape: tuple[int, ...], path: Path) -> None:
     assert_close(run(path, shape, nodes, x, scale=scale, shift=shift), expected)
 
 
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+def test_activations_keep_their_digits(activation: str, path: Path) -> None:
+    x = np.concatenate([np.geomspace(1e-30, 80, 4001), [0, 0.62499994, 0.625]]).astype(np.float32)
+    x = np.concatenate([x, -x])[:, None]
+    expected = {"tanh": torch.tanh, "sigmoid": torch.sigmoid}[activation](torch.from_numpy(x).double()).numpy()
+    result = run(path, (1,), [node("affine", [0], (1,), activation=activation)], x)
+    np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-37)
+
+
 def test_an_earlier_value_may_be_the_image(path: Path) -> None:
     x = numbers(2, 4)
     nodes = [node("affine", [0], (4,), activation="relu"), node("affine", [1], (4,), activation="sigmoid")]
