@@ -1,0 +1,9 @@
+"""Training a generator and its discriminator, float or binary each: configuration in, a run's folder out."""
+
+from pbgen.training.config import TrainConfig
+from pbgen.training.loop import Progress, TrainingStopped
+from pbgen.training.losses import LOSSES
+from pbgen.training.run import Run, load_run, train
+from pbgen.training.sample import sample
+
+__all__ = ["LOSSES", "Progress", "Run", "TrainConfig", "TrainingStopped", "load_run", "sample", "train"]

@@ -1,0 +1,77 @@
+"""The two networks of a run, as its configuration says: built, planned and binarized."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pbgen.binarize import binarize
+from pbgen.errors import PBGenError
+from pbgen.measure import plan as make_plan
+from pbgen.models import load
+from pbgen.redundancy import Plan
+from pbgen.training import randomness
+from pbgen.training.config import TrainConfig
+from pbgen.training.randomness import Stream
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Generator and discriminator with the weights that a run starts from."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    plan: Plan | None  # of a partially binary generator
+    latent_shape: tuple[int, ...]
+    size: int  # of the images, pixels
+    memory_format: torch.memory_format  # of weights and images in training
+
+
+def build(config: TrainConfig, plan: Plan | None = None) -> Networks:
+    """Build the networks of a run; a partially binary generator follows `plan`, or a plan made here.
+
+    Raises PBGenError where there is no discriminator, the images are not square or not of `config.channels`, or no
+    layer of a partially binary generator may be binary.
+    """
+    randomness.seed_layers(config.seed, Stream.WEIGHTS)
+    generator, discriminator = load(
+        config.model,
+        channels=config.channels,
+        kernel_size=config.kernel_size,
+        width=config.width,
+        latent=config.latent,
+        discriminator_norm=config.objective.discriminator_norm,
+    )
+    if discriminator is None:
+        raise PBGenError(f"{config.model}: gives a generator alone; return a pair of generator and discriminator")
+    latent_shape = tuple(generator.input_shape)  # type: ignore[arg-type]  # models.load has checked it
+    size = _image_size(config, generator, latent_shape)
+    if config.generator == "partial":
+        plan = plan or make_plan(generator, torch.zeros(1, *latent_shape), config.threshold)
+        if not plan.binary:
+            raise PBGenError(
+                f"generator partial: no layer of {config.model} reaches the threshold {config.threshold:g}; "
+                "lower the threshold, or train a float generator"
+            )
+    else:
+        plan = None
+    if config.generator != "float":
+        binarize(generator, plan or "all", config.method)
+    if config.discriminator == "binary":
+        binarize(discriminator, "all", config.method)
+    return Networks(generator, discriminator, plan, latent_shape, size, _memory_format(config))
+
+
+def _memory_format(config: TrainConfig) -> torch.memory_format:
+    # Channels last trains DCGANs a fifth faster, but a user's module may use `view`, which it breaks.
+    return torch.contiguous_format if ":" in config.model else torch.channels_last
+
+
+@torch.no_grad()
+def _image_size(config: TrainConfig, generator: nn.Module, latent_shape: tuple[int, ...]) -> int:
+    shape = tuple(generator.eval()(torch.zeros(1, *latent_shape)).shape[1:])
+    if len(shape) != 3 or shape[0] != config.channels or shape[1] != shape[2]:
+        raise PBGenError(
+            f"{config.model}: makes images of shape {shape}; training needs square ones, ({config.channels}, n, n)"
+        )
+    return int(shape[1])

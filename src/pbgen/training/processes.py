@@ -1,0 +1,161 @@
+"""One Fabric for the processes of a run: this one, and its helpers on the same machine where there are several."""
+
+import logging
+import multiprocessing
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+
+from pbgen.errors import PBGenError
+from pbgen.training.config import TrainConfig
+
+Worker = Callable[[Fabric], None]
+_PATIENCE = 5.0  # seconds
+
+
+class _Rank(LightningEnvironment):
+    """Tells Fabric which process of how many this is; we start them ourselves, so that rank 0 is the user's own."""
+
+    def __init__(self, rank: int, port: int) -> None:
+        super().__init__()
+        self._rank = rank
+        self._port = port
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    @property
+    def main_address(self) -> str:
+        return "127.0.0.1"
+
+    @property
+    def main_port(self) -> int:
+        return self._port
+
+    def local_rank(self) -> int:
+        return self._rank
+
+    def node_rank(self) -> int:
+        return 0
+
+
+@contextmanager
+def together(config: TrainConfig, worker: Worker) -> Iterator[Fabric]:
+    """Start `config.devices` - 1 processes that call `worker` with their Fabric, and give the Fabric of this one.
+
+    `worker` must be picklable. KeyboardInterrupt, here and there, is taken for an agreed stop. Leaving the context
+    waits for the processes, or ends them where this one failed. Raises PBGenError where the machine lacks the devices,
+    and where another process fails.
+    """
+    _check_devices(config)
+    _silence()
+    if config.devices == 1:
+        yield Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
+        return
+    port = _free_port()
+    context = multiprocessing.get_context("spawn")
+    refusals = context.SimpleQueue()
+    others = [
+        context.Process(target=_run_other, args=(config, rank, port, worker, refusals), daemon=True)
+        for rank in range(1, config.devices)
+    ]
+    for process in others:
+        process.start()
+    try:
+        with _joined(config, 0, port) as fabric:
+            try:
+                yield fabric
+            except RuntimeError as error:
+                if not _any_failed(others):
+                    raise
+                reason = "another process of the run failed; its own message stands above"
+                raise PBGenError(reason if refusals.empty() else refusals.get()) from error
+        _wait(others)
+    except KeyboardInterrupt:
+        _wait(others)  # they stop after the same step
+        raise
+    finally:
+        for process in others:
+            process.kill()
+            process.join()
+
+
+def _run_other(
+    config: TrainConfig, rank: int, port: int, worker: Worker, refusals: "multiprocessing.SimpleQueue[str]"
+) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the first process decides when to stop
+    _silence()
+    try:
+        with _joined(config, rank, port) as fabric:
+            worker(fabric)
+    except KeyboardInterrupt:
+        pass
+    except PBGenError as error:
+        refusals.put(str(error))
+        sys.exit(1)
+
+
+@contextmanager
+def _joined(config: TrainConfig, rank: int, port: int) -> Iterator[Fabric]:
+    """A Fabric that has met the others'."""
+    threads = torch.get_num_threads()
+    # Running statistics are not exchanged: training never reads them, and DDP would write them between two forwards.
+    strategy = DDPStrategy(cluster_environment=_Rank(rank, port), forward_sync_buffers=False)
+    fabric = Fabric(
+        accelerator=config.accelerator, devices=config.devices, strategy=strategy, precision=config.precision
+    )
+    fabric.launch()
+    torch.set_num_threads(max(1, threads // config.devices))
+    try:
+        yield fabric
+    finally:
+        torch.set_num_threads(threads)
+        torch.distributed.destroy_process_group()
+
+
+def _silence() -> None:
+    """Fabric tells on standard error what it is about to do."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+
+def _check_devices(config: TrainConfig) -> None:
+    cuda = torch.cuda.device_count()
+    if config.accelerator == "cuda" and not cuda:
+        raise PBGenError("accelerator cuda: torch sees no CUDA device; choose auto or cpu")
+    if config.accelerator == "mps" and not torch.backends.mps.is_available():
+        raise PBGenError("accelerator mps: torch sees no Metal device; choose auto or cpu")
+    if cuda and config.accelerator in ("auto", "cuda") and config.devices > cuda:
+        raise PBGenError(f"devices {config.devices}: torch sees {cuda} CUDA devices; ask for no more")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait(processes: Sequence[BaseProcess]) -> None:
+    for process in processes:
+        process.join(_PATIENCE)
+
+
+def _any_failed(processes: Sequence[BaseProcess]) -> bool:
+    """Whether a process has ended with an error, or does so soon: the others notice a broken connection first."""
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        if any(process.exitcode for process in processes):
+            return True
+        time.sleep(0.05)
+    return False
