@@ -5,7 +5,7 @@ one stopped.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -24,8 +24,7 @@ from pbgen.packing import PackInfo
 from pbgen.redundancy import Plan
 from pbgen.report import to_pixels
 from pbgen.report.tables import Table, bench_table, evaluation_table, pack_table, plan_table
-from pbgen.training import Run, TrainConfig, load_run, sample, train
-from pbgen.training.run import CONFIG
+from pbgen.training import Run, TrainConfig, load_run, sample, train_side_by_side
 
 VARIANTS = {"float": ("float", "float"), "partial": ("partial", "binary"), "binary": ("binary", "binary")}
 """The generator's and the discriminator's weights in each training."""
@@ -42,7 +41,6 @@ class DemoSettings:
     kernel_size: int = 4
     latent: int = 64
     steps: int = 3000
-    stage: int = 1000  # steps that each trains before the next has its turn
     batch_size: int = 64
     learning_rate: float = 2e-4
     threshold: float = 1e4
@@ -87,10 +85,6 @@ class DemoResults:
     paper_comparison: Comparison
 
 
-Advance = Callable[[int, int, Mapping[str, float | None]], None]
-"""Shows a training's steps done, of how many, and its newest row of the log."""
-
-
 class Display(Protocol):
     """Where the demo shows how far it is."""
 
@@ -100,7 +94,7 @@ class Display(Protocol):
 
     def task(self, title: str, total: int) -> Callable[[int, int], None]: ...
 
-    def training(self, title: str, steps: int) -> Advance: ...
+    def training(self, title: str, steps: int) -> Callable[[int, int, Mapping[str, float | None]], None]: ...
 
 
 def run_demo(out: Path, settings: DemoSettings, display: Display) -> DemoResults:
@@ -151,19 +145,12 @@ def _plan(title: str, generator: nn.Module, settings: DemoSettings, display: Dis
 
 
 def _trainings(out: Path, settings: DemoSettings, display: Display) -> dict[str, Run]:
-    """The three trainings side by side, a stage of each in turn: they stay comparable wherever they are stopped."""
-    advance = {name: display.training(f"training {name:7}", settings.steps) for name in VARIANTS}
-    for until in [*range(settings.stage, settings.steps, settings.stage), settings.steps]:
-        for name in VARIANTS:
-            _train_until(until, settings.training(name), out / name, advance[name])
+    advance = {out / name: display.training(f"training {name:7}", settings.steps) for name in VARIANTS}
+    train_side_by_side(
+        {out / name: settings.training(name) for name in VARIANTS},
+        lambda folder, step, steps, row: advance[folder](step, steps, row),
+    )
     return {name: load_run(out / name) for name in VARIANTS}
-
-
-def _train_until(step: int, config: TrainConfig, out: Path, advance: Advance) -> None:
-    begun = (out / CONFIG).exists()
-    if begun and TrainConfig.load(out / CONFIG).steps > step:
-        return  # a later stage of it has begun
-    train(replace(config, steps=step), out, begun, lambda done, _, row: advance(done, config.steps, row))
 
 
 def _evaluations(runs: dict[str, Run], real: Images, settings: DemoSettings, display: Display) -> dict[str, Evaluation]:

@@ -1,4 +1,4 @@
-"""The one error that users are meant to read."""
+"""What users are meant to read."""
 
 
 class PBGenError(Exception):
@@ -7,3 +7,7 @@ class PBGenError(Exception):
     The message is one line that names the culprit (file, option, layer, operator), what is wrong with it and what
     would be right. The command line prints it and exits with code 2.
     """
+
+
+class PBGenWarning(UserWarning):
+    """Something the user gave is not all as it should be, and the work goes on. The message is one line."""

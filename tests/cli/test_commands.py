@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
@@ -98,6 +99,18 @@ def test_evaluate_prints_and_draws(pbgen: Command, trained: Path, pictures: Path
     generated = np.asarray(image_grid(sample(load_run(trained).generator, 32)))
     assert (drawn[:, -generated.shape[1] :] == generated).all()
     assert drawn.shape[1] == 2 * generated.shape[1] + 16
+
+
+def test_skipped_files_are_counted_and_named(pbgen: Command, trained: Path, pictures: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    (folder / "0.png").write_bytes((folder / "0.png").read_bytes()[:100])
+    (folder / "notes.txt").write_text("no image")
+    outcome = pbgen("evaluate", trained, "--data", folder, "-n", 64, "--seeds", 1)
+    assert outcome.code == 0
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("pbgen: ")]
+    assert line.startswith(f"pbgen: {folder}: 2 of 201 files skipped: 0.png: ")
+    assert line.endswith("; notes.txt: not an image")
 
 
 def test_evaluate_in_json(pbgen: Command, trained: Path, pictures: Path) -> None:

@@ -1,6 +1,8 @@
 """The demo in miniature, from end to end."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from cli_runs import Command
 
 import pbgen.demo
 from pbgen.demo import VARIANTS, DemoSettings
-from pbgen.training import TrainConfig, TrainingStopped, load_run, train
+from pbgen.training import TrainConfig, load_run, train
 
 MINIATURE = partial(
     DemoSettings,
@@ -26,19 +28,19 @@ MINIATURE = partial(
 )
 
 
-def stopped_in_the_second(config: TrainConfig, out: Path, **options: object) -> Path:
-    """As if Ctrl-C came while the partial generator is trained."""
-    if out.name == "partial":
-        train(config.__class__(**{**vars(config), "steps": 1}), out, **options)  # type: ignore[arg-type]
-        raise TrainingStopped(1, out)
-    return train(config, out, **options)  # type: ignore[arg-type]
+def stopped_in_the_second(runs: Mapping[Path, TrainConfig], progress: object) -> None:
+    """As if Ctrl-C came when the float generator is trained and the partial one is not."""
+    float_run, partial_run, _ = runs
+    train(runs[float_run], float_run)
+    train(replace(runs[partial_run], steps=1), partial_run)
+    raise KeyboardInterrupt
 
 
 def test_it_stops_goes_on_and_writes_its_page(pbgen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "demo"
     monkeypatch.setattr("pbgen.demo.DemoSettings", MINIATURE)
     with monkeypatch.context() as interrupted:
-        interrupted.setattr("pbgen.demo.train", stopped_in_the_second)
+        interrupted.setattr("pbgen.demo.train_side_by_side", stopped_in_the_second)
         outcome = pbgen("demo", "--out", out)
     assert outcome.code == 130
     assert outcome.err.splitlines()[-1] == (

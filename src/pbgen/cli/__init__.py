@@ -1,9 +1,11 @@
 """The command line. What goes wrong becomes one line on standard error and an exit code, never a traceback."""
 
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
-from pbgen.errors import PBGenError
+from pbgen.errors import PBGenError, PBGenWarning
 
 
 class StoppedError(Exception):
@@ -23,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from pbgen.cli.app import app
 
+        warnings.showwarning = _warn
         # Typer turns Ctrl-C into the code 130 by itself; a command that can tell more raises StoppedError.
         code = app(arguments or ["--help"], prog_name="pbgen", standalone_mode=False)
     except typer.TyperException as error:
@@ -36,6 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = 130
     return _fail("interrupted; no file was left half written", 130) if code == 130 else 0
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    ours = issubclass(category, PBGenWarning)
+    text = f"pbgen: {message}\n" if ours else warnings.formatwarning(message, category, filename, lineno, line)
+    (file or sys.stderr).write(text)
 
 
 def _fail(message: str, code: int = 2) -> int:

@@ -1,14 +1,16 @@
 """Images to train on and to compare with: rendered faces, folders, zips, CelebA."""
 
 import os
+import warnings
 from pathlib import Path
 
 from pbgen.data.source import ImageSource
-from pbgen.errors import PBGenError
+from pbgen.errors import PBGenError, PBGenWarning
 
 __all__ = ["MAX_SIZE", "MIN_SIZE", "ImageSource", "open_images"]
 
 MIN_SIZE, MAX_SIZE = 16, 512
+_NAMED = 3  # skipped files that a warning names
 
 
 def open_images(source: str | os.PathLike[str], size: int, channels: int, seed: int = 0) -> ImageSource:
@@ -18,6 +20,7 @@ def open_images(source: str | os.PathLike[str], size: int, channels: int, seed: 
     in it, or a zip of images, CelebA's included. `pbgen.data.files` says what is read and how it is cropped and
     resized; the first opening decodes all of it, later ones read the cache.
 
+    Warns of files that were skipped; `.skipped` of the result names them all.
     Raises PBGenError where the source is unknown or unreadable, holds no image, or size or channels is out of range.
     """
     if not MIN_SIZE <= size <= MAX_SIZE:
@@ -36,4 +39,9 @@ def open_images(source: str | os.PathLike[str], size: int, channels: int, seed: 
         from pbgen.data.files import Files
     except ModuleNotFoundError as error:
         raise PBGenError(f"{source}: reading images needs {error.name}; pip install 'pbgen[train]'") from None
-    return Files(path, size, channels)
+    files = Files(path, size, channels)
+    if files.skipped:
+        more = "; ..." if len(files.skipped) > _NAMED else ""
+        told = f"{path}: {len(files.skipped)} of {files.count + len(files.skipped)} files skipped: "
+        warnings.warn(told + "; ".join(files.skipped[:_NAMED]) + more, PBGenWarning, stacklevel=2)
+    return files

@@ -5,5 +5,16 @@ from pbgen.training.loop import Progress, TrainingStopped
 from pbgen.training.losses import LOSSES
 from pbgen.training.run import Run, load_run, train
 from pbgen.training.sample import sample
+from pbgen.training.side_by_side import train_side_by_side
 
-__all__ = ["LOSSES", "Progress", "Run", "TrainConfig", "TrainingStopped", "load_run", "sample", "train"]
+__all__ = [
+    "LOSSES",
+    "Progress",
+    "Run",
+    "TrainConfig",
+    "TrainingStopped",
+    "load_run",
+    "sample",
+    "train",
+    "train_side_by_side",
+]

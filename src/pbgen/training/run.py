@@ -8,6 +8,7 @@ checkpoint.pt    the state to go on from, see checkpoint.py
 """
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from pbgen.data import ImageSource, open_images
-from pbgen.errors import PBGenError
+from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.redundancy import Plan
 from pbgen.training import checkpoint, networks
 from pbgen.training.checkpoint import Checkpoint
@@ -66,7 +67,8 @@ class _Prepared:
 
 
 def _help(config: TrainConfig, out: Path, fabric: Fabric) -> None:
-    """What the other processes of a run do; the first has prepared the folder."""
+    """What the other processes of a run do; the first has prepared the folder, and told of files that were skipped."""
+    warnings.simplefilter("ignore", PBGenWarning)
     _loop(fabric, config, out, _prepare(config, out, resume=True), None).run(Interrupts())
 
 
