@@ -40,7 +40,7 @@ class DemoSettings:
     width: int = 128
     kernel_size: int = 4
     latent: int = 64
-    steps: int = 3000
+    steps: int = 2500
     batch_size: int = 64
     learning_rate: float = 2e-4
     threshold: float = 1e4
