@@ -12,7 +12,8 @@ from pbgen.errors import PBGenError
 def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
     """Call `write` on a temporary file beside `path`, flush it to the disk and rename it to `path`.
 
-    Raises PBGenError where the folder does not exist or cannot be written to.
+    Whatever goes wrong, what was at `path` stays. Raises PBGenError where the folder does not exist, cannot be written
+    to, or is full.
     """
     path = Path(path)
     try:
@@ -26,6 +27,9 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], o
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
         Path(name).replace(path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise PBGenError(f"{path}: cannot be written: {error.strerror}; nothing was changed") from None
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

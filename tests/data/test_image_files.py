@@ -15,8 +15,10 @@ import pytest
 from PIL import Image
 
 from pbgen.data import cache, files, open_images
-from pbgen.errors import PBGenError
+from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.files import write_atomically
+
+pytestmark = pytest.mark.filterwarnings("ignore::pbgen.errors.PBGenWarning")
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -101,6 +103,14 @@ def test_a_zip_is_the_folder_in_it(tmp_path: Path, compression: int) -> None:
     assert packed.name == "packed.zip"
     assert packed.skipped == folder.skipped
     np.testing.assert_array_equal(packed.images(np.arange(4)), folder.images(np.arange(4)))
+
+
+def test_a_warning_counts_the_bad_files_and_names_some(tmp_path: Path) -> None:
+    contents = good_files() | {f"{i}.txt": b"no image" for i in range(5)}
+    with pytest.warns(
+        PBGenWarning, match=r"x: 5 of \d+ files skipped: 0.txt: not an image; 1.txt: .*; 2.txt: .*; \.\.\.$"
+    ):
+        open_images(fill(tmp_path / "x", contents), 24, 3)
 
 
 def test_bad_files_are_named_with_the_reason(tmp_path: Path) -> None:
