@@ -1,6 +1,7 @@
 """The file itself: bits in the documented order, any safetensors reader, sizes, determinism, atomic writing."""
 
 import copy
+import errno
 import importlib
 import json
 import struct
@@ -213,10 +214,10 @@ def test_a_failing_write_leaves_the_old_file(small, tmp_path, monkeypatch) -> No
     before = path.read_bytes()
 
     def fail(*_: object) -> None:
-        raise OSError("no space")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(PBGenError, match=r"g\.safetensors: cannot be written: No space left on device"):
         pack(nn.Linear(5, 2), torch.randn(2, 5), path)
     monkeypatch.undo()
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
