@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.library import custom_op
 
 import pbgen
 from pbgen import models
@@ -261,7 +262,7 @@ def test_in_place_writes_into_views():
     }
 
 
-@torch.library.custom_op("pbgen_tests::add_into", mutates_args=["target"])
+@custom_op("pbgen_tests::add_into", mutates_args=["target"])
 def add_into(target: torch.Tensor, value: torch.Tensor) -> None:
     target += value
 

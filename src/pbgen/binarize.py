@@ -6,6 +6,7 @@ weights, stay the module's parameters and are what the optimizer moves.
 
 import difflib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TypeAlias, cast
 
@@ -53,7 +54,7 @@ def _sign(x: Tensor) -> Tensor:
     return x.detach().sign().add_(0.5).sign_()
 
 
-class Estimator(nn.Module):
+class Estimator(nn.Module, ABC):
     """A straight-through estimator: latent weights to signs times one scale an output channel.
 
     The methods take and return weights seen as (groups, inputs, outputs, rest...), see `_leading_shape`.
@@ -83,9 +84,9 @@ class Estimator(nn.Module):
         """A differentiable function whose gradient stands in for that of the sign: 1 inside [-1, 1], 0 outside."""
         return weight.clamp(-1, 1)
 
+    @abstractmethod
     def scale(self, weight: Tensor) -> Tensor:
         """The scales, (groups, 1, outputs, 1...)."""
-        raise NotImplementedError
 
 
 class BinaryConnect(Estimator):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import fx
+from torch._ops import OpOverload
 
 from pbgen.errors import PBGenError
 from pbgen.packing.export import Constant
@@ -63,8 +64,10 @@ class Call:
 
 def arguments(node: fx.Node, values: dict[fx.Node, Any]) -> dict[str, Any]:
     """The operator's arguments by name, defaults filled in, other operators' results put in their places."""
-    names = [argument.name for argument in node.target._schema.arguments]  # type: ignore[union-attr]  # an OpOverload
-    found = {argument.name: argument.default_value for argument in node.target._schema.arguments}  # type: ignore[union-attr]
+    assert isinstance(node.target, OpOverload)
+    schema = node.target._schema.arguments
+    names = [argument.name for argument in schema]
+    found = {argument.name: argument.default_value for argument in schema}
     found.update(zip(names, node.args, strict=False))
     found.update(node.kwargs)
     return {name: fx.node.map_arg(argument, values.__getitem__) for name, argument in found.items()}

@@ -71,10 +71,11 @@ class Loop:
 
     def restore(self, state: Checkpoint) -> None:
         """Go on from `state`. Raises RuntimeError, ValueError or KeyError where it is of other networks."""
-        players = {"generator": self._train.generator, "discriminator": self._train.discriminator}
-        for name, player in players.items():
-            player.module.load_state_dict(state[name])  # type: ignore[literal-required]
-            player.optimizer.load_state_dict(state[f"{name}_optimizer"])  # type: ignore[literal-required]
+        generator, discriminator = self._train.generator, self._train.discriminator
+        generator.module.load_state_dict(state["generator"])
+        generator.optimizer.load_state_dict(state["generator_optimizer"])
+        discriminator.module.load_state_dict(state["discriminator"])
+        discriminator.optimizer.load_state_dict(state["discriminator_optimizer"])
         self._average.module.load_state_dict(state["average"])
         self._unlogged = list(state["unlogged"].to(self._fabric.device))
         self._step, self._seconds = state["step"], state["seconds"]
