@@ -106,11 +106,20 @@ def test_a_ragged_list(engine: Engine) -> None:
 
 
 def test_kernels_and_memory_are_told(engine: Engine, path: Path) -> None:
-    assert engine.kernels.keys() == {"0", "3"}
-    assert "one-bit" in engine.kernels["0"]
-    assert "float32" in engine.kernels["3"]
+    assert list(engine.kernels) == ["0", "3"]
+    assert "float32 weights" in engine.kernels["3"]
+    # Of the 3 x 4 pairs of an input row and a row of taps, one at each end falls outside.
+    assert [layer.operations for layer in engine.layers] == [9 * 12 * 40, 10 * 10 * 40 * 3]
+    assert engine.layers[0].weight_bytes < 8 * 12 * 40 * 9 / 8
     engine(latent(1))
     assert path.stat().st_size / 4 < engine.resident_bytes < 1e6
+
+
+def test_layers_are_timed(engine: Engine) -> None:
+    images, seconds = engine.time_layers(latent(3))
+    np.testing.assert_array_equal(images, engine(latent(3)))
+    assert list(seconds) == ["0", "3"]
+    assert all(0 < value < 10 for value in seconds.values())
 
 
 @pytest.mark.parametrize("threads", [0, -1, 10**6])
@@ -119,9 +128,16 @@ def test_wrong_threads(threads: int, path: Path) -> None:
         Engine(path, threads=threads)
 
 
-def test_int8_is_refused(path: Path) -> None:
-    with pytest.raises(PBGenError, match=r"^activations='int8': this version runs float32 activations only$"):
-        Engine(path, activations="int8")
+def test_int8_makes_nearly_the_same_images(engine: Engine, path: Path) -> None:
+    int8 = Engine(path, activations="int8")
+    assert any("int8" in kernel for kernel in int8.kernels.values())
+    difference = np.abs(int8(latent(5)) - engine(latent(5)))
+    assert 0 < difference.max() < 0.05
+
+
+def test_wrong_activations(path: Path) -> None:
+    with pytest.raises(PBGenError, match=r"^activations='int4': must be 'float32' or 'int8'$"):
+        Engine(path, activations="int4")
 
 
 def test_file_that_does_not_exist(tmp_path: Path) -> None:

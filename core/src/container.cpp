@@ -24,9 +24,45 @@ struct Close {
 };
 using File = std::unique_ptr<std::FILE, Close>;
 
-void read_exactly(std::FILE* file, void* out, size_t bytes) {
-    if (std::fread(out, 1, bytes, file) != bytes) fail("cannot be read to its end");
-}
+// A file's contents, read from the beginning on.
+class Reader {
+public:
+    virtual ~Reader() = default;
+    virtual void read(void* out, size_t bytes) = 0;
+    // All that is left, `bytes` long, where it lies or in `storage`.
+    virtual const uint8_t* rest(size_t bytes, std::vector<uint8_t>& storage) = 0;
+};
+
+class FileReader : public Reader {
+public:
+    explicit FileReader(std::FILE* file) : file_(file) {}
+
+    void read(void* out, size_t bytes) override {
+        if (std::fread(out, 1, bytes, file_) != bytes) fail("cannot be read to its end");
+    }
+    const uint8_t* rest(size_t bytes, std::vector<uint8_t>& storage) override {
+        storage.resize(bytes);
+        read(storage.data(), bytes);
+        return storage.data();
+    }
+
+private:
+    std::FILE* file_;
+};
+
+class MemoryReader : public Reader {
+public:
+    explicit MemoryReader(const void* contents) : at_(static_cast<const uint8_t*>(contents)) {}
+
+    void read(void* out, size_t bytes) override {
+        std::memcpy(out, at_, bytes);
+        at_ += bytes;
+    }
+    const uint8_t* rest(size_t, std::vector<uint8_t>&) override { return at_; }
+
+private:
+    const uint8_t* at_;
+};
 
 uint64_t file_size(const char* path) {
     std::error_code error;
@@ -39,17 +75,17 @@ uint64_t file_size(const char* path) {
     return size;
 }
 
-std::vector<char> read_header(std::FILE* file, uint64_t size) {
+std::vector<char> read_header(Reader& reader, uint64_t size) {
     if (size < 8) fail("is truncated: ", size, " bytes");
     uint8_t prefix[8];
-    read_exactly(file, prefix, sizeof prefix);
+    reader.read(prefix, sizeof prefix);
     uint64_t length = 0;
     for (int i = 7; i >= 0; --i) length = length << 8 | prefix[i];
     if (length > max_header) fail("header of ", length, " bytes; at most ", max_header, " are allowed");
     if (length > size - 8) fail("is truncated: the header alone has ", length, " bytes");
     if (length % 8 != 0) fail("header of ", length, " bytes, not a multiple of 8");
     std::vector<char> header(length);
-    read_exactly(file, header.data(), header.size());
+    reader.read(header.data(), header.size());
     if (header.empty() || header[0] != '{') fail("header does not begin with `{`");
     return header;
 }
@@ -150,8 +186,8 @@ void check_finite(const Tensor& tensor) {
         if (!std::isfinite(element(tensor, i))) fail("tensor ", quote(tensor.name), ": element ", i, " is not finite");
 }
 
-Container read_contents(std::FILE* file, uint64_t size) {
-    std::vector<char> header = read_header(file, size);
+Container read_checked(Reader& reader, uint64_t size) {
+    std::vector<char> header = read_header(reader, size);
     const uint64_t data_bytes = size - 8 - header.size();
     Json root = parse_json(header.data(), header.data() + header.size());
     std::sort(root.items.begin(), root.items.end(), [](const Json& a, const Json& b) { return a.key < b.key; });
@@ -169,14 +205,21 @@ Container read_contents(std::FILE* file, uint64_t size) {
     }
     check_contiguous(ranges, data_bytes, container.tensors);
 
-    container.data.resize(data_bytes);
-    read_exactly(file, container.data.data(), container.data.size());
+    const uint8_t* data = reader.rest(data_bytes, container.data);
     for (const Range& range : ranges) {
         Tensor& tensor = container.tensors[range.tensor];
-        tensor.data = container.data.data() + range.begin;
+        tensor.data = data + range.begin;
         check_finite(tensor);
     }
     return container;
+}
+
+Container read_contents(Reader& reader, uint64_t size) {
+    try {
+        return read_checked(reader, size);
+    } catch (const Error& error) {
+        fail(error.what(), pack_again);
+    }
 }
 
 }  // namespace
@@ -192,11 +235,14 @@ Container read_container(const char* path) {
     const uint64_t size = file_size(path);
     const File file(std::fopen(path, "rb"));
     if (!file) fail("cannot be opened: ", std::strerror(errno));
-    try {
-        return read_contents(file.get(), size);
-    } catch (const Error& error) {
-        fail(error.what(), pack_again);
-    }
+    FileReader reader(file.get());
+    return read_contents(reader, size);
+}
+
+Container read_container(const void* contents, size_t size) {
+    if (size > max_file) fail("is larger than 4 GiB");
+    MemoryReader reader(contents);
+    return read_contents(reader, size);
 }
 
 void copy_floats(const Tensor& tensor, float* out) {

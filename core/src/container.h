@@ -16,11 +16,11 @@ struct Tensor {
     DType dtype;
     std::vector<int64_t> shape;
     int64_t count;        // of elements
-    const uint8_t* data;  // in Container::data, not aligned
+    const uint8_t* data;  // in the file's contents, not aligned
 };
 
 struct Container {
-    std::vector<uint8_t> data;
+    std::vector<uint8_t> data;    // of a file; empty where the contents were in memory
     std::vector<Tensor> tensors;  // by name
     std::string graph;
 
@@ -33,6 +33,9 @@ constexpr const char* pack_again = "; pack the generator again";
 
 // Throws Error. Takes no more memory than the file is long, plus a bounded amount for its header.
 Container read_container(const char* path);
+
+// The same from memory, which must last as long as the container.
+Container read_container(const void* contents, size_t size);
 
 // Elements of an f16 or f32 tensor as float32.
 void copy_floats(const Tensor& tensor, float* out);

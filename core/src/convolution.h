@@ -1,8 +1,7 @@
-// Runs a layer with weights: convolution, transposed convolution, linear.
+// Convolution and transposed convolution, phase by phase, in tiles of output pixels and blocks of output channels.
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "arch/kernels.h"
 #include "graph.h"
@@ -12,38 +11,61 @@
 
 namespace pbgen {
 
+// Some rows of each of a number of images, with the channels innermost.
+template <class Pointer>
+struct Rows {
+    Pointer data;
+    Range rows;  // which rows of the image
+
+    // Which pixel of `data` is this one of an image.
+    int64_t pixel(int64_t image, int64_t y, int64_t x, int64_t width) const {
+        return (image * rows.size() + y - rows.begin) * width + x;
+    }
+};
+
+// It is run band by band: some rows of output positions of every phase at a time.
 class Convolution {
 public:
-    Convolution(const Node& node, const Shape& input, std::shared_ptr<const Weights> weights, const Epilogue& epilogue,
-                const Kernels& kernels);
+    Convolution(const Phases& rows, const Phases& columns, const Shape& input, const Shape& output,
+                std::shared_ptr<const Weights> weights, const Epilogue& epilogue, const Kernels& kernels);
 
-    // Numbers of scratch memory that an image needs.
-    size_t scratch() const;
+    // Bytes that a pixel's inputs take where the product reads them, if it does not read the inputs themselves.
+    size_t source_bytes() const;
 
-    // `input` and `output` are images with the channels innermost.
-    void run(const float* input, size_t images, float* scratch, float* output, Threads& threads) const;
+    // Rows of output positions.
+    int64_t positions() const { return rows_.longest(); }
 
-    // For people: the method and the instruction set.
-    std::string description() const;
+    // The input rows that a band reads, and the most that a band of `positions` rows can.
+    Range input_rows(const Range& band) const { return rows_.reach(band, input_.height); }
+    int64_t input_rows(int64_t positions) const { return rows_.reach(positions, input_.height); }
+
+    // Makes these rows of the inputs of `images` images into what the product reads. Image i has quantizations[i].
+    void prepare(const float* input, size_t images, const Quantization* quantizations, const Rows<uint8_t*>& sources,
+                 Threads& threads) const;
+
+    // Where some output pixels have no taps: all become what the epilogue makes of 0, before run() overwrites the rest.
+    void begin(size_t images, float* output, Threads& threads) const;
+
+    // `sources`: what prepare() made, or the input.
+    void run(const Rows<const void*>& sources, size_t images, const Range& band, const Quantization* quantizations,
+             const Rows<float*>& output, Threads& threads) const;
+
+    const Weights& weights() const { return *weights_; }
 
 private:
     struct Tile;
 
-    void build_tables(const float* input, size_t pixels, float* tables, Threads& threads) const;
-    void finish_untouched(size_t images, float* output, Threads& threads) const;
-    void run_tile(Tile& tile, const float* source, float* output) const;
-    void add_tap(Tile& tile, const Tap& row, const Tap& column, const float* source) const;
-    void accumulate(const Tile& tile, size_t tap, const float** sources, float* const* sums, size_t count) const;
-    void finish_tile(const Tile& tile, float* output) const;
+    void run_tile(Tile& tile, const Rows<const void*>& sources, const Quantization* quantizations,
+                  const Rows<float*>& output) const;
+    void add_tap(Tile& tile, const Tap& row, const Tap& column, const Rows<const void*>& sources) const;
+    void finish_tile(const Tile& tile, const Quantization* quantizations, const Rows<float*>& output) const;
 
+    Phases rows_, columns_;
     Shape input_, output_;
     std::shared_ptr<const Weights> weights_;
-    Phases rows_, columns_;
-    int64_t kernel_width_;
     Epilogue epilogue_;
     const Kernels& kernels_;
-    size_t source_stride_;  // numbers that a pixel takes where the kernel reads: channels, or their tables
-    size_t group_stride_;   // likewise, of one group
+    size_t group_bytes_;  // of one pixel and group where the product reads
 };
 
 }  // namespace pbgen

@@ -1,6 +1,7 @@
 #include "engine.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "error.h"
 #include "operators.h"
@@ -13,22 +14,27 @@ constexpr size_t max_workspace = size_t{1} << 30;  // numbers, for one image
 // Larger batches are run in parts of this size or of one image: enough to keep the threads busy, and little memory.
 constexpr size_t usual_workspace = size_t{1} << 19;  // numbers
 
-}  // namespace
-
-Engine::Engine(const char* path, unsigned threads)
-    : kernels_(choose_kernels()), threads_(threads ? threads : usable_cores()) {
-    try {
-        load(path);
-    } catch (const Error& error) {
-        fail(path, ": ", error.what());
-    }
+CanonicalWeights canonical_weights(const Tensor& tensor, const Node& node, const Shape& input) {
+    const auto groups = static_cast<size_t>(node.groups);
+    return {tensor, groups, static_cast<size_t>(node.shape.channels) / groups,
+            static_cast<size_t>(input.channels) / groups, static_cast<size_t>(node.y.kernel * node.x.kernel)};
 }
 
-void Engine::load(const char* path) {
-    const Container container = read_container(path);
-    graph_ = read_graph(container);
+double seconds_now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+float* align(void* memory) {
+    const auto address = reinterpret_cast<uintptr_t>(memory);
+    return reinterpret_cast<float*>((address + cache_line - 1) / cache_line * cache_line);
+}
+
+}  // namespace
+
+Engine::Engine(const Container& container, const Kernels& kernels, unsigned threads, bool integers)
+    : kernels_(kernels), graph_(read_graph(container)), threads_(threads ? threads : usable_cores()) {
     load_vectors(container);
-    load_layers(container);
+    load_layers(container, integers);
     plan();
 }
 
@@ -42,25 +48,32 @@ void Engine::load_vectors(const Container& container) {
         }
 }
 
-void Engine::load_layers(const Container& container) {
-    weights_.resize(container.tensors.size());
-    convolutions_.resize(graph_.nodes.size());
+void Engine::load_layers(const Container& container, bool integers) {
+    node_layers_.resize(graph_.nodes.size());
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
         const Node& node = graph_.nodes[i];
-        if (node.weight == none) continue;
+        if (!node.has_weight()) continue;
         const Shape& input = graph_.shape(node.inputs[0]);
-        std::shared_ptr<const Weights>& weights = weights_[node.weight];
-        if (!weights)
-            weights = std::make_shared<Weights>(
-                arrange_weights(container.tensors[node.weight], node, input.channels, threads_));
-        convolutions_[i] = std::make_unique<Convolution>(node, input, weights, epilogue(node), kernels_);
-        layers_.push_back({node.name, convolutions_[i]->description()});
+        const CanonicalWeights canonical = canonical_weights(container.tensors[node.weight], node, input);
+        const Method method(node, canonical.size(), kernels_, integers);
+        node_layers_[i] = std::make_unique<Layer>(node, input, method, arrange(node.weight, canonical, method),
+                                                  epilogue(node), kernels_);
+        layers_.push_back(node_layers_[i].get());
     }
+}
+
+std::shared_ptr<const Weights> Engine::arrange(size_t tensor, const CanonicalWeights& canonical, const Method& method) {
+    for (const Arranged& arranged : arranged_)
+        if (arranged.tensor == tensor && arranged.method == method) return arranged.weights;
+    auto weights = std::make_shared<Weights>(method.folded ? canonical.taps_as_outputs() : canonical, *method.product,
+                                             threads_);
+    arranged_.push_back({tensor, method, weights});
+    return weights;
 }
 
 void Engine::plan() {
     std::vector<size_t> scratch;
-    for (const auto& convolution : convolutions_) scratch.push_back(convolution ? convolution->scratch() : 0);
+    for (const auto& layer : node_layers_) scratch.push_back(layer ? layer->scratch() / sizeof(float) : 0);
     plan_ = plan_memory(graph_, scratch);
     if (plan_.size > max_workspace)
         fail("needs ", plan_.size >> 18, " MiB to make one image; at most 4096 are allowed");
@@ -74,7 +87,7 @@ Epilogue Engine::epilogue(const Node& node) const {
 
 size_t Engine::resident_bytes() const {
     size_t bytes = sizeof *this;
-    for (const auto& weights : weights_) bytes += weights ? weights->bytes() : 0;
+    for (const Arranged& arranged : arranged_) bytes += arranged.weights->bytes();
     for (const auto& vector : vectors_) bytes += vector.bytes();
     const std::lock_guard<std::mutex> lock(mutex_);
     return bytes + workspace_bytes_;
@@ -100,37 +113,46 @@ void Engine::give_back(Aligned<float> workspace) {
     workspaces_.push_back(std::move(workspace));
 }
 
-void Engine::run(const float* input, size_t batch, float* output) {
+size_t Engine::workspace_bytes(size_t batch) const {
+    return std::min(batch, most_images_) * plan_.size * sizeof(float) + cache_line - 1;
+}
+
+void Engine::run(const float* input, size_t batch, float* output, void* memory, double* seconds) {
+    if (seconds) std::fill_n(seconds, layers_.size(), 0.0);
     if (batch == 0) return;
+    if (memory) return run_parts(input, batch, output, align(memory), seconds);
     Aligned<float> workspace = take_workspace(std::min(batch, most_images_) * plan_.size);
-    const auto in = static_cast<size_t>(input_shape().size()), out = static_cast<size_t>(output_shape().size());
-    for (size_t first = 0; first < batch; first += most_images_)
-        run_images(input + first * in, std::min(most_images_, batch - first), output + first * out, workspace.data());
+    run_parts(input, batch, output, workspace.data(), seconds);
     give_back(std::move(workspace));
 }
 
-void Engine::run_images(const float* input, size_t images, float* output, float* workspace) {
+void Engine::run_parts(const float* input, size_t batch, float* output, float* workspace, double* seconds) {
     const auto in = static_cast<size_t>(input_shape().size()), out = static_cast<size_t>(output_shape().size());
-    for (size_t image = 0; image < images; ++image)
-        channels_to_innermost(input_shape(), input + image * in, workspace + plan_.values[0] * images + image * in);
-    for (size_t node = 0; node < graph_.nodes.size(); ++node) run_node(node, images, workspace);
-    const float* result = workspace + plan_.values[graph_.output] * images;
-    threads_.parallel_for(images, [&](size_t image) {
-        channels_to_first(output_shape(), result + image * out, output + image * out);
-    });
+    for (size_t first = 0; first < batch; first += most_images_)
+        run_images(input + first * in, std::min(most_images_, batch - first), output + first * out, workspace, seconds);
+}
+
+void Engine::run_images(const float* input, size_t images, float* output, float* workspace, double* seconds) {
+    channels_to_innermost(input_shape(), input, images, workspace + plan_.values[0] * images, threads_);
+    for (size_t node = 0; node < graph_.nodes.size(); ++node) {
+        const double start = seconds && node_layers_[node] ? seconds_now() : 0;
+        run_node(node, images, workspace);
+        if (seconds && node_layers_[node]) *seconds++ += seconds_now() - start;
+    }
+    channels_to_first(output_shape(), workspace + plan_.values[graph_.output] * images, images, output, threads_);
 }
 
 void Engine::run_node(size_t i, size_t images, float* workspace) {
     const Node& node = graph_.nodes[i];
-    std::vector<const float*> inputs;
-    for (size_t value : node.inputs) inputs.push_back(workspace + plan_.values[value] * images);
     float* output = workspace + plan_.values[i + 1] * images;
-    const Call call{node, graph_, inputs.data(), output, images, threads_};
+    const Call call{node, graph_, plan_, workspace, output, images, threads_};
     switch (node.op) {
         case Op::conv:
         case Op::conv_transpose:
-        case Op::linear:
-            return convolutions_[i]->run(inputs[0], images, workspace + plan_.scratch[i] * images, output, threads_);
+        case Op::linear: {
+            auto* scratch = reinterpret_cast<uint8_t*>(workspace + plan_.scratch[i] * images);
+            return node_layers_[i]->run(call.input(0), images, scratch, output, threads_);
+        }
         case Op::affine: return run_affine(call, epilogue(node), kernels_);
         case Op::add: return run_add(call);
         case Op::concat: return run_concat(call);

@@ -7,47 +7,55 @@
 #include <vector>
 
 #include "aligned.h"
-#include "convolution.h"
 #include "graph.h"
+#include "layer.h"
 #include "plan.h"
 #include "threads.h"
 
 namespace pbgen {
 
-struct Layer {
-    std::string name, kernel;
-};
-
 class Engine {
 public:
-    // Throws Error.
-    Engine(const char* path, unsigned threads);
+    // `integers`: whether layers with one-bit weights make their inputs 8-bit integers, where that is faster. Throws
+    // Error.
+    Engine(const Container& container, const Kernels& kernels, unsigned threads, bool integers);
 
     const Shape& input_shape() const { return graph_.input; }
     const Shape& output_shape() const { return graph_.shape(graph_.output); }
-    const std::vector<Layer>& layers() const { return layers_; }
+    // Those with weights, in the order in which they run.
+    const std::vector<const Layer*>& layers() const { return layers_; }
     size_t resident_bytes() const;
+    size_t workspace_bytes(size_t batch) const;
 
-    // Any number of threads may call it at once. `input` and `output` have the channels first.
-    void run(const float* input, size_t batch, float* output);
+    // Any number of threads may call it at once. `input` and `output` have the channels first. `workspace`, where it is
+    // given, has workspace_bytes(batch), at any address. `seconds`, where given, gets the time of each layer.
+    void run(const float* input, size_t batch, float* output, void* workspace = nullptr, double* seconds = nullptr);
 
 private:
-    void load(const char* path);
+    // Nodes may share a tensor, and mostly what is made of it.
+    struct Arranged {
+        size_t tensor;
+        Method method;
+        std::shared_ptr<const Weights> weights;
+    };
+
     void load_vectors(const Container& container);
-    void load_layers(const Container& container);
+    void load_layers(const Container& container, bool integers);
+    std::shared_ptr<const Weights> arrange(size_t tensor, const CanonicalWeights& canonical, const Method& method);
     void plan();
     Epilogue epilogue(const Node& node) const;
     Aligned<float> take_workspace(size_t numbers);
     void give_back(Aligned<float> workspace);
-    void run_images(const float* input, size_t images, float* output, float* workspace);
+    void run_parts(const float* input, size_t batch, float* output, float* workspace, double* seconds);
+    void run_images(const float* input, size_t images, float* output, float* workspace, double* seconds);
     void run_node(size_t node, size_t images, float* workspace);
 
     const Kernels& kernels_;
     Graph graph_;
-    std::vector<Aligned<float>> vectors_;                     // scales and shifts, by tensor
-    std::vector<std::shared_ptr<const Weights>> weights_;     // by tensor
-    std::vector<std::unique_ptr<Convolution>> convolutions_;  // by node, where it has weights
-    std::vector<Layer> layers_;
+    std::vector<Aligned<float>> vectors_;  // scales and shifts, by tensor
+    std::vector<Arranged> arranged_;
+    std::vector<std::unique_ptr<Layer>> node_layers_;  // by node, where it has weights
+    std::vector<const Layer*> layers_;
     MemoryPlan plan_;
     size_t most_images_ = 1;  // at a time
     Threads threads_;

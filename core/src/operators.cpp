@@ -7,16 +7,6 @@
 namespace pbgen {
 namespace {
 
-// out[x][y] = in[y][x]
-void transpose(const float* in, size_t height, size_t width, float* out) {
-    if (height == 1 || width == 1) {
-        std::memcpy(out, in, height * width * sizeof(float));
-        return;
-    }
-    for (size_t x = 0; x < width; ++x)
-        for (size_t y = 0; y < height; ++y) out[x * height + y] = in[y * width + x];
-}
-
 // Calls row(image, y) for each row of the output.
 template <class Row>
 void for_each_row(const Call& call, const Row& row) {
@@ -60,7 +50,7 @@ void run_affine(const Call& call, const Epilogue& epilogue, const Kernels& kerne
     const auto channels = static_cast<size_t>(shape.channels);
     for_each_row(call, [&](int64_t image, int64_t y) {
         for (int64_t x = 0; x < shape.width; ++x)
-            kernels.finish(pixel(call.inputs[0], shape, image, y, x), channels, epilogue,
+            kernels.finish(pixel(call.input(0), shape, image, y, x), channels, epilogue,
                            pixel(call.output, shape, image, y, x));
     });
 }
@@ -70,8 +60,8 @@ void run_add(const Call& call) {
     for_each_row(call, [&](int64_t image, int64_t y) {
         const int64_t begin = pixel(call.output, shape, image, y, 0) - call.output;
         for (int64_t i = begin; i < begin + shape.width * shape.channels; ++i) {
-            float sum = call.inputs[0][i];
-            for (size_t part = 1; part < call.node.inputs.size(); ++part) sum += call.inputs[part][i];
+            float sum = call.input(0)[i];
+            for (size_t part = 1; part < call.node.inputs.size(); ++part) sum += call.input(part)[i];
             call.output[i] = sum;
         }
     });
@@ -86,7 +76,7 @@ void run_concat(const Call& call) {
             for (int64_t y = 0; y < in.height; ++y)
                 for (int64_t x = 0; x < in.width; ++x)
                     std::memcpy(pixel(call.output, shape, image, row + y, column + x) + channel,
-                                pixel(call.inputs[part], in, image, y, x),
+                                pixel(call.input(part), in, image, y, x),
                                 static_cast<size_t>(in.channels) * sizeof(float));
             (call.node.axis == 0 ? channel : call.node.axis == 1 ? row : column) +=
                 call.node.axis == 0 ? in.channels : call.node.axis == 1 ? in.height : in.width;
@@ -104,7 +94,7 @@ void run_reshape(const Call& call) {
     call.threads.parallel_for(call.images, [&](size_t image) {
         const int64_t first = static_cast<int64_t>(image) * in.size();
         for (int64_t i = 0; i < in.size(); ++i)
-            call.output[first + position(out, i)] = call.inputs[0][first + position(in, i)];
+            call.output[first + position(out, i)] = call.input(0)[first + position(in, i)];
     });
 }
 
@@ -117,17 +107,17 @@ void run_upsample(const Call& call) {
             const int64_t from = nearest(y, node.step_y, in.height);
             for (int64_t x = 0; x < out.width; ++x)
                 std::memcpy(pixel(call.output, out, image, y, x),
-                            pixel(call.inputs[0], in, image, from, nearest(x, node.step_x, in.width)),
+                            pixel(call.input(0), in, image, from, nearest(x, node.step_x, in.width)),
                             channels * sizeof(float));
             return;
         }
         const Between rows(y, node.step_y, node.align_corners, in.height);
         for (int64_t x = 0; x < out.width; ++x) {
             const Between columns(x, node.step_x, node.align_corners, in.width);
-            const float* top_left = pixel(call.inputs[0], in, image, rows.low, columns.low);
-            const float* top_right = pixel(call.inputs[0], in, image, rows.low, columns.high);
-            const float* bottom_left = pixel(call.inputs[0], in, image, rows.high, columns.low);
-            const float* bottom_right = pixel(call.inputs[0], in, image, rows.high, columns.high);
+            const float* top_left = pixel(call.input(0), in, image, rows.low, columns.low);
+            const float* top_right = pixel(call.input(0), in, image, rows.low, columns.high);
+            const float* bottom_left = pixel(call.input(0), in, image, rows.high, columns.low);
+            const float* bottom_right = pixel(call.input(0), in, image, rows.high, columns.high);
             float* to = pixel(call.output, out, image, y, x);
             for (size_t c = 0; c < channels; ++c) {
                 const float top = (1 - columns.weight) * top_left[c] + columns.weight * top_right[c];
@@ -143,19 +133,31 @@ void run_pixel_shuffle(const Call& call) {
     const int64_t f = call.node.factor;
     for_each_row(call, [&](int64_t image, int64_t y) {
         for (int64_t x = 0; x < out.width; ++x) {
-            const float* from = pixel(call.inputs[0], in, image, y / f, x / f) + y % f * f + x % f;
+            const float* from = pixel(call.input(0), in, image, y / f, x / f) + y % f * f + x % f;
             float* to = pixel(call.output, out, image, y, x);
             for (int64_t c = 0; c < out.channels; ++c) to[c] = from[c * f * f];
         }
     });
 }
 
-void channels_to_innermost(const Shape& shape, const float* in, float* out) {
-    transpose(in, static_cast<size_t>(shape.channels), static_cast<size_t>(shape.pixels()), out);
+void channels_to_innermost(const Shape& shape, const float* in, size_t images, float* out, Threads& threads) {
+    const auto channels = static_cast<size_t>(shape.channels), pixels = static_cast<size_t>(shape.pixels());
+    const auto width = static_cast<size_t>(shape.width), height = static_cast<size_t>(shape.height);
+    threads.parallel_for(images * height, [&](size_t i) {
+        const size_t first = i / height * channels * pixels, row = i % height * width;
+        for (size_t x = row; x < row + width; ++x)
+            for (size_t c = 0; c < channels; ++c) out[first + x * channels + c] = in[first + c * pixels + x];
+    });
 }
 
-void channels_to_first(const Shape& shape, const float* in, float* out) {
-    transpose(in, static_cast<size_t>(shape.pixels()), static_cast<size_t>(shape.channels), out);
+void channels_to_first(const Shape& shape, const float* in, size_t images, float* out, Threads& threads) {
+    const auto channels = static_cast<size_t>(shape.channels), pixels = static_cast<size_t>(shape.pixels());
+    const auto width = static_cast<size_t>(shape.width), height = static_cast<size_t>(shape.height);
+    threads.parallel_for(images * height, [&](size_t i) {
+        const size_t first = i / height * channels * pixels, row = i % height * width;
+        for (size_t c = 0; c < channels; ++c)
+            for (size_t x = row; x < row + width; ++x) out[first + c * pixels + x] = in[first + x * channels + c];
+    });
 }
 
 }  // namespace pbgen

@@ -5,6 +5,7 @@
 
 #include "arch/kernels.h"
 #include "graph.h"
+#include "plan.h"
 #include "threads.h"
 
 namespace pbgen {
@@ -13,11 +14,13 @@ namespace pbgen {
 struct Call {
     const Node& node;
     const Graph& graph;
-    const float* const* inputs;
+    const MemoryPlan& plan;
+    float* workspace;
     float* output;
     size_t images;
     Threads& threads;
 
+    const float* input(size_t i) const { return workspace + plan.values[node.inputs[i]] * images; }
     const Shape& input_shape(size_t i) const { return graph.shape(node.inputs[i]); }
 };
 
@@ -28,8 +31,8 @@ void run_reshape(const Call& call);
 void run_upsample(const Call& call);
 void run_pixel_shuffle(const Call& call);
 
-// One image between channels first and channels innermost.
-void channels_to_innermost(const Shape& shape, const float* in, float* out);
-void channels_to_first(const Shape& shape, const float* in, float* out);
+// Images between channels first and channels innermost.
+void channels_to_innermost(const Shape& shape, const float* in, size_t images, float* out, Threads& threads);
+void channels_to_first(const Shape& shape, const float* in, size_t images, float* out, Threads& threads);
 
 }  // namespace pbgen

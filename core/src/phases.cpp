@@ -4,6 +4,16 @@
 #include <numeric>
 
 namespace pbgen {
+namespace {
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+Range inside(const Range& range, int64_t step, int64_t delta, int64_t size) {
+    const int64_t low = std::max<int64_t>(0, -delta), high = std::max<int64_t>(0, size - delta);
+    return {std::max(range.begin, divide_up(low, step)), std::min(range.end, divide_up(high, step))};
+}
 
 Phases::Phases(const Geometry& geometry, bool transposed, int64_t outputs)
     : geometry_(geometry),
@@ -21,6 +31,39 @@ Phase Phases::operator[](int64_t i) const {
     const int64_t count = first < outputs_ ? (outputs_ - first - 1) / g.stride + 1 : 0;
     const Tap first_tap{i, (first - at) / g.stride}, tap_step{period_, -period_ * g.dilation / g.stride};
     return {first, count, (g.kernel - i - 1) / period_ + 1, first_tap, tap_step};
+}
+
+// From the lowest to the highest delta of any tap.
+Range Phases::deltas() const {
+    Range range = {INT64_MAX, INT64_MIN};
+    for (int64_t i = 0; i < count(); ++i) {
+        const Phase phase = (*this)[i];
+        for (const int64_t delta : {phase.tap(0).delta, phase.tap(phase.taps - 1).delta})
+            range = {std::min(range.begin, delta), std::max(range.end, delta)};
+    }
+    return range;
+}
+
+Range Phases::reach(const Range& positions, int64_t inputs) const {
+    const Range delta = deltas();
+    const int64_t begin = std::clamp<int64_t>(positions.begin * input_step() + delta.begin, 0, inputs);
+    return {begin, std::clamp<int64_t>((positions.end - 1) * input_step() + delta.end + 1, begin, inputs)};
+}
+
+int64_t Phases::reach(int64_t positions, int64_t inputs) const {
+    return std::min(inputs, (positions - 1) * input_step() + deltas().size() + 1);
+}
+
+uint64_t Phases::inside(int64_t inputs) const {
+    uint64_t pairs = 0;
+    for (int64_t i = 0; i < count(); ++i) {
+        const Phase phase = (*this)[i];
+        for (int64_t t = 0; t < phase.taps; ++t) {
+            const int64_t met = pbgen::inside({0, phase.count}, input_step(), phase.tap(t).delta, inputs).size();
+            pairs += static_cast<uint64_t>(std::max<int64_t>(0, met));
+        }
+    }
+    return pairs;
 }
 
 }  // namespace pbgen

@@ -20,6 +20,15 @@ struct Tap {
     int64_t delta;   // output position j of the phase reads input pixel j * input_step + delta
 };
 
+struct Range {
+    int64_t begin, end;
+
+    int64_t size() const { return end - begin; }
+};
+
+// Those positions j of `range` for which j * step + delta is in 0 .. size - 1. It may have end < begin.
+Range inside(const Range& range, int64_t step, int64_t delta, int64_t size);
+
 // Computed when needed and not stored: a file of a few bytes may have millions of taps.
 struct Phase {
     int64_t first, count;  // output position j, of `count`, is output pixel first + j * output_step
@@ -44,8 +53,16 @@ public:
     bool complete() const { return count_ == output_step(); }
     // No phase has more output positions.
     int64_t longest() const { return (outputs_ - 1) / output_step() + 1; }
+    // The input pixels that output positions `positions` of all phases read, and the most that `count` of them can.
+    Range reach(const Range& positions, int64_t inputs) const;
+    int64_t reach(int64_t count, int64_t inputs) const;
+    const Geometry& geometry() const { return geometry_; }
+    // How many pairs of an output position and a tap meet an input pixel inside the image.
+    uint64_t inside(int64_t inputs) const;
 
 private:
+    Range deltas() const;
+
     Geometry geometry_;
     bool transposed_;
     int64_t outputs_;

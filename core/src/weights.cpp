@@ -1,120 +1,78 @@
 #include "weights.h"
 
-#include <algorithm>
 #include <cstring>
+#include <vector>
 
 namespace pbgen {
 namespace {
 
-// Tables are worth their padding (of lanes and of words) up to this many times the file's bits.
-constexpr size_t max_padding = 8;
-
-size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
-
-bool bit(const uint8_t* bits, size_t i) { return bits[i / 8] >> i % 8 & 1; }
-
-Method choose_method(const Weights& w, bool one_bit) {
-    const bool few_outputs = w.outputs < lanes;
-    if (!one_bit) return few_outputs ? Method::dot : Method::broadcast;
-    const size_t padded_outputs = divide_up(w.outputs, lanes) * lanes;
-    const size_t padded_inputs = divide_up(w.inputs, table_inputs * word_tables) * 32;
-    return padded_outputs * padded_inputs <= max_padding * w.outputs * w.inputs ? Method::lookup : Method::unpacked;
+void copy_numbers(const float* from, size_t step, size_t count, uint8_t* row) {
+    for (size_t i = 0; i < count; ++i) std::memcpy(row + i * sizeof(float), from + i * step, sizeof(float));
 }
 
-// Calls place(group, vector, tap) for each vector of each tap.
-template <class Place>
-void for_each_vector(const Weights& w, Threads& threads, const Place& place) {
-    threads.parallel_for(w.groups * w.vectors, [&](size_t i) {
-        for (size_t tap = 0; tap < w.taps; ++tap) place(i / w.vectors, i % w.vectors, tap);
-    });
-}
-
-// The word of one output channel (its weights begin at bit `first`, `stride` apart) for tables `table` and on.
-uint32_t make_word(const uint8_t* bits, size_t first, size_t stride, size_t inputs, size_t table) {
-    uint32_t word = 0;
-    for (size_t t = 0; t < word_tables; ++t) {
-        const size_t begin = (table + t) * table_inputs;
-        if (begin >= inputs) break;
-        const bool lead = bit(bits, first + begin * stride);
-        uint32_t index = 0;
-        for (size_t i = 1; i < table_inputs && begin + i < inputs; ++i)
-            index |= uint32_t{bit(bits, first + (begin + i) * stride) == lead} << (i - 1);
-        const size_t shift = t * table_inputs;
-        word |= index << shift;
-        word |= uint32_t{!lead} << (shift + 31) % 32;
+// Every `step`th bit from `at` on.
+void copy_bits(const uint8_t* bits, size_t at, size_t step, size_t count, uint8_t* row) {
+    for (size_t i = 0; i < count; i += 8) {
+        unsigned byte = 0;
+        for (size_t j = 0; j < 8 && i + j < count; ++j, at += step) byte |= (bits[at / 8] >> at % 8 & 1u) << j;
+        *row++ = static_cast<uint8_t>(byte);
     }
-    return word;
-}
-
-void arrange_words(Weights& w, const uint8_t* bits, Threads& threads) {
-    w.words = Aligned<uint32_t>(w.groups * w.vectors * w.taps * w.unit);
-    const size_t tap_words = w.unit / lanes;
-    for_each_vector(w, threads, [&](size_t group, size_t vector, size_t tap) {
-        const size_t first = vector / max_vectors * max_vectors, vectors = w.block_vectors(first);
-        uint32_t* out = w.words.data() + w.offset(group, first, tap) + (vector - first) * lanes;
-        for (size_t word = 0; word < tap_words; ++word)
-            for (size_t lane = 0; lane < lanes; ++lane) {
-                const size_t output = vector * lanes + lane;
-                const size_t begin = (group * w.outputs + output) * w.inputs * w.taps + tap;
-                out[word * vectors * lanes + lane] =
-                    output < w.outputs ? make_word(bits, begin, w.taps, w.inputs, word * word_tables) : 0;
-            }
-    });
-}
-
-void arrange_floats(Weights& w, const Tensor& tensor, Threads& threads) {
-    Aligned<float> canonical(static_cast<size_t>(tensor.count));
-    copy_floats(tensor, canonical.data());
-    const auto weight = [&](size_t group, size_t output, size_t input, size_t tap) {
-        return canonical.data()[((group * w.outputs + output) * w.inputs + input) * w.taps + tap];
-    };
-    w.floats = Aligned<float>(w.groups * w.vectors * w.taps * w.unit);
-    for_each_vector(w, threads, [&](size_t group, size_t vector, size_t tap) {
-        const size_t first = vector / max_vectors * max_vectors, vectors = w.block_vectors(first);
-        float* block = w.floats.data() + w.offset(group, first, tap);
-        for (size_t input = 0; input < w.inputs; ++input) {
-            if (w.method == Method::dot) {
-                block[(vector - first) * w.unit + input] = weight(group, vector, input, tap);
-                continue;
-            }
-            for (size_t lane = 0; lane < lanes; ++lane) {
-                const size_t output = vector * lanes + lane;
-                block[(input * vectors + vector - first) * lanes + lane] =
-                    output < w.outputs ? weight(group, output, input, tap) : 0;
-            }
-        }
-    });
 }
 
 }  // namespace
 
-void Weights::unpack(size_t group, size_t first, size_t tap, size_t input, size_t count, float* out) const {
-    for (size_t vector = 0; vector < block_vectors(first); ++vector) {
-        const size_t begin = ((group * outputs + first + vector) * inputs + input) * taps + tap;
-        for (size_t i = 0; i < count; ++i) *out++ = bit(bits.data(), begin + i * taps) ? 1.0f : -1.0f;
-    }
+CanonicalWeights::CanonicalWeights(const Tensor& tensor, size_t all_groups, size_t group_outputs, size_t group_inputs,
+                                   size_t kernel_taps)
+    : groups(all_groups), outputs(group_outputs), inputs(group_inputs), taps(kernel_taps), bits_(tensor.data) {
+    if (tensor.dtype == DType::u8) return;
+    auto floats = std::make_shared<Aligned<float>>(static_cast<size_t>(tensor.count));
+    copy_floats(tensor, floats->data());
+    floats_ = std::move(floats);
 }
 
-Weights arrange_weights(const Tensor& tensor, const Node& node, int64_t input_channels, Threads& threads) {
-    Weights w{};
-    w.groups = static_cast<size_t>(node.groups);
-    w.outputs = static_cast<size_t>(node.shape.channels) / w.groups;
-    w.inputs = static_cast<size_t>(input_channels) / w.groups;
-    w.taps = static_cast<size_t>(node.y.kernel * node.x.kernel);
-    w.method = choose_method(w, tensor.dtype == DType::u8);
-    w.vector_outputs = w.method == Method::lookup || w.method == Method::broadcast ? lanes : 1;
-    w.vectors = divide_up(w.outputs, w.vector_outputs);
-    w.depth = w.method == Method::lookup ? divide_up(w.inputs, table_inputs) : w.inputs;
-    w.unit = w.method == Method::lookup ? divide_up(w.depth, word_tables) * lanes : w.inputs * w.vector_outputs;
-    switch (w.method) {
-        case Method::lookup: arrange_words(w, tensor.data, threads); break;
-        case Method::broadcast:
-        case Method::dot: arrange_floats(w, tensor, threads); break;
-        case Method::unpacked:
-            w.bits = Aligned<uint8_t>(static_cast<size_t>(tensor.count));
-            std::memcpy(w.bits.data(), tensor.data, w.bits.size());
-    }
-    return w;
+CanonicalWeights CanonicalWeights::taps_as_outputs() const {
+    CanonicalWeights result = *this;
+    result.output_taps_ = taps;
+    result.outputs = taps * outputs;
+    result.taps = 1;
+    return result;
+}
+
+void CanonicalWeights::copy(size_t group, size_t output, uint8_t* rows, size_t stride) const {
+    const size_t true_outputs = outputs / output_taps_, step = taps * output_taps_;
+    const size_t channel = group * true_outputs + output % true_outputs;
+    const size_t first = channel * inputs * step + output / true_outputs;  // a tap that became part of the output
+    for (size_t tap = 0; tap < taps; ++tap, rows += stride)
+        if (floats_)
+            copy_numbers(floats_->data() + first + tap, step, inputs, rows);
+        else
+            copy_bits(bits_, first + tap, step, inputs, rows);
+}
+
+Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threads& threads)
+    : product(chosen),
+      groups(canonical.groups),
+      outputs(canonical.outputs),
+      inputs(canonical.inputs),
+      taps(canonical.taps),
+      full_block_(product.weight_bytes(inputs, product.block)),
+      last_block_(product.weight_bytes(inputs, block_outputs(blocks() - 1))),
+      data_(offset(groups, 0, 0)) {
+    threads.parallel_for(groups * blocks(), [&](size_t i) {
+        const size_t group = i / blocks(), block = i % blocks(), count = block_outputs(block);
+        const size_t row = canonical.row_bytes();
+        std::vector<uint8_t> rows(taps * count * row);
+        for (size_t output = 0; output < count; ++output)
+            canonical.copy(group, block * product.block + output, rows.data() + output * row, count * row);
+        for (size_t t = 0; t < taps; ++t)
+            product.arrange(rows.data() + t * count * row, inputs, count, data_.data() + offset(group, block, t));
+    });
+}
+
+size_t Weights::offset(size_t group, size_t block, size_t tap) const {
+    const size_t group_bytes = taps * ((blocks() - 1) * full_block_ + last_block_);
+    const size_t tap_bytes = block + 1 < blocks() ? full_block_ : last_block_;
+    return group * group_bytes + block * taps * full_block_ + tap * tap_bytes;
 }
 
 }  // namespace pbgen

@@ -1,50 +1,62 @@
-// Weights in memory, arranged for the kernels. One-bit weights stay one bit, but for padding.
+// Weights in memory, arranged for the product that reads them. One-bit weights stay one bit, but for padding.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "aligned.h"
+#include "arch/kernels.h"
 #include "container.h"
-#include "graph.h"
 #include "threads.h"
 
 namespace pbgen {
 
-// How a layer's sums are computed.
-enum class Method : uint8_t {
-    lookup,     // one-bit weights, tables of signed sums; lanes are output channels
-    unpacked,   // one-bit weights where tables would waste memory: unpacked piece by piece, then as dot
-    broadcast,  // float weights; lanes are output channels
-    dot,        // float weights, few output channels; lanes are partial sums of one output channel
+// The weights of a layer by group, output and input channel within the group, and tap.
+class CanonicalWeights {
+public:
+    // `tensor` is [groups][outputs][inputs][taps], one bit or a float a weight.
+    CanonicalWeights(const Tensor& tensor, size_t groups, size_t outputs, size_t inputs, size_t taps);
+
+    // The same weights as those of a layer of one tap, whose output channels are [taps][outputs].
+    CanonicalWeights taps_as_outputs() const;
+
+    // Bytes of a row: the weights of one output channel and tap, as Product::arrange takes them.
+    size_t row_bytes() const { return one_bit() ? (inputs + 7) / 8 : inputs * sizeof(float); }
+
+    // Writes the rows of all taps of one output channel, `stride` bytes apart.
+    void copy(size_t group, size_t output, uint8_t* rows, size_t stride) const;
+
+    bool one_bit() const { return floats_ == nullptr; }
+    LayerSize size() const { return {one_bit(), inputs, outputs, taps}; }
+
+    size_t groups, outputs, inputs, taps;
+
+private:
+    const uint8_t* bits_;
+    std::shared_ptr<const Aligned<float>> floats_;
+    size_t output_taps_ = 1;  // how many taps became output channels
 };
 
-// The weights of one tap and one vector are `unit` numbers in a row. They are stored as
-// [groups][blocks][taps][vectors of the block][unit], but that lookup and broadcast mix the vectors of a block.
-struct Weights {
-    Method method;
-    size_t groups, outputs, inputs, taps;  // outputs and inputs: channels of one group
-    size_t depth;                          // steps of the kernel: tables (lookup) or input channels
-    size_t vector_outputs;                 // output channels of a vector: 16 or 1
-    size_t vectors;                        // of one group
-    size_t unit;
-    Aligned<uint32_t> words;  // lookup
-    Aligned<float> floats;    // broadcast, dot
-    Aligned<uint8_t> bits;    // unpacked: as in the file
+// Stored as [groups][blocks][taps].
+class Weights {
+public:
+    Weights(const CanonicalWeights& canonical, const Product& product, Threads& threads);
 
-    // Vectors of the block that begins with vector `first` of its group.
-    size_t block_vectors(size_t first) const { return vectors - first < max_vectors ? vectors - first : max_vectors; }
+    const Product& product;
+    const size_t groups, outputs, inputs, taps;  // outputs and inputs: channels of one group
 
-    size_t offset(size_t group, size_t first, size_t tap) const {
-        return ((group * vectors + first) * taps + tap * block_vectors(first)) * unit;
-    }
+    size_t blocks() const { return (outputs + product.block - 1) / product.block; }
+    size_t block_outputs(size_t block) const { return std::min(product.block, outputs - block * product.block); }
+    const uint8_t* tap(size_t group, size_t block, size_t tap) const { return data_.data() + offset(group, block, tap); }
+    size_t bytes() const { return data_.bytes(); }
 
-    size_t bytes() const { return words.bytes() + floats.bytes() + bits.bytes(); }
+private:
+    size_t offset(size_t group, size_t block, size_t tap) const;
 
-    // For unpacked: the weights of `count` input channels from `input` on, of `block_vectors(first)` output channels.
-    void unpack(size_t group, size_t first, size_t tap, size_t input, size_t count, float* out) const;
+    size_t full_block_, last_block_;  // bytes of a tap
+    Aligned<uint8_t> data_;
 };
-
-Weights arrange_weights(const Tensor& tensor, const Node& node, int64_t input_channels, Threads& threads);
 
 }  // namespace pbgen

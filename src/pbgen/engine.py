@@ -1,7 +1,9 @@
 """Runs a packed generator natively: NumPy in, NumPy out."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +18,21 @@ except ImportError as error:
     ) from None
 
 MAX_THREADS = 1024
+ACTIVATIONS = ("float32", "int8")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer with weights.
+
+    kernel: what runs it. operations: multiply-adds for one image, those with pixels outside of it left out.
+    weight_bytes: what its weights take in memory.
+    """
+
+    name: str
+    kernel: str
+    operations: int
+    weight_bytes: int
 
 
 class Engine:
@@ -23,22 +40,23 @@ class Engine:
 
     path: a file that `pbgen.pack` wrote (docs/format.md).
     threads: how many threads a call may use; None means one for each core that the process may use.
-    activations: "float32" is the only kind that this version has.
+    activations: "float32", or "int8": layers with one-bit weights round their inputs to 8 bits, by a scale found for
+        each image and layer. That is faster, and the images differ a little (docs/precision.md).
 
     Calls from several threads at once are safe. The images do not depend on the number of threads, to the bit.
     Raises PBGenError where the file cannot be opened, is damaged, or is no packed generator.
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None, activations: str = "float32") -> None:
-        if activations != "float32":
-            raise PBGenError(f"activations={activations!r}: this version runs float32 activations only")
+        if activations not in ACTIVATIONS:
+            raise PBGenError(f"activations={activations!r}: must be {' or '.join(map(repr, ACTIVATIONS))}")
         if threads is not None and not 1 <= threads <= MAX_THREADS:
             raise PBGenError(f"threads={threads!r}: must be 1 to {MAX_THREADS}, or None for all usable cores")
         name = os.fsencode(path)
         if b"\0" in name:
             raise PBGenError(f"{path!r}: no file has a zero byte in its name")
         try:
-            self._engine = _core.Engine(name, threads or 0)
+            self._engine = _core.Engine(name, threads or 0, activations == "int8")
         except RuntimeError as error:
             raise PBGenError(str(error)) from None
 
@@ -52,11 +70,16 @@ class Engine:
         z = self._check(z)
         images = np.empty((len(z), *self.output_shape), np.float32)
         if len(z):
-            try:
-                self._engine.run(z, images)
-            except RuntimeError as error:
-                raise PBGenError(str(error)) from None
+            self._run(self._engine.run, z, images)
         return images
+
+    def time_layers(self, z: ArrayLike) -> tuple[NDArray[np.float32], dict[str, float]]:
+        """Make images as a call does; also returns the seconds that each layer with weights took, by its name."""
+        z = self._check(z)
+        images = np.empty((len(z), *self.output_shape), np.float32)
+        seconds = np.zeros(len(self._engine.layers))
+        self._run(self._engine.time_layers, z, images, seconds)
+        return images, dict(zip(self.kernels, seconds.tolist(), strict=True))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -76,7 +99,19 @@ class Engine:
     @property
     def kernels(self) -> dict[str, str]:
         """Which kernel runs each layer with weights, by the layer's name."""
-        return self._engine.kernels
+        return {layer.name: layer.kernel for layer in self.layers}
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers with weights, in the order in which they run."""
+        return [Layer(*layer) for layer in self._engine.layers]
+
+    @staticmethod
+    def _run(call: Callable[..., None], *arrays: NDArray[Any]) -> None:
+        try:
+            call(*arrays)
+        except RuntimeError as error:
+            raise PBGenError(str(error)) from None
 
     def _check(self, z: ArrayLike) -> NDArray[np.float32]:
         expected = _shape_text(("N", *self.input_shape))

@@ -1,5 +1,6 @@
 """What the core's tests share."""
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,14 @@ from packed_files import Layer
 from pbgen import Engine, PBGenError
 
 
-@pytest.fixture(params=["portable", "avx512"])
+ARCHS = {
+    "x86_64": ["portable", "avx2", "avx512", "avx512vnni"],
+    "aarch64": ["portable", "neon", "neon-dotprod"],
+    "arm64": ["portable", "neon", "neon-dotprod"],
+}
+
+
+@pytest.fixture(params=ARCHS.get(platform.machine(), ["portable"]))
 def arch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """Each instruction set in turn, forced; those that this machine lacks are skipped."""
     monkeypatch.setenv("PBGEN_ARCH", request.param)

@@ -1,7 +1,4 @@
-// What an instruction set brings: inner loops over raw pointers. The memory layouts are the same for all.
-//
-// A layer's output is computed a block of channels at a time. A block is up to four vectors of 16 lanes a pixel:
-// "sums". A kernel adds one tap of the layer to the sums of `count` pixels: sums[p] += weights . sources[p].
+// What an instruction set brings: inner loops over raw pointers, behind one interface.
 #pragma once
 
 #include <cstddef>
@@ -9,17 +6,56 @@
 
 namespace pbgen {
 
-constexpr size_t lanes = 16;
-constexpr size_t max_vectors = 4;
+// Output pixels that are computed together: a tile.
+constexpr size_t tile_pixels = 32;
 
-// One-bit weights. Five weights w0..w4 of one output channel make an index of 4 bits and a sign: their sum of inputs is
-//     w0 x0 + ... + w4 x4  =  w0 (x0 + s1 x1 + ... + s4 x4),   s_i = w0 w_i = +-1,
-// and the bracket is one of 16 numbers: a table, built once a pixel, that fits one AVX-512 register. A 32-bit word
-// holds six such groups of one output channel: rotated right by 5 g bits, it has group g's index in bits 0 to 3 and
-// its sign in bit 31, set where w0 is -1. Index bit i - 1 is set where s_i is +1. Bits 29 and 30 are unused.
-constexpr size_t table_inputs = 5;
-constexpr size_t table_entries = 16;
-constexpr size_t word_tables = 6;
+// Most bytes of a tile's sums.
+constexpr size_t tile_bytes = 32 << 10;
+
+// How the inputs of an image become integers: q = round(x * inverse), x = q * scale. They go from -127 to 127, or from
+// 0 to 255 where none is negative.
+struct Quantization {
+    float scale = 1, inverse = 1;
+    bool negative = false;
+};
+
+// How a layer's weights meet its inputs. The layer is done a tile of output pixels and a block of output channels at a
+// time, tap by tap; the sums of a tile lie in memory in whatever order suits the product.
+struct Product {
+    const char* name;
+
+    // Output channels of a block, and what the sums of a tile take: at most tile_bytes, all zero at first.
+    size_t block;
+    size_t sum_bytes;
+
+    // The weights of one tap of a block of `outputs` channels: bytes, and their making. Numbers come as float32
+    // [outputs][inputs]; one-bit weights as rows of ceil(inputs / 8) bytes, bit i of a row being that of input i, set
+    // where it is +1. They are read from memory on cache lines where the size is a multiple of them.
+    size_t (*weight_bytes)(size_t inputs, size_t outputs);
+    void (*arrange)(const void* weights, size_t inputs, size_t outputs, void* arranged);
+
+    // What a pixel's inputs are made into before they are used, once for all taps and blocks: bytes, a multiple of a
+    // cache line, and the making. nullptr, nullptr: they are used as they are.
+    size_t (*source_bytes)(size_t inputs);
+    void (*prepare)(const float* values, size_t inputs, const Quantization& quantization, void* source);
+
+    // sums[pixels[i]][o] += weights[o] . sources[i], for `count` pixels of the tile in ascending order.
+    void (*accumulate)(const void* weights, size_t inputs, size_t outputs, const void* const* sources,
+                       const uint8_t* pixels, size_t count, void* sums);
+
+    // The sums of one pixel, in the order of the channels, times `scale`: written to `row` (room for `block`), or where
+    // they lie as they should, found in place.
+    const float* (*collect)(const void* sums, size_t outputs, size_t pixel, float scale, float* row);
+
+    // Whether prepare() makes the inputs integers.
+    bool quantized;
+};
+
+// What decides which product is the best for a layer. Inputs and outputs are those of one group.
+struct LayerSize {
+    bool one_bit;
+    size_t inputs, outputs, taps;
+};
 
 enum class Activation : uint8_t { none, relu, leaky_relu, tanh, sigmoid };
 
@@ -34,26 +70,15 @@ struct Kernels {
     const char* name;
     bool (*supported)();
 
-    // The tables of one pixel: ceil(channels / 5) x 16 numbers, missing inputs being zero.
-    void (*build_tables)(const float* input, size_t channels, float* tables);
-
-    // Lanes are output channels. `weights`: [ceil(depth / 6)][vectors][16] words; `depth` counts tables.
-    void (*lookup)(const uint32_t* weights, size_t depth, size_t vectors, const float* const* sources,
-                   float* const* sums, size_t count);
-
-    // Lanes are output channels. `weights`: [depth][vectors][16]; `depth` counts input channels.
-    void (*broadcast)(const float* weights, size_t depth, size_t vectors, const float* const* sources,
-                      float* const* sums, size_t count);
-
-    // A vector is one output channel, its lanes are partial sums. `weights`: [vectors][depth].
-    void (*dot)(const float* weights, size_t depth, size_t vectors, const float* const* sources, float* const* sums,
-                size_t count);
+    // Never nullptr. choose_integer is for int8 activations, and may choose a product that is not quantized.
+    const Product* (*choose)(const LayerSize& size);
+    const Product* (*choose_integer)(const LayerSize& size);
 
     // out[c] = activation(scale[c] * in[c] + shift[c])
     void (*finish)(const float* in, size_t channels, const Epilogue& epilogue, float* out);
 
-    // The same after dot: in[v] is the total of vector v's lanes, for each of `count` pixels. `sums`: [count][4][16].
-    void (*finish_dots)(const float* sums, size_t count, size_t vectors, const Epilogue& epilogue, float* const* out);
+    // The lowest and the highest of 0 and `count` values; NaN counts as nothing.
+    void (*range)(const float* values, size_t count, float* low, float* high);
 };
 
 // The best kernels for this processor and operating system, or those that PBGEN_ARCH names. Throws Error.

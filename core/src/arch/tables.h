@@ -1,4 +1,4 @@
-// The instruction sets of this build. Each is one translation unit with compiler flags of its own, so it may include
+// The instruction sets of this build. Each is a folder whose files have compiler flags of their own, so they may include
 // nothing with inline functions: the linker could take its copy, with instructions that a processor lacks, for all.
 #pragma once
 
@@ -7,6 +7,10 @@
 namespace pbgen {
 
 extern const Kernels portable_kernels;
+extern const Kernels avx2_kernels;
 extern const Kernels avx512_kernels;
+extern const Kernels avx512vnni_kernels;
+extern const Kernels neon_kernels;
+extern const Kernels neon_dotprod_kernels;
 
 }  // namespace pbgen

@@ -1,0 +1,90 @@
+// What is done with a layer's sums, and the range of its inputs.
+#ifdef __x86_64__
+#include "products.h"
+
+namespace pbgen::avx512 {
+namespace {
+
+// exp(x) for x <= 0, to 2 units in the last place: 2^n times a polynomial of the rest (Cephes). Below -87, 0 or nearly.
+__m512 exp_negative(__m512 x) {
+    // max() with x as the second operand hands on a NaN.
+    x = _mm512_max_ps(_mm512_set1_ps(-87), x);
+    const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504088896341f)), 0);
+    __m512 rest = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), x);
+    rest = _mm512_fnmadd_ps(n, _mm512_set1_ps(-2.12194440e-4f), rest);
+    __m512 sum = _mm512_set1_ps(1.9875691500e-4f);
+    constexpr float coefficients[] = {
+        1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 0.5f, 1, 1,
+    };
+    for (float coefficient : coefficients)
+        sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(coefficient));
+    return _mm512_scalef_ps(sum, n);
+}
+
+// x + x^3 times a polynomial of x^2, to 2 units in the last place for |x| < 0.625 (Cephes).
+__m512 tanh_near_zero(__m512 x) {
+    const __m512 square = _mm512_mul_ps(x, x);
+    __m512 sum = _mm512_set1_ps(-5.70498872745e-3f);
+    constexpr float coefficients[] = {2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f};
+    for (float coefficient : coefficients) sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(coefficient));
+    return _mm512_fmadd_ps(_mm512_mul_ps(sum, square), x, x);
+}
+
+// With e = exp(-2 |x|): tanh(|x|) = (1 - e) / (1 + e). Near 0 the difference would have few digits left.
+__m512 tanh(__m512 x) {
+    const __m512 sign_bit = _mm512_set1_ps(-0.0f), magnitude = _mm512_abs_ps(x);
+    const __m512 e = exp_negative(_mm512_mul_ps(magnitude, _mm512_set1_ps(-2)));
+    const __m512 one = _mm512_set1_ps(1);
+    const __m512 far = _mm512_or_ps(_mm512_div_ps(_mm512_sub_ps(one, e), _mm512_add_ps(one, e)),
+                                    _mm512_and_ps(x, sign_bit));
+    const __mmask16 near = _mm512_cmp_ps_mask(magnitude, _mm512_set1_ps(0.625f), _CMP_LT_OQ);
+    return _mm512_mask_blend_ps(near, far, tanh_near_zero(x));
+}
+
+// With e = exp(-|x|): 1 / (1 + e) for x >= 0, e / (1 + e) below.
+__m512 sigmoid(__m512 x) {
+    const __m512 zero = _mm512_setzero_ps(), one = _mm512_set1_ps(1);
+    const __m512 e = exp_negative(_mm512_sub_ps(zero, _mm512_abs_ps(x)));
+    const __mmask16 negative = _mm512_cmp_ps_mask(x, zero, _CMP_LT_OQ);
+    return _mm512_div_ps(_mm512_mask_blend_ps(negative, one, e), _mm512_add_ps(one, e));
+}
+
+__m512 activate(__m512 x, const Epilogue& epilogue) {
+    const __m512 zero = _mm512_setzero_ps();
+    switch (epilogue.activation) {
+        case Activation::none: return x;
+        case Activation::relu: return _mm512_max_ps(zero, x);
+        case Activation::leaky_relu:
+            return _mm512_mask_mul_ps(x, _mm512_cmp_ps_mask(x, zero, _CMP_LT_OQ), x, _mm512_set1_ps(epilogue.slope));
+        case Activation::tanh: return tanh(x);
+        case Activation::sigmoid: return sigmoid(x);
+    }
+    return x;
+}
+
+}  // namespace
+
+void finish(const float* in, size_t channels, const Epilogue& epilogue, float* out) {
+    for (size_t c = 0; c < channels; c += lanes) {
+        const __mmask16 mask = first_lanes(channels - c);
+        __m512 x = _mm512_maskz_loadu_ps(mask, in + c);
+        if (epilogue.scale) x = _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, epilogue.scale + c));
+        if (epilogue.shift) x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(mask, epilogue.shift + c));
+        _mm512_mask_storeu_ps(out + c, mask, activate(x, epilogue));
+    }
+}
+
+// min and max with the value as the first operand pass over a NaN.
+void range(const float* values, size_t count, float* low, float* high) {
+    __m512 lowest = _mm512_setzero_ps(), highest = lowest;
+    for (size_t i = 0; i < count; i += lanes) {
+        const __m512 x = _mm512_mask_loadu_ps(lowest, first_lanes(count - i), values + i);
+        lowest = _mm512_min_ps(x, lowest);
+        highest = _mm512_max_ps(x, highest);
+    }
+    *low = _mm512_reduce_min_ps(lowest);
+    *high = _mm512_reduce_max_ps(highest);
+}
+
+}  // namespace pbgen::avx512
+#endif

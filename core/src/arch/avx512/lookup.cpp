@@ -1,0 +1,130 @@
+// One-bit weights by tables in registers. Five weights w0..w4 of one output channel make an index of 4 bits and a sign:
+// their sum of inputs is
+//     w0 x0 + ... + w4 x4  =  w0 (x0 + s1 x1 + ... + s4 x4),   s_i = w0 w_i = +-1,
+// and the bracket is one of 16 numbers: a table, built once a pixel, that fits one register. Lanes are output channels.
+//
+// Weights: [words of six tables][vectors][16] of 32 bits. A word holds six tables' weights of one output channel:
+// rotated right by 5 t bits it has table t's index in bits 0 to 3, bit i - 1 set where s_i is +1, and its sign in bit
+// 31, set where w0 is -1. Bits 29 and 30 are unused. Sources: [tables][16] float32.
+#ifdef __x86_64__
+#include "products.h"
+
+namespace pbgen::avx512 {
+namespace {
+
+constexpr size_t table_inputs = 5, table_entries = 16, word_tables = 6;
+constexpr size_t block = max_vectors * lanes;
+
+size_t tables(size_t inputs) { return divide_up(inputs, table_inputs); }
+
+size_t weight_bytes(size_t inputs, size_t outputs) {
+    return divide_up(tables(inputs), word_tables) * divide_up(outputs, lanes) * sizeof(__m512i);
+}
+
+// Index and sign of five weights, the first in bit 0.
+uint32_t index_and_sign(uint32_t weights) {
+    const uint32_t others = weights >> 1, same = weights & 1 ? others : ~others & 15;
+    return same | (~weights & 1) << 31;
+}
+
+// Weights `table` and on of a row of bits; it may end before the word is full.
+uint32_t make_word(const uint8_t* row, size_t inputs, size_t table) {
+    uint32_t word = 0;
+    for (size_t t = 0; t < word_tables && (table + t) * table_inputs < inputs; ++t) {
+        const uint32_t bits = index_and_sign(read_bits(row, inputs, (table + t) * table_inputs, table_inputs));
+        const size_t shift = t * table_inputs;
+        word |= bits << shift | bits >> (32 - shift) % 32;
+    }
+    return word;
+}
+
+void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
+    uint32_t* word = static_cast<uint32_t*>(arranged);
+    const auto* rows = static_cast<const uint8_t*>(weights);
+    for (size_t table = 0; table < tables(inputs); table += word_tables)
+        for (size_t output = 0; output < divide_up(outputs, lanes) * lanes; ++output)
+            *word++ = output < outputs ? make_word(rows + output * row_bytes(inputs), inputs, table) : 0;
+}
+
+size_t source_bytes(size_t inputs) { return tables(inputs) * sizeof(__m512); }
+
+void prepare(const float* values, size_t inputs, const Quantization&, void* source) {
+    // Lane i holds entry i: input j's sign there is bit j - 1 of i.
+    const auto signs = [](int bit) {
+        const __m512i entry = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        return _mm512_mask_blend_ps(_mm512_test_epi32_mask(entry, _mm512_set1_epi32(1 << bit)), _mm512_set1_ps(-1),
+                                    _mm512_set1_ps(1));
+    };
+    const __m512 s1 = signs(0), s2 = signs(1), s3 = signs(2), s4 = signs(3);
+    const auto table = [&](const float* x) {
+        __m512 sum = _mm512_set1_ps(x[0]);
+        sum = _mm512_fmadd_ps(s1, _mm512_set1_ps(x[1]), sum);
+        sum = _mm512_fmadd_ps(s2, _mm512_set1_ps(x[2]), sum);
+        sum = _mm512_fmadd_ps(s3, _mm512_set1_ps(x[3]), sum);
+        return _mm512_fmadd_ps(s4, _mm512_set1_ps(x[4]), sum);
+    };
+    float* out = static_cast<float*>(source);
+    size_t first = 0;
+    for (; first + table_inputs <= inputs; first += table_inputs, out += table_entries)
+        _mm512_store_ps(out, table(values + first));
+    if (first == inputs) return;
+    float rest[table_inputs] = {};
+    for (size_t i = 0; first + i < inputs; ++i) rest[i] = values[first + i];
+    _mm512_store_ps(out, table(rest));
+}
+
+template <int pixels, int vectors>
+struct Lookup {
+    static void run(const void* weights, size_t inputs, const float* const* sources, float* const* out) {
+        __m512 sums[pixels][vectors];
+        load<pixels, vectors>(sums, out);
+        const __m512i* word = static_cast<const __m512i*>(weights);
+        size_t depth = tables(inputs), at = 0;
+        for (; depth >= word_tables; depth -= word_tables, word += vectors) {
+            __m512i words[vectors];
+            UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_load_si512(word + v);
+            UNROLL for (size_t t = 0; t < word_tables; ++t, at += table_entries) add_table(words, sources, at, sums);
+        }
+        if (depth) {
+            __m512i words[vectors];
+            UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_load_si512(word + v);
+            for (; depth; --depth, at += table_entries) add_table(words, sources, at, sums);
+        }
+        store<pixels, vectors>(sums, out);
+    }
+
+    // One table for each pixel: the words' low bits are the index, their sign bit the sign; then the words move on. The
+    // product with +-1 is exact; it costs nothing, because on AMD's processors a plain addition competes with the
+    // permutation, and a multiply-add does not.
+    static inline void add_table(__m512i (&words)[vectors], const float* const* source, size_t at,
+                                 __m512 (&sums)[pixels][vectors]) {
+        const __m512i sign_bit = _mm512_set1_epi32(INT32_MIN), one = _mm512_castps_si512(_mm512_set1_ps(1));
+        constexpr int a_and_b_or_c = 0xea;
+        UNROLL for (int v = 0; v < vectors; ++v) {
+            const __m512 sign = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(words[v], sign_bit, one, a_and_b_or_c));
+            UNROLL for (int p = 0; p < pixels; ++p) {
+                const __m512 table = _mm512_load_ps(source[p] + at);
+                sums[p][v] = _mm512_fmadd_ps(sign, _mm512_permutexvar_ps(words[v], table), sums[p][v]);
+            }
+            words[v] = _mm512_ror_epi32(words[v], table_inputs);
+        }
+    }
+};
+
+void accumulate(const void* weights, size_t inputs, size_t outputs, const void* const* sources, const uint8_t* pixels,
+                size_t count, void* sums) {
+    run_vectors<Lookup, float>(divide_up(outputs, lanes), weights, inputs, sources, pixels, count, sums, block);
+}
+
+const float* collect(const void* sums, size_t, size_t pixel, float, float*) {
+    return static_cast<const float*>(sums) + pixel * block;
+}
+
+}  // namespace
+
+const Product lookup = {
+    "register tables", block, sum_bytes(max_vectors), weight_bytes, arrange, source_bytes, prepare, accumulate, collect, false,
+};
+
+}  // namespace pbgen::avx512
+#endif

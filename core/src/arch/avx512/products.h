@@ -1,0 +1,111 @@
+// What the files of this folder share. Everything inline here is unknown outside the file that includes it.
+#pragma once
+
+#include <immintrin.h>
+
+#include "../kernels.h"
+
+namespace pbgen::avx512 {
+
+constexpr size_t lanes = 16;
+constexpr size_t max_vectors = 4;  // of a pixel's sums
+
+// What the sums of a tile take.
+constexpr size_t sum_bytes(size_t vectors) { return tile_pixels * vectors * lanes * sizeof(float); }
+
+
+extern const Product lookup, broadcast, dot, one_bit_dot;
+
+extern const Product integer_lookup;  // with AVX-512 F and BW alone
+}  // namespace pbgen::avx512
+
+namespace pbgen::avx512vnni {
+
+extern const Product integer_lookup;
+}
+
+namespace pbgen::avx512 {
+
+void finish(const float* in, size_t channels, const Epilogue& epilogue, float* out);
+void range(const float* values, size_t count, float* low, float* high);
+
+namespace {
+
+constexpr size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
+
+constexpr size_t row_bytes(size_t inputs) { return divide_up(inputs, 8); }
+
+// Up to 16 bits of a row of weights from `first` on; zeros beyond its end.
+inline uint32_t read_bits(const uint8_t* row, size_t inputs, size_t first, size_t count) {
+    uint32_t bits = 0;
+    for (size_t byte = first / 8, i = 0; i < 3 && byte + i < row_bytes(inputs); ++i)
+        bits |= uint32_t{row[byte + i]} << 8 * i;
+    return bits >> first % 8 & ((1u << count) - 1);
+}
+
+// Unrolled early, so that arrays of registers stay in registers.
+#define UNROLL _Pragma("GCC unroll 8")
+
+inline __mmask16 first_lanes(size_t count) {
+    return count >= lanes ? __mmask16(0xffff) : static_cast<__mmask16>((1u << count) - 1);
+}
+
+// A tile's sums in the order of these products: each pixel's, `width` numbers of 4 bytes, one after another. Calls
+// Kernel<pixels, vectors>::run(weights, inputs, sources, sums) for a few pixels at a time, in equal parts: 16 to 24
+// registers of sums are enough to hide an addition's latency, and leave registers for the rest.
+template <template <int, int> class Kernel, int vectors, class Source>
+struct Pixels {
+    static constexpr size_t most = vectors == 4 ? 6 : vectors > 4 ? 4 : 8;
+
+    static void run(const void* weights, size_t inputs, const void* const* sources, const uint8_t* pixels, size_t count,
+                    void* sums, size_t width) {
+        for (size_t parts = divide_up(count, most), size; parts; --parts, count -= size) {
+            size = divide_up(count, parts);
+            step<1>(size, weights, inputs, sources, pixels, sums, width);
+            sources += size;
+            pixels += size;
+        }
+    }
+
+    template <size_t some>
+    static void step(size_t size, const void* weights, size_t inputs, const void* const* sources,
+                     const uint8_t* pixels, void* sums, size_t width) {
+        if constexpr (some < most)
+            if (size != some) return step<some + 1>(size, weights, inputs, sources, pixels, sums, width);
+        const Source* from[some];
+        float* to[some];
+        UNROLL for (size_t p = 0; p < some; ++p) {
+            from[p] = static_cast<const Source*>(sources[p]);
+            to[p] = static_cast<float*>(sums) + pixels[p] * width;
+        }
+        Kernel<some, vectors>::run(weights, inputs, from, to);
+    }
+};
+
+template <template <int, int> class Kernel, class Source>
+void run_vectors(size_t vectors, const void* weights, size_t inputs, const void* const* sources, const uint8_t* pixels,
+                 size_t count, void* sums, size_t width) {
+    switch (vectors) {
+        case 6: return Pixels<Kernel, 6, Source>::run(weights, inputs, sources, pixels, count, sums, width);
+        case 5: return Pixels<Kernel, 5, Source>::run(weights, inputs, sources, pixels, count, sums, width);
+        case 4: return Pixels<Kernel, 4, Source>::run(weights, inputs, sources, pixels, count, sums, width);
+        case 3: return Pixels<Kernel, 3, Source>::run(weights, inputs, sources, pixels, count, sums, width);
+        case 2: return Pixels<Kernel, 2, Source>::run(weights, inputs, sources, pixels, count, sums, width);
+        case 1: return Pixels<Kernel, 1, Source>::run(weights, inputs, sources, pixels, count, sums, width);
+    }
+}
+
+template <int pixels, int vectors>
+inline void load(__m512 (&sums)[pixels][vectors], float* const* from) {
+    UNROLL for (int p = 0; p < pixels; ++p)
+        UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = _mm512_load_ps(from[p] + v * lanes);
+}
+
+template <int pixels, int vectors>
+inline void store(const __m512 (&sums)[pixels][vectors], float* const* to) {
+    UNROLL for (int p = 0; p < pixels; ++p)
+        UNROLL for (int v = 0; v < vectors; ++v) _mm512_store_ps(to[p] + v * lanes, sums[p][v]);
+}
+
+}  // namespace
+}  // namespace pbgen::avx512

@@ -1,0 +1,16 @@
+// NEON, which every 64-bit ARM processor has: vectors of 16 bytes.
+#ifdef __aarch64__
+#include "../tables.h"
+#include "../vector/kernels.h"
+
+namespace pbgen {
+namespace {
+
+bool supported() { return true; }
+
+}  // namespace
+
+const Kernels neon_kernels = {"neon", supported, choose, choose_integer, finish, range};
+
+}  // namespace pbgen
+#endif

@@ -1,0 +1,93 @@
+// What is done with a layer's sums, and the range of its inputs.
+#pragma once
+
+#include "round.h"
+
+namespace pbgen {
+namespace {
+
+inline Floats magnitude(Floats x) { return (Floats)((Ints)x & INT32_MAX); }
+
+// exp(x) for x <= 0, to 2 units in the last place: 2^n times a polynomial of the rest (Cephes). Below -87, 0 or nearly.
+inline Floats exp_negative(Floats x) {
+    x = x < -87 ? splat(-87) : x;  // a NaN stays
+    const Floats n = round(x * 1.44269504088896341f);
+    Floats rest = x - n * 0.693359375f;
+    rest = rest + n * 2.12194440e-4f;
+    Floats sum = splat(1.9875691500e-4f);
+    constexpr float coefficients[] = {
+        1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 0.5f, 1, 1,
+    };
+    for (float coefficient : coefficients) sum = sum * rest + coefficient;
+    const Ints power = (to_integers(n) + 127) << 23;
+    return sum * (Floats)power;
+}
+
+// x + x^3 times a polynomial of x^2, to 2 units in the last place for |x| < 0.625 (Cephes).
+inline Floats tanh_near_zero(Floats x) {
+    const Floats square = x * x;
+    Floats sum = splat(-5.70498872745e-3f);
+    constexpr float coefficients[] = {2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f};
+    for (float coefficient : coefficients) sum = sum * square + coefficient;
+    return sum * square * x + x;
+}
+
+// With e = exp(-2 |x|): tanh(|x|) = (1 - e) / (1 + e). Near 0 the difference would have few digits left.
+inline Floats tanh(Floats x) {
+    const Floats e = exp_negative(magnitude(x) * -2);
+    const Ints sign = (Ints)x & INT32_MIN;
+    const Floats far = (Floats)((Ints)((1 - e) / (1 + e)) | sign);
+    return magnitude(x) < 0.625f ? tanh_near_zero(x) : far;
+}
+
+// With e = exp(-|x|): 1 / (1 + e) for x >= 0, e / (1 + e) below.
+inline Floats sigmoid(Floats x) {
+    const Floats e = exp_negative(-magnitude(x));
+    return (x < 0 ? e : splat(1)) / (1 + e);
+}
+
+// Comparisons with a NaN are false, so it stays.
+inline Floats activate(Floats x, const Epilogue& epilogue) {
+    switch (epilogue.activation) {
+        case Activation::none: return x;
+        case Activation::relu: return x < 0 ? Floats{} : x;
+        case Activation::leaky_relu: return x < 0 ? x * epilogue.slope : x;
+        case Activation::tanh: return tanh(x);
+        case Activation::sigmoid: return sigmoid(x);
+    }
+    return x;
+}
+
+void finish(const float* in, size_t channels, const Epilogue& epilogue, float* out) {
+    const auto result = [&](size_t c, const auto& get) {
+        Floats x = get(in + c);
+        if (epilogue.scale) x *= get(epilogue.scale + c);
+        if (epilogue.shift) x += get(epilogue.shift + c);
+        return activate(x, epilogue);
+    };
+    size_t c = 0;
+    for (; c + lanes <= channels; c += lanes) store(out + c, result(c, load<Floats, float>));
+    if (c == channels) return;
+    const Floats last = result(c, [=](const float* from) { return load_first(from, channels - c); });
+    for (size_t lane = 0; c < channels; ++c, ++lane) out[c] = last[lane];
+}
+
+// Comparisons with a NaN are false, so it counts as nothing.
+void range(const float* values, size_t count, float* low, float* high) {
+    Floats lowest = {}, highest = {};
+    const auto add = [&](Floats x) {
+        lowest = x < lowest ? x : lowest;
+        highest = x > highest ? x : highest;
+    };
+    size_t i = 0;
+    for (; i + lanes <= count; i += lanes) add(load<Floats>(values + i));
+    if (i < count) add(load_first(values + i, count - i));
+    *low = *high = 0;
+    for (size_t lane = 0; lane < lanes; ++lane) {
+        if (lowest[lane] < *low) *low = lowest[lane];
+        if (highest[lane] > *high) *high = highest[lane];
+    }
+}
+
+}  // namespace
+}  // namespace pbgen

@@ -1,0 +1,101 @@
+// The kernels in vectors of the compiler's width. Each instruction set includes this and fills its table.
+#pragma once
+
+#include "broadcast.h"
+#include "dot.h"
+#include "finish.h"
+#include "lookup.h"
+
+namespace pbgen {
+namespace {
+
+const Product lookup_product = {
+    "one-bit lookup",
+    256,
+    tile_bytes,
+    lookup_weight_bytes,
+    lookup_arrange,
+    nullptr,
+    nullptr,
+    lookup_accumulate<FloatTables>,
+    lookup_collect<float>,
+    false,
+};
+
+const Product integer_lookup_product = {
+    "one-bit lookup, int8",
+    256,
+    tile_bytes,
+    lookup_weight_bytes,
+    lookup_arrange,
+    integer_source_bytes,
+    integer_prepare,
+    lookup_accumulate<IntegerTables>,
+    lookup_collect<int32_t>,
+    true,
+};
+
+const Product broadcast_product = {
+    "float32 broadcast",
+    broadcast_block,
+    tile_pixels * broadcast_block * sizeof(float),
+    broadcast_weight_bytes,
+    broadcast_arrange,
+    nullptr,
+    nullptr,
+    broadcast_accumulate,
+    broadcast_collect,
+    false,
+};
+
+const Product dot_product = {
+    "float32 dot",
+    dot_block,
+    tile_pixels * dot_width * sizeof(float),
+    dot_weight_bytes,
+    dot_arrange,
+    nullptr,
+    nullptr,
+    dot_accumulate,
+    dot_collect,
+    false,
+};
+
+const Product one_bit_dot_product = {
+    "one-bit dot",
+    dot_block,
+    tile_pixels * dot_width * sizeof(float),
+    one_bit_dot_weight_bytes,
+    one_bit_dot_arrange,
+    nullptr,
+    nullptr,
+    one_bit_dot_accumulate,
+    dot_collect,
+    false,
+};
+
+// Tables must pay for being built: so many output channels share them, by measurement.
+constexpr size_t fewest_lookup_outputs = 10;
+constexpr size_t fewest_integer_lookup_outputs = 6;
+
+const Product* choose(const LayerSize& size) {
+    if (size.one_bit) {
+        // A pixel with few inputs fills no vector of them.
+        const bool lookup = size.outputs >= fewest_lookup_outputs || size.inputs < lanes;
+        return lookup ? &lookup_product : &one_bit_dot_product;
+    }
+    // Vectors of weights if lanes are inputs, and if they are output channels.
+    const size_t along = divide_up(size.inputs, lanes) * size.outputs;
+    const size_t across = divide_up(size.outputs, lanes) * size.inputs;
+    return along < across ? &dot_product : &broadcast_product;
+}
+
+const Product* choose_integer(const LayerSize& size) {
+    constexpr size_t most_terms = 8'000'000;  // more might not fit a sum of 32 bits
+    const bool fits = size.inputs * size.taps <= most_terms;
+    const bool pays = size.outputs >= fewest_integer_lookup_outputs;
+    return size.one_bit && fits && pays ? &integer_lookup_product : choose(size);
+}
+
+}  // namespace
+}  // namespace pbgen

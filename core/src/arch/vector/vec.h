@@ -1,0 +1,71 @@
+// Vectors as wide as the compiler's flags allow, in GCC's and Clang's own extension of C++: one source for all
+// instruction sets. Each compiles this folder with flags of its own, so all of it has internal linkage.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+// Unrolled early, so that arrays of vectors stay in registers.
+#ifdef __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+namespace pbgen {
+namespace {
+
+#ifdef __AVX2__
+constexpr size_t vector_bytes = 32;
+#else
+constexpr size_t vector_bytes = 16;
+#endif
+
+using Floats = float __attribute__((vector_size(vector_bytes)));
+using Ints = int32_t __attribute__((vector_size(vector_bytes)));
+using Words = uint32_t __attribute__((vector_size(vector_bytes)));
+using Shorts = int16_t __attribute__((vector_size(vector_bytes)));
+
+constexpr size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
+
+// Numbers of 4 bytes in a vector.
+constexpr size_t lanes = vector_bytes / 4;
+
+// From and to any address.
+template <class Vector, class T>
+inline Vector load(const T* from) {
+    Vector vector;
+    __builtin_memcpy(&vector, from, sizeof vector);
+    return vector;
+}
+
+template <class Vector, class T>
+inline void store(T* to, Vector vector) {
+    __builtin_memcpy(to, &vector, sizeof vector);
+}
+
+// The first `count` lanes, less than all, from memory that may end behind them; the others are 0. Not by way of an array:
+// the processor would wait for single numbers to reach memory before it could load them as a vector.
+inline Floats load_first(const float* from, size_t count) {
+    Floats vector = {};
+    UNROLL for (size_t lane = 0; lane + 1 < lanes; ++lane)
+        if (lane < count) vector[lane] = from[lane];
+    return vector;
+}
+
+// 0, 1, 2 and so on.
+inline Ints lane_numbers() {
+    Ints numbers;
+    UNROLL for (size_t lane = 0; lane < lanes; ++lane) numbers[lane] = static_cast<int>(lane);
+    return numbers;
+}
+
+// All but the last `count` lanes become 0.
+inline Floats last_lanes(Floats x, size_t count) {
+    return (Floats)((Ints)x & (lane_numbers() >= static_cast<int>(lanes - count)));
+}
+
+inline Floats splat(float value) { return value - Floats{}; }
+
+}  // namespace
+}  // namespace pbgen

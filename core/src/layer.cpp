@@ -1,0 +1,167 @@
+#include "layer.h"
+
+#include <algorithm>
+
+#include "aligned.h"
+#include "fold.h"
+
+namespace pbgen {
+namespace {
+
+// With fewer output channels, neither a product's lanes nor the epilogue's are filled.
+constexpr int64_t few_channels = 16;
+
+// Parts of an image whose ranges are found one by one.
+constexpr size_t parts = 8;
+
+// What is known of an image of the input before it is made into integers.
+struct alignas(cache_line) ImageRange {
+    float low[parts], high[parts];
+};
+
+Phases one_tap(int64_t pixels) { return Phases({}, false, pixels); }
+
+Shape with_channels(Shape shape, size_t channels) {
+    shape.channels = static_cast<int64_t>(channels);
+    return shape;
+}
+
+size_t on_cache_lines(size_t bytes) { return (bytes + cache_line - 1) / cache_line * cache_line; }
+
+// Each of `channels` values again for each pixel of a row.
+std::vector<float> repeat(const float* values, const Shape& shape) {
+    std::vector<float> row;
+    for (int64_t x = 0; values && x < shape.width; ++x) row.insert(row.end(), values, values + shape.channels);
+    return row;
+}
+
+Quantization quantization(const ImageRange& range) {
+    const float low = *std::min_element(range.low, range.low + parts);
+    const float high = *std::max_element(range.high, range.high + parts);
+    const float levels = low < 0 ? 127.0f : 255.0f, largest = std::max(-low, high);
+    if (!(largest > 0)) return {};
+    return {largest / levels, levels / largest, low < 0};
+}
+
+}  // namespace
+
+// Folding wants lanes that the channels alone do not fill, and no more memory for the products than some times the
+// input's.
+Method::Method(const Node& node, const LayerSize& size, const Kernels& kernels, bool integers) {
+    constexpr size_t most_products = 4;
+    folded = node.op == Op::conv_transpose && node.groups == 1 && node.shape.channels < few_channels && size.taps > 1 &&
+             size.taps * size.outputs <= most_products * size.inputs;
+    const LayerSize run = folded ? LayerSize{size.one_bit, size.inputs, size.outputs * size.taps, 1} : size;
+    product = integers ? kernels.choose_integer(run) : kernels.choose(run);
+}
+
+Layer::Layer(const Node& node, const Shape& input, const Method& method, std::shared_ptr<const Weights> weights,
+             const Epilogue& epilogue, const Kernels& kernels)
+    : name_(node.name),
+      kernel_(std::string(method.product->name) + (method.folded ? ", folded" : "") + " (" + kernels.name + ")"),
+      input_(input),
+      output_(node.shape),
+      rows_(node.y, node.op == Op::conv_transpose, node.shape.height),
+      columns_(node.x, node.op == Op::conv_transpose, node.shape.width),
+      folded_(method.folded),
+      by_rows_(folded_ || (node.shape.channels < few_channels && node.shape.width > 1)),
+      row_epilogue_(epilogue),
+      kernels_(kernels),
+      convolution_(folded_ ? one_tap(input.height) : rows_, folded_ ? one_tap(input.width) : columns_, input,
+                   folded_ ? with_channels(input, weights->outputs) : output_, weights,
+                   by_rows_ ? Epilogue{} : epilogue, kernels) {
+    const auto outputs = static_cast<uint64_t>(output_.channels);
+    operations_ = rows_.inside(input.height) * columns_.inside(input.width) * weights->inputs * outputs;
+    if (!by_rows_) return;
+    row_scale_ = repeat(epilogue.scale, output_);
+    row_shift_ = repeat(epilogue.shift, output_);
+    if (epilogue.scale) row_epilogue_.scale = row_scale_.data();
+    if (epilogue.shift) row_epilogue_.shift = row_shift_.data();
+}
+
+// Where things lie in the scratch memory.
+struct Layer::Scratch {
+    ImageRange* ranges;
+    Quantization* quantizations;
+    uint8_t* sources;   // what the product reads
+    uint8_t* products;  // what is folded
+
+    static constexpr size_t image_bytes = sizeof(ImageRange) + cache_line;
+
+    Scratch(uint8_t* memory, size_t images, size_t source_bytes)
+        : ranges(reinterpret_cast<ImageRange*>(memory)),
+          quantizations(reinterpret_cast<Quantization*>(ranges + images)),
+          sources(memory + images * image_bytes),
+          products(sources + source_bytes) {}
+};
+
+// Bytes of scratch memory for an input pixel.
+size_t Layer::pixel_bytes() const {
+    return convolution_.source_bytes() + (folded_ ? convolution_.weights().outputs * sizeof(float) : 0);
+}
+
+// Rows of output positions that are computed before the next: their scratch memory should fit into the second cache.
+int64_t Layer::band_positions(size_t images) const {
+    constexpr size_t cache = size_t{384} << 10;
+    constexpr int64_t fewest = 4;  // for tiles to be square, and threads to be busy
+    const size_t row = images * static_cast<size_t>(input_.width) * pixel_bytes();
+    if (row == 0) return convolution_.positions();
+    return std::clamp<int64_t>(static_cast<int64_t>(cache / row), fewest, std::max(fewest, convolution_.positions()));
+}
+
+size_t Layer::scratch() const {
+    const auto rows = static_cast<size_t>(convolution_.input_rows(band_positions(1)));
+    return Scratch::image_bytes + on_cache_lines(rows * static_cast<size_t>(input_.width) * pixel_bytes());
+}
+
+void Layer::run(const float* input, size_t images, uint8_t* memory, float* output, Threads& threads) const {
+    const int64_t positions = convolution_.positions(), step = band_positions(images);
+    const auto pixels = images * static_cast<size_t>(convolution_.input_rows(step) * input_.width);
+    const Scratch scratch(memory, images, pixels * convolution_.source_bytes());
+    find_quantizations(input, images, scratch, threads);
+    if (folded_)
+        std::fill_n(output, images * static_cast<size_t>(output_.size()), 0.0f);
+    else
+        convolution_.begin(images, output, threads);
+    for (int64_t begin = 0; begin < positions; begin += step)
+        run_band({begin, std::min(positions, begin + step)}, input, images, scratch, output, threads);
+    if (by_rows_) finish_rows(images, output, threads);
+}
+
+void Layer::run_band(const Range& band, const float* input, size_t images, const Scratch& scratch, float* output,
+                     Threads& threads) const {
+    Rows<const void*> sources = {input, {0, input_.height}};
+    if (convolution_.source_bytes()) {
+        const Range rows = convolution_.input_rows(band);
+        convolution_.prepare(input, images, scratch.quantizations, {scratch.sources, rows}, threads);
+        sources = {scratch.sources, rows};
+    }
+    if (!folded_) {
+        const Rows<float*> all = {output, {0, output_.height}};
+        return convolution_.run(sources, images, band, scratch.quantizations, all, threads);
+    }
+    auto* products = reinterpret_cast<float*>(scratch.products);
+    convolution_.run(sources, images, band, scratch.quantizations, {products, band}, threads);
+    fold(products, band, images, rows_.geometry(), columns_.geometry(), input_, output_, output, threads);
+}
+
+void Layer::find_quantizations(const float* input, size_t images, const Scratch& scratch, Threads& threads) const {
+    std::fill_n(scratch.quantizations, images, Quantization{});
+    if (!convolution_.weights().product.quantized) return;
+    const size_t size = static_cast<size_t>(input_.size());
+    threads.parallel_for(images * parts, [&](size_t i) {
+        const size_t image = i / parts, part = i % parts, begin = part * size / parts, end = (part + 1) * size / parts;
+        ImageRange& range = scratch.ranges[image];
+        kernels_.range(input + image * size + begin, end - begin, &range.low[part], &range.high[part]);
+    });
+    std::transform(scratch.ranges, scratch.ranges + images, scratch.quantizations, quantization);
+}
+
+void Layer::finish_rows(size_t images, float* output, Threads& threads) const {
+    const size_t row = static_cast<size_t>(output_.width * output_.channels);
+    threads.parallel_for(images * static_cast<size_t>(output_.height), [&](size_t i) {
+        kernels_.finish(output + i * row, row, row_epilogue_, output + i * row);
+    });
+}
+
+}  // namespace pbgen

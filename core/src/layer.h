@@ -1,0 +1,62 @@
+// A layer with weights, as it is run: the product that its shape and the processor call for, and the way to use it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "convolution.h"
+#include "graph.h"
+#include "threads.h"
+
+namespace pbgen {
+
+// How a layer is to be run, and what its weights must be arranged for.
+struct Method {
+    bool folded;  // see fold.h
+    const Product* product;
+
+    Method(const Node& node, const LayerSize& size, const Kernels& kernels, bool integers);
+    bool operator==(const Method& other) const { return folded == other.folded && product == other.product; }
+};
+
+class Layer {
+public:
+    Layer(const Node& node, const Shape& input, const Method& method, std::shared_ptr<const Weights> weights,
+          const Epilogue& epilogue, const Kernels& kernels);
+
+    // Bytes of scratch memory that an image needs.
+    size_t scratch() const;
+
+    // `input` and `output` are images with the channels innermost. `scratch` lies on a cache line.
+    void run(const float* input, size_t images, uint8_t* scratch, float* output, Threads& threads) const;
+
+    const std::string& name() const { return name_; }
+    // For people: the product and the instruction set.
+    const std::string& kernel() const { return kernel_; }
+    uint64_t operations() const { return operations_; }
+    size_t weight_bytes() const { return convolution_.weights().bytes(); }
+
+private:
+    struct Scratch;
+
+    size_t pixel_bytes() const;
+    int64_t band_positions(size_t images) const;
+    void run_band(const Range& band, const float* input, size_t images, const Scratch& scratch, float* output,
+                  Threads& threads) const;
+    void find_quantizations(const float* input, size_t images, const Scratch& scratch, Threads& threads) const;
+    void finish_rows(size_t images, float* output, Threads& threads) const;
+
+    std::string name_, kernel_;
+    uint64_t operations_;
+    Shape input_, output_;
+    Phases rows_, columns_;
+    bool folded_;
+    bool by_rows_;  // whether the epilogue is left to finish_rows()
+    std::vector<float> row_scale_, row_shift_;
+    Epilogue row_epilogue_;
+    const Kernels& kernels_;
+    Convolution convolution_;  // where folded, that of one tap
+};
+
+}  // namespace pbgen
