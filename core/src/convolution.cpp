@@ -142,16 +142,18 @@ void Convolution::add_tap(Tile& tile, const Tap& row, const Tap& column, const R
     const Range rows = inside(tile.rows, rows_.input_step(), row.delta, input_.height);
     const Range columns = inside(tile.columns, columns_.input_step(), column.delta, input_.width);
     const uint8_t* data = static_cast<const uint8_t*>(sources.data) + tile.group * group_bytes_;
+    const size_t pixel_bytes = w.groups * group_bytes_, step = static_cast<size_t>(columns_.input_step()) * pixel_bytes;
     const void* from[tile_pixels];
     uint8_t pixels[tile_pixels];
     size_t count = 0;
     for (int64_t image = tile.images.begin; image < tile.images.end; ++image)
         for (int64_t i = rows.begin; i < rows.end; ++i) {
-            const int64_t first = sources.pixel(image, i * rows_.input_step() + row.delta, column.delta, input_.width);
-            for (int64_t j = columns.begin; j < columns.end; ++j) {
-                const int64_t pixel = first + j * columns_.input_step();
-                from[count] = data + static_cast<size_t>(pixel) * w.groups * group_bytes_;
-                pixels[count++] = static_cast<uint8_t>(tile.pixel(image, i, j));
+            const int64_t y = i * rows_.input_step() + row.delta, x = columns.begin * columns_.input_step() + column.delta;
+            const uint8_t* source = data + static_cast<size_t>(sources.pixel(image, y, x, input_.width)) * pixel_bytes;
+            size_t pixel = tile.pixel(image, i, columns.begin);
+            for (int64_t j = columns.begin; j < columns.end; ++j, source += step) {
+                from[count] = source;
+                pixels[count++] = static_cast<uint8_t>(pixel++);
             }
         }
     const size_t tap = static_cast<size_t>(row.kernel * columns_.geometry().kernel + column.kernel);

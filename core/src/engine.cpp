@@ -56,19 +56,21 @@ void Engine::load_layers(const Container& container, bool integers) {
         const Shape& input = graph_.shape(node.inputs[0]);
         const CanonicalWeights canonical = canonical_weights(container.tensors[node.weight], node, input);
         const Method method(node, canonical.size(), kernels_, integers);
-        node_layers_[i] = std::make_unique<Layer>(node, input, method, arrange(node.weight, canonical, method),
-                                                  epilogue(node), kernels_);
+        const bool turned_round = node.op == Op::conv;
+        auto weights = arrange(
+            node.weight, method.folded ? canonical.taps_as_outputs(turned_round) : canonical, *method.product);
+        node_layers_[i] =
+            std::make_unique<Layer>(node, input, method, std::move(weights), epilogue(node), kernels_);
         layers_.push_back(node_layers_[i].get());
     }
 }
 
-std::shared_ptr<const Weights> Engine::arrange(size_t tensor, const CanonicalWeights& canonical, const Method& method) {
+std::shared_ptr<const Weights> Engine::arrange(size_t tensor, const CanonicalWeights& canonical,
+                                               const Product& product) {
     for (const Arranged& arranged : arranged_)
-        if (arranged.tensor == tensor && arranged.method == method) return arranged.weights;
-    auto weights = std::make_shared<Weights>(method.folded ? canonical.taps_as_outputs() : canonical, *method.product,
-                                             threads_);
-    arranged_.push_back({tensor, method, weights});
-    return weights;
+        if (arranged.tensor == tensor && arranged.weights->holds(canonical, product)) return arranged.weights;
+    arranged_.push_back({tensor, std::make_shared<Weights>(canonical, product, threads_)});
+    return arranged_.back().weights;
 }
 
 void Engine::plan() {

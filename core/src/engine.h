@@ -35,13 +35,12 @@ private:
     // Nodes may share a tensor, and mostly what is made of it.
     struct Arranged {
         size_t tensor;
-        Method method;
         std::shared_ptr<const Weights> weights;
     };
 
     void load_vectors(const Container& container);
     void load_layers(const Container& container, bool integers);
-    std::shared_ptr<const Weights> arrange(size_t tensor, const CanonicalWeights& canonical, const Method& method);
+    std::shared_ptr<const Weights> arrange(size_t tensor, const CanonicalWeights& canonical, const Product& product);
     void plan();
     Epilogue epilogue(const Node& node) const;
     Aligned<float> take_workspace(size_t numbers);

@@ -19,6 +19,16 @@ struct alignas(cache_line) ImageRange {
     float low[parts], high[parts];
 };
 
+Phases phases(const Node& node, const Geometry& geometry, int64_t outputs) {
+    return Phases(geometry, node.op == Op::conv_transpose, outputs);
+}
+
+// A convolution of stride 1 is a transposed one whose taps are in the opposite order.
+Geometry turned_round(Geometry geometry) {
+    geometry.padding = (geometry.kernel - 1) * geometry.dilation - geometry.padding;
+    return geometry;
+}
+
 Phases one_tap(int64_t pixels) { return Phases({}, false, pixels); }
 
 Shape with_channels(Shape shape, size_t channels) {
@@ -45,11 +55,12 @@ Quantization quantization(const ImageRange& range) {
 
 }  // namespace
 
-// Folding wants lanes that the channels alone do not fill, and no more memory for the products than some times the
-// input's.
+// Folding wants lanes that the channels alone do not fill, no more memory for the products than some times the input's,
+// and no product that is left out of the output but at the border.
 Method::Method(const Node& node, const LayerSize& size, const Kernels& kernels, bool integers) {
     constexpr size_t most_products = 4;
-    folded = node.op == Op::conv_transpose && node.groups == 1 && node.shape.channels < few_channels && size.taps > 1 &&
+    const bool dense = node.op == Op::conv_transpose || (node.y.stride == 1 && node.x.stride == 1);
+    folded = dense && node.groups == 1 && node.shape.channels < few_channels && size.taps > 1 &&
              size.taps * size.outputs <= most_products * size.inputs;
     const LayerSize run = folded ? LayerSize{size.one_bit, size.inputs, size.outputs * size.taps, 1} : size;
     product = integers ? kernels.choose_integer(run) : kernels.choose(run);
@@ -61,17 +72,19 @@ Layer::Layer(const Node& node, const Shape& input, const Method& method, std::sh
       kernel_(std::string(method.product->name) + (method.folded ? ", folded" : "") + " (" + kernels.name + ")"),
       input_(input),
       output_(node.shape),
-      rows_(node.y, node.op == Op::conv_transpose, node.shape.height),
-      columns_(node.x, node.op == Op::conv_transpose, node.shape.width),
+      y_(node.op == Op::conv ? turned_round(node.y) : node.y),
+      x_(node.op == Op::conv ? turned_round(node.x) : node.x),
       folded_(method.folded),
       by_rows_(folded_ || (node.shape.channels < few_channels && node.shape.width > 1)),
       row_epilogue_(epilogue),
       kernels_(kernels),
-      convolution_(folded_ ? one_tap(input.height) : rows_, folded_ ? one_tap(input.width) : columns_, input,
+      convolution_(folded_ ? one_tap(input.height) : phases(node, node.y, node.shape.height),
+                   folded_ ? one_tap(input.width) : phases(node, node.x, node.shape.width), input,
                    folded_ ? with_channels(input, weights->outputs) : output_, weights,
                    by_rows_ ? Epilogue{} : epilogue, kernels) {
-    const auto outputs = static_cast<uint64_t>(output_.channels);
-    operations_ = rows_.inside(input.height) * columns_.inside(input.width) * weights->inputs * outputs;
+    const uint64_t pairs = phases(node, node.y, node.shape.height).inside(input.height) *
+                           phases(node, node.x, node.shape.width).inside(input.width);
+    operations_ = pairs * static_cast<uint64_t>(output_.channels * input.channels / node.groups);
     if (!by_rows_) return;
     row_scale_ = repeat(epilogue.scale, output_);
     row_shift_ = repeat(epilogue.shift, output_);
@@ -142,7 +155,7 @@ void Layer::run_band(const Range& band, const float* input, size_t images, const
     }
     auto* products = reinterpret_cast<float*>(scratch.products);
     convolution_.run(sources, images, band, scratch.quantizations, {products, band}, threads);
-    fold(products, band, images, rows_.geometry(), columns_.geometry(), input_, output_, output, threads);
+    fold(products, band, images, y_, x_, input_, output_, output, threads);
 }
 
 void Layer::find_quantizations(const float* input, size_t images, const Scratch& scratch, Threads& threads) const {

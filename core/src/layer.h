@@ -17,7 +17,6 @@ struct Method {
     const Product* product;
 
     Method(const Node& node, const LayerSize& size, const Kernels& kernels, bool integers);
-    bool operator==(const Method& other) const { return folded == other.folded && product == other.product; }
 };
 
 class Layer {
@@ -50,7 +49,7 @@ private:
     std::string name_, kernel_;
     uint64_t operations_;
     Shape input_, output_;
-    Phases rows_, columns_;
+    Geometry y_, x_;  // where folded, as a transposed convolution
     bool folded_;
     bool by_rows_;  // whether the epilogue is left to finish_rows()
     std::vector<float> row_scale_, row_shift_;

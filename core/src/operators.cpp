@@ -7,6 +7,19 @@
 namespace pbgen {
 namespace {
 
+// out[image][x][y] = in[image][y][x], in squares that fit the first cache.
+void transpose(const float* in, size_t images, size_t height, size_t width, float* out, Threads& threads) {
+    constexpr size_t side = 32;
+    const size_t bands = (height + side - 1) / side, parts = (width + side - 1) / side;
+    threads.parallel_for(images * bands * parts, [&](size_t i) {
+        const size_t first = i / parts / bands * height * width;
+        const size_t top = i / parts % bands * side, bottom = std::min(height, top + side);
+        const size_t left = i % parts * side, right = std::min(width, left + side);
+        for (size_t x = left; x < right; ++x)
+            for (size_t y = top; y < bottom; ++y) out[first + x * height + y] = in[first + y * width + x];
+    });
+}
+
 // Calls row(image, y) for each row of the output.
 template <class Row>
 void for_each_row(const Call& call, const Row& row) {
@@ -141,23 +154,11 @@ void run_pixel_shuffle(const Call& call) {
 }
 
 void channels_to_innermost(const Shape& shape, const float* in, size_t images, float* out, Threads& threads) {
-    const auto channels = static_cast<size_t>(shape.channels), pixels = static_cast<size_t>(shape.pixels());
-    const auto width = static_cast<size_t>(shape.width), height = static_cast<size_t>(shape.height);
-    threads.parallel_for(images * height, [&](size_t i) {
-        const size_t first = i / height * channels * pixels, row = i % height * width;
-        for (size_t x = row; x < row + width; ++x)
-            for (size_t c = 0; c < channels; ++c) out[first + x * channels + c] = in[first + c * pixels + x];
-    });
+    transpose(in, images, static_cast<size_t>(shape.channels), static_cast<size_t>(shape.pixels()), out, threads);
 }
 
 void channels_to_first(const Shape& shape, const float* in, size_t images, float* out, Threads& threads) {
-    const auto channels = static_cast<size_t>(shape.channels), pixels = static_cast<size_t>(shape.pixels());
-    const auto width = static_cast<size_t>(shape.width), height = static_cast<size_t>(shape.height);
-    threads.parallel_for(images * height, [&](size_t i) {
-        const size_t first = i / height * channels * pixels, row = i % height * width;
-        for (size_t c = 0; c < channels; ++c)
-            for (size_t x = row; x < row + width; ++x) out[first + c * pixels + x] = in[first + x * channels + c];
-    });
+    transpose(in, images, static_cast<size_t>(shape.pixels()), static_cast<size_t>(shape.channels), out, threads);
 }
 
 }  // namespace pbgen

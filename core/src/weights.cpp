@@ -30,9 +30,10 @@ CanonicalWeights::CanonicalWeights(const Tensor& tensor, size_t all_groups, size
     floats_ = std::move(floats);
 }
 
-CanonicalWeights CanonicalWeights::taps_as_outputs() const {
+CanonicalWeights CanonicalWeights::taps_as_outputs(bool turned_round) const {
     CanonicalWeights result = *this;
     result.output_taps_ = taps;
+    result.turned_round_ = turned_round;
     result.outputs = taps * outputs;
     result.taps = 1;
     return result;
@@ -41,7 +42,8 @@ CanonicalWeights CanonicalWeights::taps_as_outputs() const {
 void CanonicalWeights::copy(size_t group, size_t output, uint8_t* rows, size_t stride) const {
     const size_t true_outputs = outputs / output_taps_, step = taps * output_taps_;
     const size_t channel = group * true_outputs + output % true_outputs;
-    const size_t first = channel * inputs * step + output / true_outputs;  // a tap that became part of the output
+    const size_t part = output / true_outputs, output_tap = turned_round_ ? output_taps_ - 1 - part : part;
+    const size_t first = channel * inputs * step + output_tap;
     for (size_t tap = 0; tap < taps; ++tap, rows += stride)
         if (floats_)
             copy_numbers(floats_->data() + first + tap, step, inputs, rows);
@@ -55,6 +57,7 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
       outputs(canonical.outputs),
       inputs(canonical.inputs),
       taps(canonical.taps),
+      turned_round(canonical.turned_round()),
       full_block_(product.weight_bytes(inputs, product.block)),
       last_block_(product.weight_bytes(inputs, block_outputs(blocks() - 1))),
       data_(offset(groups, 0, 0)) {

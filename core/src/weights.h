@@ -19,8 +19,9 @@ public:
     // `tensor` is [groups][outputs][inputs][taps], one bit or a float a weight.
     CanonicalWeights(const Tensor& tensor, size_t groups, size_t outputs, size_t inputs, size_t taps);
 
-    // The same weights as those of a layer of one tap, whose output channels are [taps][outputs].
-    CanonicalWeights taps_as_outputs() const;
+    // The same weights as those of a layer of one tap, whose output channels are [taps][outputs], the last tap first if
+    // `turned_round`.
+    CanonicalWeights taps_as_outputs(bool turned_round) const;
 
     // Bytes of a row: the weights of one output channel and tap, as Product::arrange takes them.
     size_t row_bytes() const { return one_bit() ? (inputs + 7) / 8 : inputs * sizeof(float); }
@@ -28,6 +29,7 @@ public:
     // Writes the rows of all taps of one output channel, `stride` bytes apart.
     void copy(size_t group, size_t output, uint8_t* rows, size_t stride) const;
 
+    bool turned_round() const { return turned_round_; }
     bool one_bit() const { return floats_ == nullptr; }
     LayerSize size() const { return {one_bit(), inputs, outputs, taps}; }
 
@@ -37,6 +39,7 @@ private:
     const uint8_t* bits_;
     std::shared_ptr<const Aligned<float>> floats_;
     size_t output_taps_ = 1;  // how many taps became output channels
+    bool turned_round_ = false;
 };
 
 // Stored as [groups][blocks][taps].
@@ -46,6 +49,12 @@ public:
 
     const Product& product;
     const size_t groups, outputs, inputs, taps;  // outputs and inputs: channels of one group
+    const bool turned_round;
+
+    // Whether these are the weights of `canonical`, of the same tensor, arranged for `other`.
+    bool holds(const CanonicalWeights& canonical, const Product& other) const {
+        return &product == &other && taps == canonical.taps && turned_round == canonical.turned_round();
+    }
 
     size_t blocks() const { return (outputs + product.block - 1) / product.block; }
     size_t block_outputs(size_t block) const { return std::min(product.block, outputs - block * product.block); }

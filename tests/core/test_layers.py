@@ -16,6 +16,8 @@ LAYERS = {
     "dcgan first": Layer(100, 128, (1, 1), (4, 4)),
     "dcgan middle": Layer(64, 64, (4, 4), (5, 5), (2, 2), (2, 2), (1, 1)),
     "dcgan last": Layer(128, 3, (9, 8), (5, 5), (2, 2), (2, 2), (1, 1), activation="tanh"),
+    "to colours, dilated": Layer(60, 3, (6, 5), (3, 4), (2, 3), (1, 2), dilation=(2, 3)),
+    "wide image": Layer(40, 24, (40, 70), (4, 4), (2, 2), (1, 1)),
     "dcgan 4x4": Layer(48, 80, (5, 5), (4, 4), (2, 2), (1, 1)),
     "stride 1": Layer(33, 17, (6, 5), (3, 3), (1, 1), (1, 1)),
     "stride 3": Layer(20, 16, (5, 4), (5, 5), (3, 3), (1, 2), (2, 1)),
@@ -62,6 +64,9 @@ CONVOLUTIONS = {
     "dilation": Layer(20, 16, (12, 9), (3, 3), (2, 1), (2, 3), dilation=(3, 2)),
     "padding beyond kernel": Layer(16, 16, (3, 3), (2, 2), (1, 1), (4, 5)),
     "groups": Layer(60, 36, (5, 5), (3, 3), (1, 2), (1, 1), groups=3),
+    "to colours": Layer(64, 3, (9, 8), (9, 7), (1, 1), (4, 3), activation="tanh"),
+    "to colours, dilated": Layer(50, 3, (9, 12), (3, 4), (1, 1), (2, 0), dilation=(2, 3)),
+    "to colours, padding beyond kernel": Layer(16, 2, (3, 3), (2, 2), (1, 1), (4, 5)),
     "one channel": Layer(1, 1, (4, 5), (2, 3)),
     "one dimension": Layer(40, 33, (19,), (7,), (2,), (3,), dilation=(2,)),
 }

@@ -40,11 +40,13 @@ size_t across(size_t inputs, size_t outputs) { return avx512::divide_up(outputs,
 // The same if lanes are inputs.
 size_t along(size_t inputs, size_t outputs) { return avx512::divide_up(inputs, avx512::lanes) * outputs; }
 
-// Tables must pay for being built, and in memory: words and vectors are filled up with zeros.
+// Tables must pay for being built. They must pay in memory, too, where that counts: words and vectors are filled up with
+// zeros, and for a few inputs a word a weight is small.
 bool tables_pay(const LayerSize& size, const Product& product) {
-    constexpr size_t fewest_outputs = 6, most_padding = 8;
+    constexpr size_t fewest_outputs = 6, few_inputs = 30, most_padding = 8;
+    const size_t bits = product.weight_bytes(size.inputs, size.outputs) * 8;
     return size.outputs >= fewest_outputs &&
-           product.weight_bytes(size.inputs, size.outputs) * 8 <= most_padding * size.inputs * size.outputs;
+           (size.inputs <= few_inputs || bits <= most_padding * size.inputs * size.outputs);
 }
 
 const Product* choose(const LayerSize& size) {
