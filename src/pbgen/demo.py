@@ -16,6 +16,7 @@ from torch import nn
 
 import pbgen
 from pbgen.bench import Comparison, compare
+from pbgen.bench.engines import ENGINES
 from pbgen.data import open_images
 from pbgen.engine import Engine
 from pbgen.evaluation import HELD_OUT, Evaluation, Images, evaluate, real_images
@@ -30,6 +31,9 @@ VARIANTS = {"float": ("float", "float"), "partial": ("partial", "binary"), "bina
 """The generator's and the discriminator's weights in each training."""
 
 PICTURES = 36
+
+COMPILES = {"pytorch-compiled"}
+"""Engines that need half a minute before their first image: `pbgen bench` shows them, the demo does not wait."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,8 @@ def _packed(file: Path, generator: nn.Module, settings: DemoSettings, display: D
     display.say(f"{file}: packed")
     display.show(pack_table(packed))
     measuring = display.task(f"measuring {file.stem}", settings.rounds)
-    comparison = compare(file, threads=settings.threads, rounds=settings.rounds, progress=measuring)
+    engines = [name for name in ENGINES if not ENGINES[name].missing and name not in COMPILES]
+    comparison = compare(file, engines, settings.threads, rounds=settings.rounds, progress=measuring)
     display.say(f"Engines on {comparison.processor}, {comparison.threads} threads, an image a run")
     display.show(bench_table(comparison))
     return packed, comparison

@@ -5,5 +5,6 @@ each other's way, and one after another they would meet a different machine.
 """
 
 from pbgen.bench.comparison import Comparison, Measurement, compare
+from pbgen.bench.layers import LayerTime, LayerTimes
 
-__all__ = ["Comparison", "Measurement", "compare"]
+__all__ = ["Comparison", "LayerTime", "LayerTimes", "Measurement", "compare"]

@@ -1,9 +1,15 @@
-"""The engines that can run a generator, each behind the same call: float32 z in, float32 images out."""
+"""The engines that can run a generator, each behind the same call: float32 z in, float32 images out.
+
+Every engine gets the settings that serve it best for one batch at a time; each departure from its defaults has a reason
+beside it.
+"""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -15,37 +21,64 @@ Run = Callable[[Floats], Floats]
 
 @dataclass(frozen=True)
 class Kind:
-    """An engine: its name for people, its distribution, the modules it cannot do without, what file it reads, and how
-    to load that file for a number of threads."""
+    """An engine: its name for people, how to load a file for a number of threads and images a run, its distribution,
+    the modules and programs it cannot do without, the ending of the file it reads (none: the packed file itself), and
+    whether it rounds activations to 8 bits."""
 
     title: str
+    load: Callable[[str, int, int], Run]
     distribution: str
-    modules: tuple[str, ...]
-    reads_onnx: bool
-    load: Callable[[str, int], Run]
+    modules: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    suffix: str = ""
+    int8: bool = False
 
     @property
-    def installed(self) -> bool:
-        return all(find_spec(module) for module in self.modules)
+    def missing(self) -> list[str]:
+        """What would have to be installed first."""
+        modules = [module for module in self.modules if not find_spec(module)]
+        return modules + [program for program in self.programs if not which(program)]
 
     @property
     def version(self) -> str:
         return version(self.distribution)
 
 
-def _pbgen(path: str, threads: int) -> Run:
+def _pbgen(path: str, threads: int, batch: int) -> Run:
     from pbgen.engine import Engine
 
     return Engine(path, threads=threads)
 
 
-def _pytorch(path: str, threads: int) -> Run:
+def _pbgen_int8(path: str, threads: int, batch: int) -> Run:
+    from pbgen.engine import Engine
+
+    return Engine(path, threads=threads, activations="int8")
+
+
+def _pytorch(path: str, threads: int, batch: int) -> Run:
     import torch
 
     from pbgen.packing import rebuild
 
     torch.set_num_threads(threads)
-    module = rebuild(path)
+    # Contiguous weights: channels last gains eager mode nothing here. "PyTorch compiled" is what tuning can get.
+    return _without_gradients(rebuild(path))
+
+
+def _pytorch_compiled(path: str, threads: int, batch: int) -> Run:
+    import torch
+    import torch._inductor.config
+
+    from pbgen.packing import rebuild
+
+    torch.set_num_threads(threads)
+    torch._inductor.config.freezing = True  # weights get oneDNN's own layout once; in eager mode at every run
+    return _without_gradients(torch.compile(rebuild(path)))
+
+
+def _without_gradients(module: Any) -> Run:
+    import torch
 
     def run(z: Floats) -> Floats:
         with torch.inference_mode():
@@ -55,36 +88,92 @@ def _pytorch(path: str, threads: int) -> Run:
     return run
 
 
-def _onnxruntime(path: str, threads: int) -> Run:
+def _onnxruntime(path: str, threads: int, batch: int) -> Run:
     import onnxruntime
 
+    # All graph optimizations and spinning threads are the defaults; binding the input and output gains nothing.
     options = onnxruntime.SessionOptions()
+    options.enable_cpu_mem_arena = False  # a tenth faster without, and smaller
     options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
+    options.inter_op_num_threads = 1  # the layers are a chain
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
-    return lambda z: _array(session.run(None, {name: z})[0])
+
+    def run(z: Floats) -> Floats:
+        images: Floats = session.run(None, {name: z})[0]
+        return images
+
+    return run
 
 
-def _openvino(path: str, threads: int) -> Run:
+def _openvino(path: str, threads: int, batch: int) -> Run:
+    # Without the hint it would compute in bfloat16 where the processor can: faster, but not the same images.
+    return _openvino_request(path, {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"})
+
+
+def _openvino_int8(path: str, threads: int, batch: int) -> Run:
+    return _openvino_request(path, {"INFERENCE_NUM_THREADS": threads})  # what is not int8 in whatever is fastest
+
+
+def _openvino_request(path: str, settings: dict[str, Any]) -> Run:
     import openvino
 
-    # Without the hint it would compute in bfloat16 where the processor can: faster, but not the same images.
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    # One stream with all threads: for a batch, too, faster than streams of one thread each.
+    settings = settings | {"PERFORMANCE_HINT": "LATENCY"}
     request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
-    return lambda z: _array(request.infer([z])[0])
+    bound_z, bound_images = request.get_input_tensor().data, request.get_output_tensor().data
+
+    def run(z: Floats) -> Floats:
+        bound_z[...] = z  # its own memory: no checks and no new tensors at every run
+        request.infer()
+        return np.array(bound_images, np.float32)
+
+    return run
 
 
-def _array(images: Any) -> Floats:
-    return np.array(images, np.float32)
+class _Ncnn:
+    """ncnn runs an image at a time: a single one on all threads, several ones each on a thread of its own, which is
+    faster than all threads on one after another."""
+
+    def __init__(self, path: str, threads: int, batch: int) -> None:
+        import ncnn
+
+        self._mat, self._net = ncnn.Mat, ncnn.Net()
+        self._pool = ThreadPoolExecutor(threads) if batch > 1 else None
+        self._memory = ncnn.PoolAllocator(), ncnn.PoolAllocator()  # kept from run to run; the net does not own them
+        options = self._net.opt
+        options.num_threads = 1 if self._pool else threads
+        options.blob_allocator, options.workspace_allocator = self._memory
+        # Float32, as the others; its own packed layout of channels is the default.
+        options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
+        options.use_bf16_packed = options.use_bf16_storage = False
+        if self._net.load_param(path) or self._net.load_model(path.removesuffix(".param") + ".bin"):
+            raise RuntimeError(f"{path} has layers that ncnn does not know")
+
+    def __call__(self, z: Floats) -> Floats:
+        return np.stack(list((self._pool.map if self._pool else map)(self._image, z)))
+
+    def _image(self, z: Floats) -> Floats:
+        extractor = self._net.create_extractor()
+        extractor.input("in0", self._mat(z))
+        failed, image = extractor.extract("out0")
+        if failed:
+            raise RuntimeError(f"ncnn stopped with code {failed}")
+        return np.array(image, np.float32)
 
 
 ENGINES = {
-    "pbgen": Kind("PBGen", "pbgen", (), False, _pbgen),
-    "pytorch": Kind("PyTorch", "torch", ("torch",), False, _pytorch),
+    "pbgen": Kind("PBGen", _pbgen, "pbgen"),
+    "pbgen-int8": Kind("PBGen int8", _pbgen_int8, "pbgen", int8=True),
+    "pytorch": Kind("PyTorch", _pytorch, "torch", ("torch",)),
+    "pytorch-compiled": Kind("PyTorch compiled", _pytorch_compiled, "torch", ("torch",), ("g++",)),
     "onnxruntime": Kind(
-        "ONNX Runtime", "onnxruntime", ("torch", "onnx", "onnxscript", "onnxruntime"), True, _onnxruntime
+        "ONNX Runtime", _onnxruntime, "onnxruntime", ("torch", "onnx", "onnxscript", "onnxruntime"), suffix=".onnx"
     ),
-    "openvino": Kind("OpenVINO", "openvino", ("torch", "onnx", "onnxscript", "openvino"), True, _openvino),
+    "openvino": Kind("OpenVINO", _openvino, "openvino", ("torch", "openvino"), suffix=".xml"),
+    "ncnn": Kind("ncnn", _Ncnn, "ncnn", ("torch", "ncnn", "pnnx"), suffix=".param"),
+    "openvino-int8": Kind(
+        "OpenVINO int8", _openvino_int8, "openvino", ("torch", "openvino", "nncf"), suffix=".xml", int8=True
+    ),
 }
-"""The first is ours; the others are compared where they are installed. ONNX files are written by torch."""
+"""Ours come first; the others are compared where they are installed. What they read is exported from torch."""

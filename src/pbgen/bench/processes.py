@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,48 +17,59 @@ from pbgen.errors import PBGenError
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the processes are given, in a folder of its own: the packed file, the same as ONNX, and z."""
+    """What the processes are given, in a folder of its own: z, and for each engine a folder with what it reads."""
 
     packed: Path
     folder: Path
-
-    @property
-    def onnx(self) -> Path:
-        return self.folder / "generator.onnx"
+    batch: int
 
     @property
     def z(self) -> Path:
         return self.folder / "z.npy"
 
-    def prepare(self, engines: Sequence[str], batch: int) -> None:
-        """Write what these engines need. Raises PBGenError where the packed file is none, or cannot be exported."""
-        input_shape = Engine(self.packed).input_shape
-        np.save(self.z, np.random.default_rng(0).standard_normal((batch, *input_shape), np.float32))
-        if any(ENGINES[name].reads_onnx for name in engines):
-            command = [sys.executable, "-m", "pbgen.bench.export", str(self.packed), str(self.onnx), str(batch)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise PBGenError(f"{self.packed}: cannot be exported to ONNX: {_last_line(done.stderr)}")
+    def draw(self) -> Floats:
+        """Random z, written too. Raises PBGenError where the packed file is none."""
+        shape = (self.batch, *Engine(self.packed).input_shape)
+        z = np.random.default_rng(0).standard_normal(shape, np.float32)
+        np.save(self.z, z)
+        return z
+
+    def file(self, engine: str) -> Path:
+        """What the engine reads: the packed file, or the same exported. Raises PBGenError where that cannot be done."""
+        kind = ENGINES[engine]
+        if not kind.suffix:
+            return self.packed
+        file = self.folder / engine / f"generator{kind.suffix}"
+        file.parent.mkdir()
+        command = [sys.executable, "-m", "pbgen.bench.export", engine, str(self.packed), str(file), str(self.batch)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise PBGenError(f"{self.packed}: cannot be exported for {kind.title}: {_last_line(done.stderr)}")
+        return file
 
 
 class EngineProcess:
     """A process that runs `pbgen.bench.worker`: it loads an engine at the start, and times runs when asked.
 
-    A context manager: leaving it ends the process.
+    A context manager: leaving it ends the process. cold_start: seconds until its first images, and resident_bytes: the
+    memory that this took, both once `start` has returned.
     """
 
-    def __init__(self, engine: str, inputs: Inputs, threads: int) -> None:
+    def __init__(self, engine: str, file: Path, inputs: Inputs, threads: int) -> None:
         self.engine = engine
-        self.file = inputs.onnx if ENGINES[engine].reads_onnx else inputs.packed
+        self.file = file
+        self.cold_start = 0.0
+        self.resident_bytes = 0
         self._images = inputs.folder / f"{engine}.npy"
         self._errors = (inputs.folder / f"{engine}.txt").open("w+")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pbgen.bench.worker", engine, self.file, str(threads), inputs.z, self._images],
+            [sys.executable, "-m", "pbgen.bench.worker", engine, file, str(threads), inputs.z, self._images],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+            # What PyTorch compiles is compiled afresh, so that its cold start does not hang on earlier ones.
+            env=os.environ | {"OMP_NUM_THREADS": str(threads), "TORCHINDUCTOR_CACHE_DIR": str(inputs.folder / "cache")},
         )
 
     def __enter__(self) -> "EngineProcess":
@@ -70,10 +80,13 @@ class EngineProcess:
         self._process.communicate()
         self._errors.close()
 
-    def start(self) -> tuple[float, int]:
-        """Wait until it has made its first images: seconds that this took, and the memory. To be called once, first."""
+    def start(self) -> None:
+        """Wait until it has made its first images. To be called once, first.
+
+        Raises PBGenError where the engine cannot make them.
+        """
         told = self._hear()
-        return told["cold_start"], told["resident_bytes"]
+        self.cold_start, self.resident_bytes = told["cold_start"], told["resident_bytes"]
 
     def images(self) -> Floats:
         """Its first images."""

@@ -6,10 +6,12 @@ It says one line of JSON when the first images are made (and saved), and one for
 """
 
 import json
+import os
 import resource
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -17,16 +19,17 @@ from pbgen.bench.engines import ENGINES, Floats, Run
 
 
 def main(engine: str, path: str, threads: int, z_path: str, images_path: str) -> None:
+    answers = own_output()
     z = np.load(z_path)
     before, start = resident_bytes(), time.perf_counter()
-    run = ENGINES[engine].load(path, threads)
+    run = ENGINES[engine].load(path, threads, len(z))
     images = run(z)
     cold_start, resident = time.perf_counter() - start, resident_bytes() - before
     np.save(images_path, images)
-    say({"cold_start": cold_start, "resident_bytes": resident})
+    say(answers, {"cold_start": cold_start, "resident_bytes": resident})
     for line in sys.stdin:
         run(z)  # wakes the threads and warms the caches after the others' turns
-        say({"seconds": [timed(run, z) for _ in range(int(line))]})
+        say(answers, {"seconds": [timed(run, z) for _ in range(int(line))]})
 
 
 def timed(run: Run, z: Floats) -> float:
@@ -44,8 +47,15 @@ def resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def say(message: dict[str, object]) -> None:
-    print(json.dumps(message), flush=True)
+def own_output() -> TextIO:
+    """Standard output for the answers alone: what an engine prints there goes to standard error from now on."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return answers
+
+
+def say(answers: TextIO, message: dict[str, object]) -> None:
+    print(json.dumps(message), file=answers, flush=True)
 
 
 if __name__ == "__main__":

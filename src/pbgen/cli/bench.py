@@ -1,35 +1,65 @@
 """pbgen bench"""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pbgen.cli import options
 
+if TYPE_CHECKING:
+    from pbgen.bench import Comparison
+    from pbgen.cli.terminal import Terminal
+
 
 def bench(
     file: options.Packed,
+    engine: Annotated[list[str] | None, typer.Option(help="Only this one beside PBGen; may be repeated.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of every engine.")] = 2,
     batch: Annotated[int, typer.Option(min=1, help="Images in a run.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="How often each engine has its turn.")] = 20,
+    layers: Annotated[bool, typer.Option("--layers", help="Also time PBGen's layers one by one.")] = False,
+    chart: Annotated[Path | None, typer.Option(help="Also draw the times, such as bench.png.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Compare this engine with PyTorch, ONNX Runtime and OpenVINO, those installed, on a packed generator."""
+    """Compare PBGen with PyTorch, ONNX Runtime, OpenVINO and ncnn, those installed, on a packed generator."""
     from pbgen.bench import compare
-    from pbgen.cli.terminal import Terminal
-    from pbgen.report.tables import bench_table
+    from pbgen.cli.terminal import Terminal, check_output
 
+    if chart:
+        from pbgen.report.charts import bench_chart, check_chart, save_chart
+
+        check_output("--chart", chart)
+        check_chart(chart)
     with Terminal() as terminal:
         progress = terminal.task("measuring", rounds)
-        comparison = compare(file, threads=threads, batch=batch, rounds=rounds, progress=progress)
+        comparison = compare(file, engine, threads, batch, rounds, layers, progress)
+    if chart:
+        save_chart(bench_chart(comparison), chart)
     if json:
         print(comparison.to_json())
-        return
+    else:
+        _show(comparison, terminal)
+
+
+def _show(comparison: "Comparison", terminal: "Terminal") -> None:
+    from pbgen.report.tables import bench_table, layer_table
+
     terminal.show(bench_table(comparison))
+    for title, reason in comparison.left_out.items():
+        terminal.say(f"{title} is left out: {reason}")
+    runs = [m.runs for m in comparison.measurements]
     terminal.say(
-        f"{comparison.processor}, {threads} threads, batch {batch}, {rounds} rounds in turn, each in its own process."
+        f"{comparison.processor}, {comparison.threads} threads, batch {comparison.batch}; each engine in a process of "
+        f"its own, {comparison.rounds} rounds in turn, {min(runs)} to {max(runs)} runs each."
     )
     terminal.say(
-        "Time: median of a run, 10th to 90th percentile. Memory: after the first images, beyond Python with NumPy."
+        "Time: median of a run, 10th to 90th percentile. Memory: after the first images, beyond Python with NumPy. "
+        "Size: what the engine reads."
     )
-    terminal.say("Difference: largest from this engine's images, whose values go from -1 to 1.")
+    terminal.say(
+        "Difference: largest from PBGen's float32 images, whose values go from -1 to 1; for int8 the PSNR against them."
+    )
+    for times in comparison.layers:
+        terminal.say(f"\nPBGen's layers, {times.activations} activations; median of {times.runs} runs")
+        terminal.show(layer_table(times))

@@ -5,6 +5,7 @@ Ink is drawn in one colour that the HTML page replaces by that of its text, so t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,9 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
+from pbgen.errors import PBGenError
+from pbgen.files import write_atomically
 from pbgen.report import text
 
 if TYPE_CHECKING:
+    from pbgen.bench import Comparison
     from pbgen.redundancy import Plan
 
 INK = "#333435"
@@ -43,6 +47,10 @@ STYLE: dict[Any, Any] = {
 }
 WIDTH = 6.0
 """Inches: narrow enough that the text stays legible when a phone shows the whole chart."""
+
+DOTS = 200
+"""An inch, of charts in pixels."""
+ENDINGS = (".png", ".svg", ".pdf")
 
 ABOVE = ("data", "axes fraction")
 
@@ -134,6 +142,33 @@ def bar_chart(bars: Sequence[Bar], axis: str, floor: Bar | None = None) -> Figur
     return figure
 
 
+def bench_chart(comparison: "Comparison") -> Figure:
+    """The time of a run of every engine, ours in colour, from the 10th to the 90th percentile."""
+    bars = []
+    for m in comparison.measurements:
+        median, low, high = (seconds * 1e3 for seconds in (m.median, m.low, m.high))
+        bars.append(Bar(m.title, median, low, high, f"{float(f'{median:.3g}'):,g} ms", _OURS.get(m.engine, NEUTRAL)))
+    what = "an image" if comparison.batch == 1 else f"{comparison.batch} images at once"
+    figure = bar_chart(bars, "milliseconds: median, 10th to 90th percentile")
+    name, threads = Path(comparison.file).stem, comparison.threads
+    with rc_context(STYLE):
+        figure.axes[0].set_title(f"{name}: {what} on {threads} threads\n{comparison.processor}")
+    return figure
+
+
+def check_chart(path: Path) -> None:
+    """Raises PBGenError where the ending of a file's name is none of a chart."""
+    if path.suffix not in ENDINGS:
+        raise PBGenError(f"{path}: the ending '{path.suffix}' is no chart's; it can be {', '.join(ENDINGS)}")
+
+
+def save_chart(figure: Figure, path: Path) -> None:
+    """Write a chart atomically, in the format that the name's ending says. Raises PBGenError where it cannot."""
+    check_chart(path)
+    write_atomically(path, lambda file: figure.savefig(file, format=path.suffix[1:], dpi=DOTS))
+
+
+_OURS = {"pbgen": BINARY, "pbgen-int8": "#66aad7"}
 _LOSSES = (("generator loss", "generator_loss"), ("discriminator loss", "discriminator_loss"))
 _FLIPS = (
     ("share of the generator's binary weights that flip in a step", "generator_flips"),

@@ -156,7 +156,8 @@ def _engines(comparison: "Comparison") -> list[str]:
         html.table(
             bench_table(comparison),
             f"{comparison.processor}, {comparison.threads} threads, {comparison.batch} image a run; each engine in a "
-            f"process of its own, {comparison.rounds} rounds in turn. Difference: largest from this engine's images.",
+            f"process of its own, {comparison.rounds} rounds in turn. Difference: largest from PBGen's float32 images; "
+            "for int8 the PSNR against them.",
         ),
     ]
 

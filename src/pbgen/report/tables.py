@@ -10,7 +10,7 @@ from pbgen.report import text
 if TYPE_CHECKING:
     import rich.table
 
-    from pbgen.bench import Comparison
+    from pbgen.bench import Comparison, LayerTimes
     from pbgen.evaluation import Evaluation
     from pbgen.packing import PackInfo
     from pbgen.redundancy import Plan
@@ -126,28 +126,58 @@ def plan_table(plan: "Plan") -> Table:
 
 
 def bench_table(comparison: "Comparison") -> Table:
-    """Every engine: time of a run, how many times ours, memory, size, cold start."""
-    ours = comparison.measurements[0]
+    """Every engine: time of a run, how many times that of ours, memory, size, cold start, difference of its images.
+
+    Engines with int8 activations make slightly other images: of these the PSNR stands in the last column.
+    """
+    ours = {m.engine: m for m in comparison.measurements if m.engine in ("pbgen", "pbgen-int8")}
     rows = [
         [
             f"{m.title} {m.version}",
             text.duration(m.median),
             f"{text.duration(m.low)} – {text.duration(m.high)}",
-            text.times(m.median / ours.median),
+            *("" if m is our else text.times(m.median / our.median) for our in ours.values()),
             text.size(m.resident_bytes),
             text.size(m.file_bytes),
             text.duration(m.cold_start),
-            f"{m.difference:.1g}",
+            f"{m.difference:.1g}" if m.psnr is None else f"{m.psnr:.0f} dB",
         ]
         for m in comparison.measurements
     ]
-    columns = ["engine", "time", "spread", "of ours", "memory", "size", "first image after", "difference"]
+    faster = [f"{our.title} faster by" for our in ours.values()]
+    columns = ["engine", "time", "spread", *faster, "memory", "size", "first image after", "difference"]
     return Table(
         columns,
         rows,
         frozenset(columns[1:]),
-        marked=frozenset({0}),
-        spare=["difference", "spread", "first image after"],
+        marked=frozenset(i for i, m in enumerate(comparison.measurements) if m.engine in ours),
+        spare=["spread", "first image after", "size", "difference"],
+    )
+
+
+def layer_table(times: "LayerTimes") -> Table:
+    """Every layer of ours with weights: kernel, multiply-adds a run in millions, time, rate in G a second, share."""
+    rows = [
+        [
+            layer.name,
+            layer.kernel,
+            text.number(layer.operations / 1e6),
+            text.size(layer.weight_bytes),
+            text.duration(layer.median),
+            f"{layer.operations / layer.median / 1e9:.0f}",
+            f"{layer.median / times.seconds:.0%}",
+        ]
+        for layer in times.layers
+    ]
+    rows.append(["the rest", "", "", "", text.duration(times.rest), "", f"{times.rest / times.seconds:.0%}"])
+    operations, weights = text.number(times.operations / 1e6), text.size(times.weight_bytes)
+    rate = f"{times.operations / times.seconds / 1e9:.0f}"
+    columns = ["layer", "kernel", "M multiply-adds", "weights", "time", "G/s", "share"]
+    return Table(
+        columns,
+        rows,
+        frozenset(columns[2:]),
+        ["all", "", operations, weights, text.duration(times.seconds), rate, ""],
     )
 
 

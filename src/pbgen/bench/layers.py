@@ -1,0 +1,73 @@
+"""Where our engine's time goes: the layers of a packed generator one by one."""
+
+import os
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from pbgen.bench.engines import Floats
+from pbgen.engine import Engine
+
+WARM_UP = 5
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """A layer with weights. operations: multiply-adds a run that land inside the output. weight_bytes: what its weights
+    take in memory. Seconds a run: median, 10th and 90th percentile."""
+
+    name: str
+    kernel: str
+    operations: int
+    weight_bytes: int
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LayerTimes:
+    """All layers with weights, in the order in which they run. rest: median seconds a run outside of them."""
+
+    activations: str
+    batch: int
+    runs: int
+    layers: tuple[LayerTime, ...]
+    rest: float
+
+    @property
+    def operations(self) -> int:
+        return sum(layer.operations for layer in self.layers)
+
+    @property
+    def weight_bytes(self) -> int:
+        return sum(layer.weight_bytes for layer in self.layers)
+
+    @property
+    def seconds(self) -> float:
+        """Of a run: the sum of the medians."""
+        return sum(layer.median for layer in self.layers) + self.rest
+
+
+def time_layers(path: str | os.PathLike[str], activations: str, threads: int, z: Floats, runs: int) -> LayerTimes:
+    """Run the packed file `runs` times on z, in this process. Raises PBGenError as Engine does."""
+    engine = Engine(path, threads=threads, activations=activations)
+    for _ in range(WARM_UP):
+        engine.time_layers(z)
+    seconds = np.array([_run(engine, z) for _ in range(runs)])
+    low, median, high = np.percentile(seconds, [10, 50, 90], axis=0).tolist()
+    times = tuple(
+        LayerTime(layer.name, layer.kernel, layer.operations * len(z), layer.weight_bytes, median[i], low[i], high[i])
+        for i, layer in enumerate(engine.layers)
+    )
+    return LayerTimes(activations, len(z), runs, times, rest=median[-1])
+
+
+def _run(engine: Engine, z: Floats) -> list[float]:
+    """Seconds of each layer, and of the rest."""
+    start = time.perf_counter()
+    _, layers = engine.time_layers(z)
+    whole = time.perf_counter() - start
+    seconds = [layers[layer.name] for layer in engine.layers]
+    return [*seconds, whole - sum(seconds)]
