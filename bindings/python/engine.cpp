@@ -6,6 +6,8 @@
 
 namespace nb = nanobind;
 
+void bind_training(nb::module_& module);  // training.cpp
+
 namespace {
 
 using Floats = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
@@ -91,4 +93,5 @@ NB_MODULE(_core, module) {
         .def_prop_ro("output_shape", &Engine::output_shape)
         .def_prop_ro("resident_bytes", &Engine::resident_bytes)
         .def_prop_ro("layers", &Engine::layers);
+    bind_training(module);
 }

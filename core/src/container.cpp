@@ -5,9 +5,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <memory>
-#include <system_error>
+
+#include <sys/stat.h>
 
 #include "error.h"
 #include "json.h"
@@ -55,7 +55,7 @@ public:
     explicit MemoryReader(const void* contents) : at_(static_cast<const uint8_t*>(contents)) {}
 
     void read(void* out, size_t bytes) override {
-        std::memcpy(out, at_, bytes);
+        std::copy_n(at_, bytes, static_cast<uint8_t*>(out));
         at_ += bytes;
     }
     const uint8_t* rest(size_t, std::vector<uint8_t>&) override { return at_; }
@@ -64,13 +64,14 @@ private:
     const uint8_t* at_;
 };
 
+// Not by std::filesystem, which brings locales into a static program.
 uint64_t file_size(const char* path) {
-    std::error_code error;
-    const std::filesystem::file_status status = std::filesystem::status(path, error);
-    if (status.type() == std::filesystem::file_type::not_found) fail("does not exist");
-    if (!error && !std::filesystem::is_regular_file(status)) fail("is no ordinary file");
-    const uint64_t size = error ? 0 : std::filesystem::file_size(path, error);
-    if (error) fail("cannot be opened: ", error.message());
+    struct stat status;
+    const int reason = stat(path, &status) ? errno : 0;
+    if (reason == ENOENT || reason == ENOTDIR) fail("does not exist");
+    if (reason) fail("cannot be opened: ", std::strerror(reason));
+    if (!S_ISREG(status.st_mode)) fail("is no ordinary file");
+    const auto size = static_cast<uint64_t>(status.st_size);
     if (size > max_file) fail("is larger than 4 GiB");
     return size;
 }

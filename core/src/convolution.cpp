@@ -66,8 +66,9 @@ Convolution::Convolution(const Phases& rows, const Phases& columns, const Shape&
       epilogue_(epilogue),
       kernels_(kernels) {
     const Product& product = weights_->product;
-    group_bytes_ =
-        product.source_bytes ? product.source_bytes(weights_->inputs) : weights_->inputs * sizeof(float);
+    const size_t inputs = static_cast<size_t>(input_.channels) / weights_->groups;
+    group_bytes_ = product.source_bytes ? product.source_bytes(inputs) : inputs * sizeof(float);
+    block_bytes_ = weights_->channelwise ? product.block * sizeof(float) : 0;
 }
 
 size_t Convolution::source_bytes() const { return weights_->product.prepare ? weights_->groups * group_bytes_ : 0; }
@@ -129,7 +130,8 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
 
 void Convolution::run_tile(Tile& tile, const Rows<const void*>& sources, const Quantization* quantizations,
                            const Rows<float*>& output) const {
-    std::memset(tile.sums, 0, weights_->product.sum_bytes);
+    const auto pixels = static_cast<size_t>(tile.images.size() * tile.rows.size() * tile.columns.size());
+    std::memset(tile.sums, 0, weights_->product.sum_bytes(weights_->block_outputs(tile.block), pixels));
     for (int64_t row = 0; row < tile.row_phase.taps; ++row)
         for (int64_t column = 0; column < tile.column_phase.taps; ++column)
             add_tap(tile, tile.row_phase.tap(row), tile.column_phase.tap(column), sources);
@@ -141,7 +143,8 @@ void Convolution::add_tap(Tile& tile, const Tap& row, const Tap& column, const R
     const Weights& w = *weights_;
     const Range rows = inside(tile.rows, rows_.input_step(), row.delta, input_.height);
     const Range columns = inside(tile.columns, columns_.input_step(), column.delta, input_.width);
-    const uint8_t* data = static_cast<const uint8_t*>(sources.data) + tile.group * group_bytes_;
+    const uint8_t* data =
+        static_cast<const uint8_t*>(sources.data) + tile.group * group_bytes_ + tile.block * block_bytes_;
     const size_t pixel_bytes = w.groups * group_bytes_, step = static_cast<size_t>(columns_.input_step()) * pixel_bytes;
     const void* from[tile_pixels];
     uint8_t pixels[tile_pixels];

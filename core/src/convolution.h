@@ -66,6 +66,7 @@ private:
     Epilogue epilogue_;
     const Kernels& kernels_;
     size_t group_bytes_;  // of one pixel and group where the product reads
+    size_t block_bytes_;  // from one block's inputs to the next's; 0 where all blocks read the same
 };
 
 }  // namespace pbgen

@@ -55,12 +55,9 @@ void Engine::load_layers(const Container& container, bool integers) {
         if (!node.has_weight()) continue;
         const Shape& input = graph_.shape(node.inputs[0]);
         const CanonicalWeights canonical = canonical_weights(container.tensors[node.weight], node, input);
-        const Method method(node, canonical.size(), kernels_, integers);
-        const bool turned_round = node.op == Op::conv;
-        auto weights = arrange(
-            node.weight, method.folded ? canonical.taps_as_outputs(turned_round) : canonical, *method.product);
-        node_layers_[i] =
-            std::make_unique<Layer>(node, input, method, std::move(weights), epilogue(node), kernels_);
+        const Method method = choose_method(node, input, canonical.size(), kernels_, integers);
+        auto weights = arrange(node.weight, weights_for(method, node, canonical), *method.product);
+        node_layers_[i] = std::make_unique<Layer>(node, input, method, std::move(weights), epilogue(node), kernels_);
         layers_.push_back(node_layers_[i].get());
     }
 }

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
+#include <cmath>
+#include <cstdlib>
 
 #include "error.h"
 
@@ -161,10 +162,46 @@ private:
         }
         Json value;
         value.type = integer ? Json::Type::integer : Json::Type::real;
-        const std::errc code = integer ? std::from_chars(first, next_, value.integer).ec
-                                       : std::from_chars(first, next_, value.real).ec;
-        if (code != std::errc()) refuse("number out of range");
+        if (integer)
+            value.integer = read_integer(first);
+        else
+            value.real = read_real(first);
         return value;
+    }
+
+    // The numbers from `at` to where the parser is.
+    int64_t read_integer(const char* at) const {
+        int64_t value = 0;
+        if (std::from_chars(at, next_, value).ec != std::errc()) refuse("number out of range");
+        return value;
+    }
+
+    // To a unit or two in a double's last place, which is enough for what becomes float32. std::from_chars would be
+    // exact, but some C++ libraries lack it, and others bring locales into a static program with it.
+    double read_real(const char* at) const {
+        constexpr uint64_t enough = UINT64_MAX / 100;  // further digits are zeros
+        constexpr int64_t largest = 400;               // exponent; what is beyond makes no difference
+        constexpr int64_t far = int64_t{1} << 32;      // what is beyond must not overflow
+        const bool negative = *at == '-';
+        uint64_t digits = 0;
+        int64_t exponent = 0;
+        bool fraction = false;
+        for (at += negative; at != next_ && *at != 'e' && *at != 'E'; ++at) {
+            if (*at == '.') {
+                fraction = true;
+            } else if (digits < enough) {
+                digits = digits * 10 + static_cast<uint64_t>(*at - '0');
+                exponent -= fraction;
+            } else {
+                exponent += !fraction;
+            }
+        }
+        if (at != next_) exponent += std::clamp(read_integer(at + (at[1] == '+' ? 2 : 1)), -far, far);
+        double power = 1;
+        for (int64_t i = std::min(std::abs(exponent), largest); i > 0; --i) power *= 10;
+        const double value = exponent < 0 ? static_cast<double>(digits) / power : static_cast<double>(digits) * power;
+        if (!std::isfinite(value)) refuse("number out of range");
+        return negative ? -value : value;
     }
 
     std::string_view parse_string() {

@@ -53,17 +53,30 @@ Quantization quantization(const ImageRange& range) {
     return {largest / levels, levels / largest, low < 0};
 }
 
+// Folding wants lanes that the channels alone do not fill, no more memory for the products than some times the input's,
+// and no product that is left out of the output but at the border. A single pixel's products are the output, nearly.
+bool to_be_folded(const Node& node, const Shape& input, const LayerSize& size) {
+    constexpr size_t most_products = 4;
+    if (node.groups != 1 || size.taps == 1) return false;
+    const bool few = node.shape.channels < few_channels && size.taps * size.outputs <= most_products * size.inputs;
+    if (node.op == Op::conv_transpose) return few || input.pixels() == 1;
+    return few && node.op == Op::conv && node.y.stride == 1 && node.x.stride == 1;
+}
+
 }  // namespace
 
-// Folding wants lanes that the channels alone do not fill, no more memory for the products than some times the input's,
-// and no product that is left out of the output but at the border.
-Method::Method(const Node& node, const LayerSize& size, const Kernels& kernels, bool integers) {
-    constexpr size_t most_products = 4;
-    const bool dense = node.op == Op::conv_transpose || (node.y.stride == 1 && node.x.stride == 1);
-    folded = dense && node.groups == 1 && node.shape.channels < few_channels && size.taps > 1 &&
-             size.taps * size.outputs <= most_products * size.inputs;
+Method choose_method(const Node& node, const Shape& input, const LayerSize& size, const Kernels& kernels,
+                     bool integers) {
+    if (node.groups > 1 && size.inputs == 1 && size.outputs == 1)
+        return {kernels.channelwise(size.one_bit), false, true};
+    const bool folded = to_be_folded(node, input, size);
     const LayerSize run = folded ? LayerSize{size.one_bit, size.inputs, size.outputs * size.taps, 1} : size;
-    product = integers ? kernels.choose_integer(run) : kernels.choose(run);
+    return {integers ? kernels.choose_integer(run) : kernels.choose(run), folded, false};
+}
+
+CanonicalWeights weights_for(const Method& method, const Node& node, const CanonicalWeights& canonical) {
+    if (method.channelwise) return canonical.channels_as_outputs();
+    return method.folded ? canonical.taps_as_outputs(node.op == Op::conv) : canonical;
 }
 
 Layer::Layer(const Node& node, const Shape& input, const Method& method, std::shared_ptr<const Weights> weights,
@@ -75,6 +88,8 @@ Layer::Layer(const Node& node, const Shape& input, const Method& method, std::sh
       y_(node.op == Op::conv ? turned_round(node.y) : node.y),
       x_(node.op == Op::conv ? turned_round(node.x) : node.x),
       folded_(method.folded),
+      in_place_(folded_ && input.pixels() == 1 && output_.height == y_.kernel && output_.width == x_.kernel &&
+                y_.padding == 0 && x_.padding == 0 && y_.dilation == 1 && x_.dilation == 1),
       by_rows_(folded_ || (node.shape.channels < few_channels && node.shape.width > 1)),
       row_epilogue_(epilogue),
       kernels_(kernels),
@@ -110,7 +125,7 @@ struct Layer::Scratch {
 
 // Bytes of scratch memory for an input pixel.
 size_t Layer::pixel_bytes() const {
-    return convolution_.source_bytes() + (folded_ ? convolution_.weights().outputs * sizeof(float) : 0);
+    return convolution_.source_bytes() + (folded_ && !in_place_ ? convolution_.weights().outputs * sizeof(float) : 0);
 }
 
 // Rows of output positions that are computed before the next: their scratch memory should fit into the second cache.
@@ -132,9 +147,9 @@ void Layer::run(const float* input, size_t images, uint8_t* memory, float* outpu
     const auto pixels = images * static_cast<size_t>(convolution_.input_rows(step) * input_.width);
     const Scratch scratch(memory, images, pixels * convolution_.source_bytes());
     find_quantizations(input, images, scratch, threads);
-    if (folded_)
+    if (folded_ && !in_place_)
         std::fill_n(output, images * static_cast<size_t>(output_.size()), 0.0f);
-    else
+    else if (!folded_)
         convolution_.begin(images, output, threads);
     for (int64_t begin = 0; begin < positions; begin += step)
         run_band({begin, std::min(positions, begin + step)}, input, images, scratch, output, threads);
@@ -153,8 +168,9 @@ void Layer::run_band(const Range& band, const float* input, size_t images, const
         const Rows<float*> all = {output, {0, output_.height}};
         return convolution_.run(sources, images, band, scratch.quantizations, all, threads);
     }
-    auto* products = reinterpret_cast<float*>(scratch.products);
+    float* products = in_place_ ? output : reinterpret_cast<float*>(scratch.products);
     convolution_.run(sources, images, band, scratch.quantizations, {products, band}, threads);
+    if (in_place_) return;
     fold(products, band, images, y_, x_, input_, output_, output, threads);
 }
 

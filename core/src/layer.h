@@ -13,11 +13,16 @@ namespace pbgen {
 
 // How a layer is to be run, and what its weights must be arranged for.
 struct Method {
-    bool folded;  // see fold.h
     const Product* product;
-
-    Method(const Node& node, const LayerSize& size, const Kernels& kernels, bool integers);
+    bool folded;       // see fold.h
+    bool channelwise;  // see Kernels::channelwise
 };
+
+Method choose_method(const Node& node, const Shape& input, const LayerSize& size, const Kernels& kernels,
+                     bool integers);
+
+// The weights as the method takes them.
+CanonicalWeights weights_for(const Method& method, const Node& node, const CanonicalWeights& canonical);
 
 class Layer {
 public:
@@ -51,6 +56,7 @@ private:
     Shape input_, output_;
     Geometry y_, x_;  // where folded, as a transposed convolution
     bool folded_;
+    bool in_place_;  // folded, and the products are the output already
     bool by_rows_;  // whether the epilogue is left to finish_rows()
     std::vector<float> row_scale_, row_shift_;
     Epilogue row_epilogue_;

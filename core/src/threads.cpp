@@ -155,6 +155,8 @@ Threads::Threads(unsigned count) : process_(process_id()) {
     if (count > 1) pool_ = std::make_unique<Pool>(count - 1);
 }
 
+Threads::Threads(Fork fork, unsigned count) : process_(process_id()), fork_(fork), count_(count) {}
+
 // A forked child has no workers, only what they left behind, which waits for them for ever: the child leaks it.
 Threads::~Threads() {
     if (forked()) static_cast<void>(pool_.release());
@@ -163,8 +165,24 @@ Threads::~Threads() {
 bool Threads::forked() const { return process_ != process_id(); }
 
 void Threads::run(size_t count, Call call, const void* context) {
+    if (fork_ && count > 1 && count_ > 1) return run_in_team(count, call, context);
     if (count > 1 && pool_ && !forked() && pool_->run(count, call, context)) return;
     for (size_t i = 0; i < count; ++i) call(context, i);
+}
+
+void Threads::run_in_team(size_t count, Call call, const void* context) {
+    struct Job {
+        size_t count;
+        Call call;
+        const void* context;
+        std::atomic<size_t> next;
+    } job{count, call, context, {0}};
+    const auto take_indices = [](void* data) {
+        Job& shared = *static_cast<Job*>(data);
+        for (size_t i; (i = shared.next.fetch_add(1, std::memory_order_relaxed)) < shared.count;)
+            shared.call(shared.context, i);
+    };
+    fork_(take_indices, &job, count_, 0);
 }
 
 }  // namespace pbgen

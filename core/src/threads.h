@@ -13,6 +13,12 @@ class Threads {
 public:
     // `count` includes the calling thread.
     explicit Threads(unsigned count);
+
+    // Not threads of its own but those of an OpenMP runtime that the process uses too: two sets that wait by spinning
+    // would be in each other's way. `fork` is its GOMP_parallel: it calls a function in `count` threads.
+    using Fork = void (*)(void (*function)(void*), void* data, unsigned count, unsigned flags);
+    Threads(Fork fork, unsigned count);
+
     ~Threads();
 
     // Calls task(i) for all i in 0 .. count - 1, in any order, and returns when all are done. The task must not throw.
@@ -27,10 +33,13 @@ private:
     using Call = void (*)(const void* context, size_t i);
 
     void run(size_t count, Call call, const void* context);
+    void run_in_team(size_t count, Call call, const void* context);
     bool forked() const;
 
     std::unique_ptr<Pool> pool_;
     long process_;
+    Fork fork_ = nullptr;
+    unsigned count_ = 1;
 };
 
 }  // namespace pbgen

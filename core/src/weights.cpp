@@ -30,6 +30,11 @@ CanonicalWeights::CanonicalWeights(const Tensor& tensor, size_t all_groups, size
     floats_ = std::move(floats);
 }
 
+CanonicalWeights::CanonicalWeights(const uint32_t* rows, size_t row_words, size_t all_groups, size_t group_outputs,
+                                   size_t group_inputs, size_t kernel_taps)
+    : groups(all_groups), outputs(group_outputs), inputs(group_inputs), taps(kernel_taps), rows_(rows),
+      row_words_(row_words) {}
+
 CanonicalWeights CanonicalWeights::taps_as_outputs(bool turned_round) const {
     CanonicalWeights result = *this;
     result.output_taps_ = taps;
@@ -39,13 +44,24 @@ CanonicalWeights CanonicalWeights::taps_as_outputs(bool turned_round) const {
     return result;
 }
 
+CanonicalWeights CanonicalWeights::channels_as_outputs() const {
+    CanonicalWeights result = *this;
+    result.groups = 1;
+    result.outputs = groups;
+    result.channelwise_ = true;
+    return result;
+}
+
 void CanonicalWeights::copy(size_t group, size_t output, uint8_t* rows, size_t stride) const {
     const size_t true_outputs = outputs / output_taps_, step = taps * output_taps_;
     const size_t channel = group * true_outputs + output % true_outputs;
     const size_t part = output / true_outputs, output_tap = turned_round_ ? output_taps_ - 1 - part : part;
     const size_t first = channel * inputs * step + output_tap;
     for (size_t tap = 0; tap < taps; ++tap, rows += stride)
-        if (floats_)
+        if (rows_)
+            // Words whose bytes lie in the order of their bits, as on all processors that this runs on.
+            std::memcpy(rows, rows_ + (channel * step + output_tap + tap) * row_words_, row_bytes());
+        else if (floats_)
             copy_numbers(floats_->data() + first + tap, step, inputs, rows);
         else
             copy_bits(bits_, first + tap, step, inputs, rows);
@@ -58,6 +74,7 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
       inputs(canonical.inputs),
       taps(canonical.taps),
       turned_round(canonical.turned_round()),
+      channelwise(canonical.channelwise()),
       full_block_(product.weight_bytes(inputs, product.block)),
       last_block_(product.weight_bytes(inputs, block_outputs(blocks() - 1))),
       data_(offset(groups, 0, 0)) {

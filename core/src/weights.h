@@ -19,9 +19,16 @@ public:
     // `tensor` is [groups][outputs][inputs][taps], one bit or a float a weight.
     CanonicalWeights(const Tensor& tensor, size_t groups, size_t outputs, size_t inputs, size_t taps);
 
+    // Signs as rows of bits over the inputs, [groups][outputs][taps], each of `row_words` words.
+    CanonicalWeights(const uint32_t* rows, size_t row_words, size_t groups, size_t outputs, size_t inputs, size_t taps);
+
     // The same weights as those of a layer of one tap, whose output channels are [taps][outputs], the last tap first if
     // `turned_round`.
     CanonicalWeights taps_as_outputs(bool turned_round) const;
+
+    // Where each channel is a group of its own: the same weights as those of one group of one input, with all channels
+    // as outputs.
+    CanonicalWeights channels_as_outputs() const;
 
     // Bytes of a row: the weights of one output channel and tap, as Product::arrange takes them.
     size_t row_bytes() const { return one_bit() ? (inputs + 7) / 8 : inputs * sizeof(float); }
@@ -30,16 +37,19 @@ public:
     void copy(size_t group, size_t output, uint8_t* rows, size_t stride) const;
 
     bool turned_round() const { return turned_round_; }
+    bool channelwise() const { return channelwise_; }
     bool one_bit() const { return floats_ == nullptr; }
     LayerSize size() const { return {one_bit(), inputs, outputs, taps}; }
 
     size_t groups, outputs, inputs, taps;
 
 private:
-    const uint8_t* bits_;
+    const uint8_t* bits_ = nullptr;
     std::shared_ptr<const Aligned<float>> floats_;
+    const uint32_t* rows_ = nullptr;
+    size_t row_words_ = 0;
     size_t output_taps_ = 1;  // how many taps became output channels
-    bool turned_round_ = false;
+    bool turned_round_ = false, channelwise_ = false;
 };
 
 // Stored as [groups][blocks][taps].
@@ -49,7 +59,7 @@ public:
 
     const Product& product;
     const size_t groups, outputs, inputs, taps;  // outputs and inputs: channels of one group
-    const bool turned_round;
+    const bool turned_round, channelwise;
 
     // Whether these are the weights of `canonical`, of the same tensor, arranged for `other`.
     bool holds(const CanonicalWeights& canonical, const Product& other) const {

@@ -1,23 +1,39 @@
-/* The shortest program that makes an image: example FILE. */
+/* Makes images as a device would, in memory that is taken once: example FILE. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "pbgen.h"
 
-static size_t size_of(pbgen_shape shape) { return shape.dims[0] * shape.dims[1] * shape.dims[2]; }
+enum { FRAMES = 100 };
+
+static size_t size_of(pbgen_shape shape) {
+    size_t size = 1;
+    for (size_t i = 0; i < shape.rank; ++i) size *= shape.dims[i];
+    return size;
+}
 
 int main(int argc, char** argv) {
-    pbgen_engine* engine = pbgen_open(argc > 1 ? argv[1] : "", 0);
+    pbgen_engine* engine = pbgen_open(argc > 1 ? argv[1] : "", 0, PBGEN_FLOAT32);
     if (!engine) {
         fprintf(stderr, "%s\n", pbgen_error());
         return 2;
     }
-    float* input = calloc(size_of(pbgen_input_shape(engine)), sizeof *input);
-    float* image = calloc(size_of(pbgen_output_shape(engine)), sizeof *image);
-    int status = !input || !image || pbgen_run(engine, input, 1, image);
+    size_t inputs = size_of(pbgen_input_shape(engine));
+    float* latent = malloc(inputs * sizeof *latent);
+    float* image = malloc(size_of(pbgen_output_shape(engine)) * sizeof *image);
+    void* workspace = malloc(pbgen_workspace_bytes(engine, 1));
+    int status = !latent || !image || !workspace;
+
+    /* From here on nothing is allocated. */
+    for (int frame = 0; frame < FRAMES && !status; ++frame) {
+        for (size_t i = 0; i < inputs; ++i) latent[i] = (float)((i * 7 + frame) % 19) / 9 - 1;
+        status = pbgen_run_in(engine, latent, 1, image, workspace);
+    }
+
     if (!status) printf("%.9g\n", image[0]);
-    free(input);
+    free(workspace);
     free(image);
+    free(latent);
     pbgen_close(engine);
     return status;
 }

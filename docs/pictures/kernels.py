@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "pbgen"
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
+plt.rcParams["svg.hashsalt"] = "pbgen"  # the same picture each time
 FOLDER = Path(__file__).parent
 INK, GREY, LIGHT = "#222222", "#8a8a8a", "#eeeeee"
 PLUS, MINUS = "#d9e8f6", "#f9dcc4"
@@ -17,13 +14,15 @@ PHASES = ["#f4a259", "#8cb369", "#5b8e7d", "#bc4b51"]
 
 
 def canvas(width: float, height: float) -> Axes:
-    figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
+    axes = plt.figure(figsize=(width, height), layout="constrained").gca()
     axes.set_aspect("equal")
     axes.axis("off")
     return axes
 
 
-def cell(axes: Axes, x: float, y: float, text: str = "", color: str = "white", size: float = 8, side: float = 1) -> None:
+def cell(
+    axes: Axes, x: float, y: float, text: str = "", color: str = "white", size: float = 8, side: float = 1
+) -> None:
     axes.add_patch(Rectangle((x, y), side, 1, facecolor=color, edgecolor=INK, linewidth=0.6))
     axes.text(x + side / 2, y + 0.5, text, ha="center", va="center", fontsize=size, color=INK)
 

@@ -1,5 +1,7 @@
 """The native module, built from bindings/python."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,3 +19,28 @@ class Engine:
     def resident_bytes(self) -> int: ...
     @property
     def layers(self) -> list[tuple[str, str, int, int]]: ...
+
+# For training: see core/src/training.h. Addresses are those of float32 numbers, as Tensor.data_ptr() gives them.
+
+_Two = tuple[int, int]
+
+class WeightShape:
+    def __init__(
+        self, groups: int, small: int, large: int, kernel: _Two, stride: _Two, padding: _Two, dilation: _Two
+    ) -> None: ...
+
+class Signs:
+    def __init__(self, shape: WeightShape, weights: int, threads: int) -> None: ...
+    def run(
+        self, to_large: bool, count: int, small: _Two, large: _Two, input: int, scale: int, output: int, threads: int
+    ) -> None: ...
+
+def weight_gradient(
+    shape: WeightShape, pairs: list[tuple[int, _Two, _Two, int, int]], gradient: int, threads: int
+) -> None: ...
+def signed_sums(shape: WeightShape, large: bool, values: int, weights: int, sums: int, threads: int) -> None: ...
+def straight_through(
+    shape: WeightShape, large: bool, weights: int, scale: int, shift: int, gradient: int, threads: int
+) -> None: ...
+def recycled_memory(count: int) -> Any: ...  # a tensor
+def kernels() -> str: ...

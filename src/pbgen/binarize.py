@@ -226,7 +226,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _check(module: nn.Module, name: str, layer: Layer, method: str) -> None:
-    if _estimator(layer) is not None:
+    if estimator_of(layer) is not None:
         raise PBGenError(f"layer '{name}': binary already; select each layer once")
     if "weight" not in layer._parameters:
         raise PBGenError(f"layer '{name}': its weight is parametrized already; remove that parametrization first")
@@ -240,7 +240,8 @@ def _check(module: nn.Module, name: str, layer: Layer, method: str) -> None:
         raise PBGenError(f"layer '{name}': one weight an output channel cannot be balanced; use another method")
 
 
-def _estimator(layer: nn.Module) -> Estimator | None:
+def estimator_of(layer: nn.Module) -> Estimator | None:
+    """The estimator of a binary layer; None where the layer is not binary."""
     if not parametrize.is_parametrized(layer, "weight"):
         return None
     first = cast(dict[str, nn.ModuleList], layer.parametrizations)["weight"][0]
@@ -249,7 +250,7 @@ def _estimator(layer: nn.Module) -> Estimator | None:
 
 def binary_layers(module: nn.Module) -> dict[str, Layer]:
     """The binary layers of `module` by name."""
-    return {name: cast(Layer, layer) for name, layer in module.named_modules() if _estimator(layer) is not None}
+    return {name: cast(Layer, layer) for name, layer in module.named_modules() if estimator_of(layer) is not None}
 
 
 def latent_weights(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -268,7 +269,7 @@ def signs_and_scale(layer: nn.Module) -> tuple[Tensor, Tensor]:
     Signs times scale, along the output channel, are exactly `layer.weight` in evaluation mode. Raises PBGenError where
     the layer is not binary.
     """
-    estimator = _estimator(layer)
+    estimator = estimator_of(layer)
     if estimator is None:
         raise PBGenError(f"{type(layer).__name__}: not a binary layer; binarize it first")
     latent = _latent(layer)

@@ -18,9 +18,11 @@ import pbgen as package
 from pbgen.binarize import METHODS
 from pbgen.cli import options
 from pbgen.cli.train import train
+from pbgen.engine import Engine
+from pbgen.latents import latents
 from pbgen.models import names
 from pbgen.redundancy import Plan
-from pbgen.report import image_grid
+from pbgen.report import image_grid, to_pixels
 from pbgen.training import TrainConfig, load_run, sample
 from pbgen.training.config import CHOICES
 
@@ -138,7 +140,10 @@ def test_generate_draws_what_the_trained_generator_makes(
 ) -> None:
     picture = tmp_path / "grid.png"
     assert pbgen("generate", packed, "-n", 37, "--seed", 5, "--columns", 10, "--scale", 2, "-o", picture).code == 0
-    expected = image_grid(sample(load_run(trained).generator, 37, seed=5), columns=10, scale=2)
+    generator = load_run(trained).generator.eval()
+    with torch.no_grad():
+        images = generator(torch.from_numpy(latents(5, 37, generator.input_shape))).numpy()
+    expected = image_grid(to_pixels(images), columns=10, scale=2)
     drawn = np.asarray(Image.open(picture)).astype(int)
     assert abs(drawn - np.asarray(expected)).max() <= 1, "one of 256 levels: sums are rounded in another order"
 
@@ -159,16 +164,35 @@ def test_generate_needs_no_torch(packed: Path, tmp_path: Path) -> None:
     assert outcome.code == 0 and (tmp_path / "grid.png").exists(), outcome.err
 
 
-def test_bench_in_json_and_as_a_table(pbgen: Command, packed: Path) -> None:
-    outcome = pbgen("bench", packed, "--json", "--rounds", 1, "--threads", 1, "--batch", 2)
+def test_bench_in_json(pbgen: Command, packed: Path) -> None:
+    outcome = pbgen(
+        "bench", packed, "--engine", "pytorch", "--json", "--layers", "--rounds", 1, "--threads", 1, "--batch", 2
+    )
     result = json.loads(outcome.out)
     assert (result["threads"], result["batch"], result["rounds"]) == (1, 2, 1)
-    ours, torch_engine = result["measurements"][:2]
+    ours, torch_engine = result["measurements"]
     assert (ours["engine"], torch_engine["engine"]) == ("pbgen", "pytorch")
     assert ours["file_bytes"] == packed.stat().st_size
     for engine in result["measurements"]:
         assert 0 < engine["low"] <= engine["median"] <= engine["high"]
         assert engine["difference"] <= 1e-4 and engine["cold_start"] > 0
+    (times,) = result["layers"]
+    assert [layer["name"] for layer in times["layers"]] == list(Engine(packed).kernels)
+
+
+def test_bench_as_tables_and_a_chart(pbgen: Command, packed: Path, tmp_path: Path) -> None:
+    chart = tmp_path / "bench.png"
+    outcome = pbgen("bench", packed, "--engine", "pbgen-int8", "--layers", "--rounds", 1, "--chart", chart)
+    assert outcome.code == 0, outcome.err
+    assert [line.split(".")[0] for line in outcome.out.splitlines() if line.startswith("PBGen ")] == [
+        "PBGen 0",
+        "PBGen int8 0",
+    ]
+    for name in Engine(packed).kernels:
+        assert sum(line.startswith(f"{name} ") for line in outcome.out.splitlines()) == 2, "float32 and int8"
+    assert "each engine in a process of its own, 1 rounds in turn" in outcome.out
+    with Image.open(chart) as picture:
+        assert picture.width > picture.height > 100
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["--help"], []])

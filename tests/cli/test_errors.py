@@ -99,13 +99,18 @@ GENERATE = [
     ("PACKED -o grid.png --columns none", "Invalid value for '--columns'"),
 ]
 BENCH = [
-    ("", "Missing argument 'FILE'"),
+    ("", "FILE: missing; give a packed generator, or --training MODEL"),
+    ("--training dcgan65", "dcgan65"),
     ("missing.safetensors", "missing.safetensors: "),
     ("truncated.safetensors", "truncated.safetensors: "),
     ("foreign.safetensors --json", "foreign.safetensors: "),
     ("PACKED --threads 0", "Invalid value for '--threads'"),
     ("PACKED --batch 0", "Invalid value for '--batch'"),
     ("PACKED --rounds x", "Invalid value for '--rounds'"),
+    ("PACKED --engine tensorrt", "engine 'tensorrt': unknown; choose from pbgen, pbgen-int8, pytorch"),
+    ("PACKED --chart empty", "--chart empty: is a folder"),
+    ("PACKED --chart missing/bench.png", "--chart missing/bench.png: there is no folder missing"),
+    ("PACKED --chart bench.doc", "bench.doc: the ending '.doc' is no chart's; it can be .png, .svg, .pdf"),
 ]
 DEMO = [
     ("--steps 0", "Invalid value for '--steps'"),

@@ -8,7 +8,6 @@ from packed_files import Layer
 
 from pbgen import Engine, PBGenError
 
-
 ARCHS = {
     "x86_64": ["portable", "avx2", "avx512", "avx512vnni"],
     "aarch64": ["portable", "neon", "neon-dotprod"],

@@ -1,52 +1,34 @@
 """The core alone, under sanitizers: hostile files touch no foreign memory and take little of their own."""
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from builds import build, needs_cmake, run
+from generators import every_operator
 from hostile_files import good_file, hostile_files
 from packed_files import Layer, node, write
-
-ROOT = Path(__file__).parents[2]
 
 # A file of a few kilobytes must never lead to an allocation of 24 MB; the sanitizer aborts where one does.
 ASAN_OPTIONS = "max_allocation_size_mb=24:allocator_may_return_null=0:quarantine_size_mb=16:hard_rss_limit_mb=256"
 
-# That of the dev extra where the system has none.
-CMAKE = shutil.which("cmake") or shutil.which("cmake", path=Path(sys.executable).parent)
-
-pytestmark = pytest.mark.skipif(not CMAKE or not shutil.which("c++"), reason="needs cmake and c++")
+pytestmark = needs_cmake
 
 
-def build(sanitizers: str) -> Path:
-    folder = ROOT / "build" / f"sanitize-{sanitizers.replace(',', '-')}"
-    configure = [str(CMAKE), "-S", ROOT, "-B", folder, "-DPBGEN_TESTS=ON", f"-DPBGEN_SANITIZE={sanitizers}"]
-    # -O1: the build takes longer than the tests.
-    for command in (
-        [*configure, "-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-O1 -g"],
-        [str(CMAKE), "--build", folder, "-j2"],
-    ):
-        result = subprocess.run(command, capture_output=True, text=True)
-        assert result.returncode == 0, result.stdout + result.stderr
-    return folder / "core" / "tests"
+def sanitized(sanitizers: str) -> Path:
+    """The folder of the test programs, built with sanitizers. Not optimized: the build takes longer than the tests."""
+    options = ["-DPBGEN_TESTS=ON", f"-DPBGEN_SANITIZE={sanitizers}", "-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-g"]
+    return build(f"core-{sanitizers.replace(',', '-')}", *options) / "tests"
 
 
 @pytest.fixture(scope="module")
 def address() -> Path:
-    return build("address,undefined")
+    return sanitized("address,undefined")
 
 
-def run(program: Path, *arguments: str | Path, status: int = 0) -> str:
-    environment = os.environ | {"ASAN_OPTIONS": ASAN_OPTIONS}
-    result = subprocess.run([program, *arguments], capture_output=True, text=True, env=environment)
-    assert result.returncode == status, result.stdout[-2000:] + result.stderr[-4000:]
-    assert not result.stderr or status, result.stderr[-4000:]
-    return result.stdout
+def trial(programs: Path, *arguments: str | Path) -> str:
+    return run(programs / "pbgen_trial", *arguments, ASAN_OPTIONS=ASAN_OPTIONS)
 
 
 @pytest.fixture
@@ -61,18 +43,17 @@ def test_hostile_files(address: Path, tmp_path: Path) -> None:
     for i, (_, content, _) in enumerate(hostile_files()):
         paths.append(tmp_path / f"{i}.safetensors")
         paths[-1].write_bytes(content)
-    lines = run(address / "pbgen_trial", "open", *paths).splitlines()
+    lines = trial(address, "open", *paths).splitlines()
     assert [line.startswith(str(path)) for path, line in zip(paths, lines, strict=True)] == [True] * len(paths)
 
 
 def test_truncation_at_every_byte(address: Path, good: Path) -> None:
-    length = len(good.read_bytes())
-    assert run(address / "pbgen_trial", "truncate", good, f"{good}.cut") == f"0 of {length} opened\n"
+    assert trial(address, "truncate", good) == f"0 of {len(good.read_bytes())} opened\n"
 
 
 def test_every_flipped_bit(address: Path, good: Path) -> None:
     bits = 8 * len(good.read_bytes())
-    opened = int(run(address / "pbgen_trial", "flip", good, f"{good}.flip").split()[0])
+    opened = int(trial(address, "flip", good).split()[0])
     assert 315 <= opened < bits / 2
 
 
@@ -87,7 +68,7 @@ def test_small_files_that_ask_for_much(address: Path, tmp_path: Path) -> None:
     files = {"kernel": ((1, 1), kernel, weight), "tall": ((1, 1, 1), tall, weight), "wide": ((2**28,), wide, {})}
     for name, (shape, nodes, tensors) in files.items():
         path = write(tmp_path / f"{name}.safetensors", shape, nodes, tensors)
-        assert run(address / "pbgen_trial", "load", path) == "opened\n"
+        assert trial(address, "load", path) == "opened\n"
 
 
 PLAIN: dict[str, Any] = {"weight": "w", "stride": [1, 1], "padding": [0, 0], "dilation": [1, 1], "groups": 1}
@@ -101,15 +82,24 @@ def test_kernels_stay_inside_their_arrays(address: Path, arch: str, tmp_path: Pa
         for one_bit in (True, False)
     ]
     paths = [layer.write(tmp_path / f"{i}.safetensors") for i, layer in enumerate(layers)]
-    assert set(run(address / "pbgen_trial", "open", *paths).split()) == {"opened"}
+    assert set(trial(address, "open", *paths).split()) == {"opened"}
 
 
-def test_threads_do_not_race(good: Path, tmp_path: Path) -> None:
-    trial = build("thread") / "pbgen_trial"
+def test_every_operator(address: Path, tmp_path: Path) -> None:
+    assert trial(address, "open", every_operator(tmp_path / "g.safetensors")) == "opened\n"
+
+
+def test_threads_do_not_race(tmp_path: Path) -> None:
     layer = Layer(48, 64, (6, 6), (5, 5), (2, 2), (2, 2), (1, 1))
-    assert run(trial, "threads", layer.write(tmp_path / "g.safetensors")) == ""
+    assert trial(sanitized("thread"), "threads", layer.write(tmp_path / "g.safetensors")) == ""
 
 
 def test_the_header_is_c(address: Path, good: Path, tmp_path: Path) -> None:
     assert float(run(address / "pbgen_example", good)) != 0
     run(address / "pbgen_example", tmp_path / "none.safetensors", status=2)
+
+
+def test_the_program_without_python(address: Path, tmp_path: Path) -> None:
+    program = address.parent / "run" / "pbgen-run"
+    run(program, every_operator(tmp_path / "g.safetensors"), "-o", tmp_path / "g.png", "-n", "9", "--seed=3")
+    run(program, tmp_path / "none.safetensors", "-o", tmp_path / "none.png", status=2)

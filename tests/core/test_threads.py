@@ -3,11 +3,14 @@
 import os
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from packed_files import Layer, node, pack_bits, write
 
 from pbgen import Engine
@@ -59,6 +62,68 @@ def test_concurrent_calls(generator: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(call, range(300)))
+
+
+@contextmanager
+def meanwhile(compute: Callable[[], np.ndarray]) -> Iterator[None]:
+    """Computes the same again and again in another thread, and holds it to what it gave alone."""
+    alone, stop, wrong = compute(), threading.Event(), []
+
+    def repeat() -> None:
+        while not stop.is_set():
+            if not np.allclose(compute(), alone, rtol=1e-4, atol=1e-5):
+                wrong.append(True)
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert not wrong
+
+
+def call_two_engines(generator: Path) -> None:
+    """Two engines with threads of their own, called by several threads each, give what they give alone."""
+    engines = [Engine(generator, threads=2), Engine(generator, threads=3, activations="int8")]
+    alone = [[engine(latent(3, seed)) for seed in range(4)] for engine in engines]
+
+    def call(i: int) -> bool:
+        return np.array_equal(engines[i % 2](latent(3, i % 4)), alone[i % 2][i % 4])
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(call, range(200)))
+
+
+def test_two_engines_beside_torch(generator: Path) -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.ConvTranspose2d(32, 32, 4, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(32, 3, 3))
+    x = torch.randn(4, 32, 16, 16)
+
+    def compute() -> np.ndarray:
+        with torch.inference_mode():
+            return module(x).numpy()
+
+    with meanwhile(compute):
+        call_two_engines(generator)
+
+
+def test_two_engines_beside_onnx_runtime(generator: Path) -> None:
+    runtime, onnx = pytest.importorskip("onnxruntime"), pytest.importorskip("onnx")
+    weight = np.random.default_rng(0).standard_normal((32, 32, 3, 3)).astype(np.float32)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])],
+        "convolution",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [4, 32, 16, 16])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [4, 32, 16, 16])],
+        [onnx.numpy_helper.from_array(weight, "w")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(1).standard_normal((4, 32, 16, 16)).astype(np.float32)
+    with meanwhile(lambda: session.run(None, {"x": x})[0]):
+        call_two_engines(generator)
 
 
 def test_engines_come_and_go(generator: Path) -> None:

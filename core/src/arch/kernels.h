@@ -24,9 +24,11 @@ struct Quantization {
 struct Product {
     const char* name;
 
-    // Output channels of a block, and what the sums of a tile take: at most tile_bytes, all zero at first.
+    // Output channels of a block.
     size_t block;
-    size_t sum_bytes;
+
+    // What the sums of a tile of `pixels` pixels and `outputs` channels take: at most tile_bytes, all zero at first.
+    size_t (*sum_bytes)(size_t outputs, size_t pixels);
 
     // The weights of one tap of a block of `outputs` channels: bytes, and their making. Numbers come as float32
     // [outputs][inputs]; one-bit weights as rows of ceil(inputs / 8) bytes, bit i of a row being that of input i, set
@@ -70,9 +72,14 @@ struct Kernels {
     const char* name;
     bool (*supported)();
 
+
     // Never nullptr. choose_integer is for int8 activations, and may choose a product that is not quantized.
     const Product* (*choose)(const LayerSize& size);
     const Product* (*choose_integer)(const LayerSize& size);
+
+    // For layers in which each channel is a group of its own. They are taken for layers of one input, with all channels
+    // as outputs; the sources are a pixel's inputs from the block's first channel on.
+    const Product* (*channelwise)(bool one_bit);
 
     // out[c] = activation(scale[c] * in[c] + shift[c])
     void (*finish)(const float* in, size_t channels, const Epilogue& epilogue, float* out);

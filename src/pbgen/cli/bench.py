@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pbgen.cli import options
+from pbgen.errors import PBGenError
 
 if TYPE_CHECKING:
     from pbgen.bench import Comparison
@@ -13,19 +14,31 @@ if TYPE_CHECKING:
 
 
 def bench(
-    file: options.Packed,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Packed generator that `pbgen pack` wrote.")
+    ] = None,
     engine: Annotated[list[str] | None, typer.Option(help="Only this one beside PBGen; may be repeated.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of every engine.")] = 2,
-    batch: Annotated[int, typer.Option(min=1, help="Images in a run.")] = 1,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Images in a run, or in a training step; default: 1, or 16.")
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each engine has its turn.")] = 20,
     layers: Annotated[bool, typer.Option("--layers", help="Also time PBGen's layers one by one.")] = False,
     chart: Annotated[Path | None, typer.Option(help="Also draw the times, such as bench.png.")] = None,
+    training: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Instead of a file: time training steps of this model.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Compare PBGen with PyTorch, ONNX Runtime, OpenVINO and ncnn, those installed, on a packed generator."""
     from pbgen.bench import compare
     from pbgen.cli.terminal import Terminal, check_output
 
+    if training:
+        _bench_training(training, threads, batch or 16, rounds, json)
+        return
+    if not file:
+        raise PBGenError("FILE: missing; give a packed generator, or --training MODEL")
     if chart:
         from pbgen.report.charts import bench_chart, check_chart, save_chart
 
@@ -33,7 +46,7 @@ def bench(
         check_chart(chart)
     with Terminal() as terminal:
         progress = terminal.task("measuring", rounds)
-        comparison = compare(file, engine, threads, batch, rounds, layers, progress)
+        comparison = compare(file, engine, threads, batch or 1, rounds, layers, progress)
     if chart:
         save_chart(bench_chart(comparison), chart)
     if json:
@@ -63,3 +76,25 @@ def _show(comparison: "Comparison", terminal: "Terminal") -> None:
     for times in comparison.layers:
         terminal.say(f"\nPBGen's layers, {times.activations} activations; median of {times.runs} runs")
         terminal.show(layer_table(times))
+
+
+def _bench_training(model: str, threads: int, batch: int, rounds: int, json: bool) -> None:
+    from pbgen.bench.training import VARIANTS, compare_training
+    from pbgen.cli.terminal import Terminal
+    from pbgen.report.tables import Table
+
+    with Terminal() as terminal:
+        progress = terminal.task("measuring", rounds)
+        comparison = compare_training(model, threads, batch, rounds, progress)
+    if json:
+        print(comparison.to_json())
+        return
+    rows = [
+        (VARIANTS[name], f"{step.median:.3f} s", f"{step.low:.3f} to {step.high:.3f}")
+        for name, step in comparison.steps.items()
+    ]
+    terminal.show(Table(("training step", "median", "10th to 90th percentile"), rows, frozenset({"median"})))
+    terminal.say(
+        f"{comparison.processor}, {threads} threads, batch {batch}, {rounds} rounds in turn. A step: one update of the "
+        f"discriminator and one of the generator. Float over binary with PBGen: {comparison.speedup:.2f}."
+    )

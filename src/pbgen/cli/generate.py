@@ -18,18 +18,22 @@ def generate(
     columns: Annotated[int, typer.Option(min=1, help="Images in a row.")] = 8,
     scale: Annotated[int, typer.Option(min=1, max=16, help="Enlarge every pixel this many times.")] = 1,
 ) -> None:
-    """Make images with a packed generator, as one picture. Needs no PyTorch."""
+    """Make images with a packed generator, as one picture. Needs no PyTorch.
+
+    Without Python, pbgen-run makes the same picture of the same seed.
+    """
     import numpy as np
 
     from pbgen.cli.terminal import check_output
     from pbgen.engine import Engine
     from pbgen.errors import PBGenError
+    from pbgen.latents import latents
     from pbgen.report import image_grid, save_picture, to_pixels
 
     check_output("--output", output)
     engine = Engine(file)
     if len(engine.output_shape) != 3 or engine.output_shape[0] not in (1, 3):
         raise PBGenError(f"{file}: makes {engine.output_shape}, no images of 1 or 3 channels")
-    z = np.random.default_rng(seed).standard_normal((count, *engine.input_shape), np.float32)
+    z = latents(seed, count, engine.input_shape)
     images = np.concatenate([to_pixels(engine(z[i : i + BATCH])) for i in range(0, count, BATCH)])
     save_picture(image_grid(images, columns, scale), output)

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Protocol, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricOptimizer
@@ -13,28 +15,43 @@ from torch.nn.utils import parametrize
 from pbgen.binarize import clip_latent_weights, set_progress
 from pbgen.training import randomness
 from pbgen.training.config import TrainConfig
-from pbgen.training.feed import Feed
 from pbgen.training.losses import gradient_penalty
+from pbgen.training.native import NativeLayers, worthwhile
 from pbgen.training.networks import Networks
 from pbgen.training.randomness import Stream
+
+
+class Pixels(Protocol):
+    """Where real images come from, such as a Feed."""
+
+    def next(self) -> npt.NDArray[np.uint8]:
+        """The next batch, (n, C, H, W)."""
 
 
 class Player:
     """One of the two networks, set up for a device and its processes, with its optimizer."""
 
-    def __init__(self, fabric: Fabric, config: TrainConfig, module: nn.Module, memory: torch.memory_format) -> None:
+    def __init__(
+        self, fabric: Fabric, config: TrainConfig, module: nn.Module, memory: torch.memory_format, native: bool
+    ) -> None:
         self.module = module.train()
         self.module.to(memory_format=memory)  # type: ignore[call-overload]  # missing in torch's annotations
         self.forward = fabric.setup_module(module)
         self._trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        self._adam = torch.optim.Adam(self._trainable, lr=config.learning_rate, betas=config.betas, fused=True)
+        self._dense = [_dense(parameter).detach() for parameter in self._trainable]
+        self._adam = torch.optim.Adam(self._dense, lr=config.learning_rate, betas=config.betas, fused=True)
         self.optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(self._adam))
+        self.layers = NativeLayers(module, native)
 
     def update(self) -> None:
         """Move the weights along the gradients that were collected, and forget these."""
+        for dense, parameter in zip(self._dense, self._trainable, strict=True):
+            dense.grad = None if parameter.grad is None else _dense(parameter.grad)
+            parameter.grad = None
         self.optimizer.step()
         self._adam.zero_grad()
         clip_latent_weights(self.module)
+        self.layers.forget()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -46,6 +63,11 @@ class Player:
             parameter.requires_grad_(True)
 
 
+def _dense(values: Tensor) -> Tensor:
+    """The same numbers in the order in which they lie in memory: others, Adam copies to and fro at each step."""
+    return values if values.is_contiguous() or values.dim() < 3 else values.movedim(1, -1)
+
+
 class TrainingStep:
     """Trains the two networks a step at a time.
 
@@ -54,16 +76,18 @@ class TrainingStep:
     process runs it.
     """
 
-    def __init__(self, fabric: Fabric, config: TrainConfig, networks: Networks) -> None:
-        self.generator = Player(fabric, config, networks.generator, networks.memory_format)
-        self.discriminator = Player(fabric, config, networks.discriminator, networks.memory_format)
+    def __init__(self, fabric: Fabric, config: TrainConfig, networks: Networks, native: bool | None = None) -> None:
+        """`native`: whether binary layers on a CPU compute by PBGen's products, not torch's; None: where it pays."""
+        native = worthwhile() if native is None else native
+        self.generator = Player(fabric, config, networks.generator, networks.memory_format, native)
+        self.discriminator = Player(fabric, config, networks.discriminator, networks.memory_format, native)
         self._fabric = fabric
         self._config = config
         self._memory_format = networks.memory_format
         self._latent_shape = networks.latent_shape
         self._passes = config.batch_size // config.devices // config.images_per_pass
 
-    def __call__(self, step: int, feed: Feed) -> Tensor:
+    def __call__(self, step: int, feed: Pixels) -> Tensor:
         """Run training step number `step`, counted from 0, with real images from `feed`.
 
         Returns the losses of discriminator and generator and the mean outputs on real and generated images, (4,), on
@@ -72,13 +96,14 @@ class TrainingStep:
         config = self._config
         for player in (self.generator, self.discriminator):
             set_progress(player.module, step / config.steps)
+            player.layers.forget()
         for update in range(step * config.updates, (step + 1) * config.updates):
             against = self._update_discriminator(update, self._images(feed))
         for update in range(step * config.generator_steps, (step + 1) * config.generator_steps):
             loss = self._update_generator(update)
         return torch.stack([against[0], loss, *against[1:]])
 
-    def _images(self, feed: Feed) -> Tensor:
+    def _images(self, feed: Pixels) -> Tensor:
         """This process's share of the next batch, scaled to [-1, 1]."""
         pixels = torch.from_numpy(feed.next()).to(self._fabric.device)
         return pixels.float().div_(127.5).sub_(1).contiguous(memory_format=self._memory_format)
@@ -91,12 +116,13 @@ class TrainingStep:
         told = []
         for number, sync in self._numbered_passes(Stream.DISCRIMINATOR_LAYERS, update):
             rows = slice(number * config.images_per_pass, (number + 1) * config.images_per_pass)
-            with torch.no_grad():
+            with torch.no_grad(), self.generator.layers:
                 fake = self.generator.forward(latents[rows])
             real = shares[number % self._passes]
             # The binary weights are computed, and drawn where they are stochastic, once for all of a pass.
             with (
                 parametrize.cached(),
+                self.discriminator.layers,
                 self._fabric.no_backward_sync(self.discriminator.forward, enabled=not sync),
             ):
                 on_real, on_fake = self.discriminator.forward(real), self.discriminator.forward(fake)
@@ -116,6 +142,8 @@ class TrainingStep:
         for number, sync in self._numbered_passes(Stream.GENERATOR_LAYERS, update):
             rows = slice(number * config.images_per_pass, (number + 1) * config.images_per_pass)
             with (
+                self.generator.layers,
+                self.discriminator.layers,
                 self.discriminator.frozen(),
                 self._fabric.no_backward_sync(self.discriminator.forward),
                 self._fabric.no_backward_sync(self.generator.forward, enabled=not sync),

@@ -26,7 +26,7 @@ bool supported() {
 
 }  // namespace
 
-const Kernels avx2_kernels = {"avx2", supported, choose, choose_integer, finish, range};
+const Kernels avx2_kernels = {"avx2", supported, choose, choose_integer, channelwise, finish, range};
 
 }  // namespace pbgen
 #endif

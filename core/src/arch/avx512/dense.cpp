@@ -39,7 +39,8 @@ struct Broadcast {
 
 void accumulate(const void* weights, size_t inputs, size_t outputs, const void* const* sources, const uint8_t* pixels,
                 size_t count, void* sums) {
-    run_vectors<Broadcast, float>(divide_up(outputs, lanes), weights, inputs, sources, pixels, count, sums, block);
+    run_vectors<Broadcast, float, vectors>(divide_up(outputs, lanes), weights, inputs, sources, pixels, count, sums,
+                                           block);
 }
 
 const float* collect(const void* sums, size_t, size_t pixel, float, float*) {
@@ -127,7 +128,7 @@ const float* collect(const void* sums, size_t outputs, size_t pixel, float, floa
 const Product broadcast = {
     "float32 weights, broadcast",
     broadcasting::block,
-    sum_bytes(broadcasting::vectors),
+    sum_bytes<broadcasting::vectors>,
     broadcasting::weight_bytes,
     broadcasting::arrange,
     nullptr,
@@ -140,7 +141,7 @@ const Product broadcast = {
 const Product dot = {
     "float32 weights, dot products",
     dotting::block,
-    sum_bytes(dotting::block),
+    sum_bytes<dotting::block>,
     dotting::weight_bytes<dotting::Numbers>,
     dotting::arrange<dotting::Numbers>,
     nullptr,
@@ -151,9 +152,9 @@ const Product dot = {
 };
 
 const Product one_bit_dot = {
-    "dot products",
+    "one-bit weights, dot products",
     dotting::block,
-    sum_bytes(dotting::block),
+    sum_bytes<dotting::block>,
     dotting::weight_bytes<dotting::Bits>,
     dotting::arrange<dotting::Bits>,
     nullptr,

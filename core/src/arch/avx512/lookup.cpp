@@ -79,16 +79,17 @@ struct Lookup {
         __m512 sums[pixels][vectors];
         load<pixels, vectors>(sums, out);
         const __m512i* word = static_cast<const __m512i*>(weights);
-        size_t depth = tables(inputs), at = 0;
-        for (; depth >= word_tables; depth -= word_tables, word += vectors) {
+        for (size_t depth = tables(inputs), at = 0; depth; word += vectors) {
             __m512i words[vectors];
             UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_load_si512(word + v);
-            UNROLL for (size_t t = 0; t < word_tables; ++t, at += table_entries) add_table(words, sources, at, sums);
-        }
-        if (depth) {
-            __m512i words[vectors];
-            UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_load_si512(word + v);
-            for (; depth; --depth, at += table_entries) add_table(words, sources, at, sums);
+            size_t here = depth < word_tables ? depth : word_tables;
+            depth -= here;
+            // Unrolled where it counts; elsewhere it would only be larger.
+            if (vectors == max_vectors && here == word_tables)
+                UNROLL for (size_t t = 0; t < word_tables; ++t, at += table_entries)
+                    add_table(words, sources, at, sums);
+            else
+                for (; here; --here, at += table_entries) add_table(words, sources, at, sums);
         }
         store<pixels, vectors>(sums, out);
     }
@@ -123,7 +124,7 @@ const float* collect(const void* sums, size_t, size_t pixel, float, float*) {
 }  // namespace
 
 const Product lookup = {
-    "register tables", block, sum_bytes(max_vectors), weight_bytes, arrange, source_bytes, prepare, accumulate, collect, false,
+    "tables in registers", block, sum_bytes<max_vectors>, weight_bytes, arrange, source_bytes, prepare, accumulate, collect, false,
 };
 
 }  // namespace pbgen::avx512

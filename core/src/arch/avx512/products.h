@@ -10,8 +10,11 @@ namespace pbgen::avx512 {
 constexpr size_t lanes = 16;
 constexpr size_t max_vectors = 4;  // of a pixel's sums
 
-// What the sums of a tile take.
-constexpr size_t sum_bytes(size_t vectors) { return tile_pixels * vectors * lanes * sizeof(float); }
+// What the sums of a tile take, each pixel having so many vectors.
+template <size_t vectors>
+size_t sum_bytes(size_t, size_t pixels) {
+    return pixels * vectors * lanes * sizeof(float);
+}
 
 
 extern const Product lookup, broadcast, dot, one_bit_dot;
@@ -26,6 +29,7 @@ extern const Product integer_lookup;
 
 namespace pbgen::avx512 {
 
+const Product* channelwise(bool one_bit);
 void finish(const float* in, size_t channels, const Epilogue& epilogue, float* out);
 void range(const float* values, size_t count, float* low, float* high);
 
@@ -82,12 +86,14 @@ struct Pixels {
     }
 };
 
-template <template <int, int> class Kernel, class Source>
+template <template <int, int> class Kernel, class Source, int most = max_vectors>
 void run_vectors(size_t vectors, const void* weights, size_t inputs, const void* const* sources, const uint8_t* pixels,
                  size_t count, void* sums, size_t width) {
-    switch (vectors) {
+    if constexpr (most == 6) switch (vectors) {
         case 6: return Pixels<Kernel, 6, Source>::run(weights, inputs, sources, pixels, count, sums, width);
         case 5: return Pixels<Kernel, 5, Source>::run(weights, inputs, sources, pixels, count, sums, width);
+    }
+    switch (vectors) {
         case 4: return Pixels<Kernel, 4, Source>::run(weights, inputs, sources, pixels, count, sums, width);
         case 3: return Pixels<Kernel, 3, Source>::run(weights, inputs, sources, pixels, count, sums, width);
         case 2: return Pixels<Kernel, 2, Source>::run(weights, inputs, sources, pixels, count, sums, width);

@@ -3,13 +3,14 @@
 // Lanes are output channels. A vector of weights is that of 4 output channels and 4 inputs, each 1 or 0; q being the
 // inputs, the sum of +-q is twice the sum of those whose weight is 1, less the sum of all.
 //
-// Weights: [quads of output channels][32 inputs] of 16 bytes. Byte b belongs to the quad's channel b / 4 and input b % 4
-// of eight groups of 4 inputs; bit k is that of group k. What is missing is 0. Sums: [tile_pixels][block] int32.
+// Weights: 16 bytes for 4 output channels and 32 inputs, the inputs varying faster. Byte b belongs to channel b / 4 and
+// to input b % 4 of eight groups of 4 inputs; bit k is that of group k. What is missing is 0.
+// Sums: [tile_pixels][block] of int32.
 #ifdef __aarch64__
 #include <arm_neon.h>
-#ifdef __APPLE__
+#if defined(__APPLE__)
 #include <sys/sysctl.h>
-#else
+#elif defined(__linux__)
 #include <sys/auxv.h>
 #endif
 
@@ -20,19 +21,21 @@ namespace pbgen {
 namespace {
 
 bool supported() {
-#ifdef __APPLE__
+#if defined(__APPLE__)
     int has = 0;
     size_t size = sizeof has;
     return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, nullptr, 0) == 0 && has;
-#else
+#elif defined(__linux__)
     constexpr unsigned long asimddp = 1 << 20;  // HWCAP_ASIMDDP, which old headers lack
     return getauxval(AT_HWCAP) & asimddp;
+#else
+    return false;
 #endif
 }
 
 constexpr size_t block = tile_bytes / tile_pixels / sizeof(int32_t);
-constexpr size_t quad = 4;          // output channels of a vector, and inputs
-constexpr size_t unit_groups = 8;   // groups of inputs of 16 bytes of weights
+constexpr size_t quad = 4;         // output channels of a vector, and inputs
+constexpr size_t unit_groups = 8;  // groups of inputs of 16 bytes of weights
 constexpr size_t unit = unit_groups * quad;
 
 // What a pixel's inputs are made into: this, and the integers, zeros up to a whole unit.
@@ -43,6 +46,8 @@ struct alignas(16) Source {
     uint8_t* inputs() { return reinterpret_cast<uint8_t*>(this + 1); }
     const uint8_t* inputs() const { return reinterpret_cast<const uint8_t*>(this + 1); }
 };
+
+size_t sum_bytes(size_t, size_t pixels) { return pixels * block * sizeof(int32_t); }
 
 size_t weight_bytes(size_t inputs, size_t outputs) { return divide_up(outputs, quad) * divide_up(inputs, unit) * 16; }
 
@@ -198,9 +203,9 @@ const float* collect(const void* sums, size_t outputs, size_t pixel, float scale
 }
 
 const Product dot_product = {
-    "one-bit dot, int8",
+    "dot products, int8",
     block,
-    tile_bytes,
+    sum_bytes,
     weight_bytes,
     arrange,
     source_bytes,
@@ -222,6 +227,8 @@ const Product* choose_integer(const LayerSize& size) {
                                                                          : neon_kernels.choose_integer(size);
 }
 
+const Product* channelwise(bool one_bit) { return neon_kernels.channelwise(one_bit); }
+
 void finish(const float* in, size_t channels, const Epilogue& epilogue, float* out) {
     neon_kernels.finish(in, channels, epilogue, out);
 }
@@ -230,7 +237,7 @@ void range(const float* values, size_t count, float* low, float* high) { neon_ke
 
 }  // namespace
 
-const Kernels neon_dotprod_kernels = {"neon-dotprod", supported, choose, choose_integer, finish, range};
+const Kernels neon_dotprod_kernels = {"neon-dotprod", supported, choose, choose_integer, channelwise, finish, range};
 
 }  // namespace pbgen
 #endif

@@ -10,7 +10,7 @@ bool supported() { return true; }
 
 }  // namespace
 
-const Kernels neon_kernels = {"neon", supported, choose, choose_integer, finish, range};
+const Kernels neon_kernels = {"neon", supported, choose, choose_integer, channelwise, finish, range};
 
 }  // namespace pbgen
 #endif

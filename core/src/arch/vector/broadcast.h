@@ -10,7 +10,11 @@ namespace {
 
 constexpr size_t broadcast_block = tile_bytes / tile_pixels / sizeof(float);
 
-size_t broadcast_weight_bytes(size_t inputs, size_t outputs) { return inputs * divide_up(outputs, lanes) * vector_bytes; }
+size_t broadcast_sum_bytes(size_t, size_t pixels) { return pixels * broadcast_block * sizeof(float); }
+
+size_t broadcast_weight_bytes(size_t inputs, size_t outputs) {
+    return inputs * divide_up(outputs, lanes) * vector_bytes;
+}
 
 void broadcast_arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
     const auto* from = static_cast<const float*>(weights);
@@ -70,7 +74,7 @@ void broadcast_accumulate(const void* weights, size_t inputs, size_t outputs, co
 const float* broadcast_collect(const void* sums, size_t outputs, size_t pixel, float scale, float* row) {
     const float* from = static_cast<const float*>(sums) + pixel * broadcast_block;
     if (scale == 1) return from;
-    for (size_t o = 0; o < outputs; ++o) row[o] = from[o] * scale;
+    for (size_t o = 0; o < outputs; o += lanes) store(row + o, load<Floats>(from + o) * scale);
     return row;
 }
 

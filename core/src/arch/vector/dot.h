@@ -1,7 +1,6 @@
 // Few output channels: lanes are inputs, a vector is the partial sums of one output channel.
 //
-// Weights: as they come.
-// Sums: [tile_pixels][dot_block][lanes].
+// Weights lie as they come. Sums: [tile_pixels][dot_block][lanes].
 #pragma once
 
 #include "dense.h"
@@ -11,6 +10,8 @@ namespace {
 
 constexpr size_t dot_block = 16;
 constexpr size_t dot_width = dot_block * lanes;  // of a pixel's sums
+
+size_t dot_sum_bytes(size_t, size_t pixels) { return pixels * dot_width * sizeof(float); }
 
 size_t dot_weight_bytes(size_t inputs, size_t outputs) { return inputs * outputs * sizeof(float); }
 
@@ -35,10 +36,9 @@ inline void add_dots(const float* weights, size_t stride, size_t count, const fl
     load_sums(to, sums);
     size_t i = 0;
     for (; i + lanes <= count; i += lanes) add_products(weights, stride, inputs, i, load<Floats, float>, sums);
-    if (i == count) {
-    } else if (count < lanes) {
+    if (count < lanes) {
         add_products(weights, stride, inputs, 0, [=](const float* from) { return load_first(from, count); }, sums);
-    } else {
+    } else if (i < count) {
         // The last vector once more, without what it shares with the one before.
         const auto get = [=](const float* from) { return last_lanes(load<Floats>(from), count - i); };
         add_products(weights, stride, inputs, count - lanes, get, sums);
@@ -76,15 +76,17 @@ void dot_accumulate(const void* weights, size_t inputs, size_t outputs, const vo
                {sources, pixels, count, static_cast<float*>(sums), dot_width});
 }
 
+template <size_t count>
+inline float total(const float* x) {
+    if constexpr (count == 1)
+        return *x;
+    else
+        return total<count / 2>(x) + total<count / 2>(x + count / 2);
+}
+
 const float* dot_collect(const void* sums, size_t outputs, size_t pixel, float scale, float* row) {
     const float* from = static_cast<const float*>(sums) + pixel * dot_width;
-    for (size_t o = 0; o < outputs; ++o, from += lanes) {
-        float total[lanes];
-        store(total, load<Floats>(from));
-        for (size_t half = lanes / 2; half; half /= 2)
-            for (size_t i = 0; i < half; ++i) total[i] += total[i + half];
-        row[o] = total[0] * scale;
-    }
+    for (size_t o = 0; o < outputs; ++o) row[o] = total<lanes>(from + o * lanes) * scale;
     return row;
 }
 

@@ -19,7 +19,7 @@ inline Floats exp_negative(Floats x) {
         1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 0.5f, 1, 1,
     };
     for (float coefficient : coefficients) sum = sum * rest + coefficient;
-    const Ints power = (to_integers(n) + 127) << 23;
+    const Words power = (Words)(to_integers(n) + 127) << 23;  // the bits of 2^n
     return sum * (Floats)power;
 }
 

@@ -33,13 +33,17 @@ inline void transpose(const char* const* rows, size_t at, int32_t* out, size_t s
     store(out + 3 * stride, SHUFFLE(ab_high, cd_high, 2, 3, 6, 7));
 }
 
-// The listed pixels of a tile and those between, from a multiple of `unit` to another. Those not listed have zeros.
+// The inputs of some pixels of a tile, and zeros for those between that have none, from a multiple of `unit` to
+// another. sources[i] are those of pixels[i], or else of pixel i.
 class Rows {
 public:
     Rows(const void* const* sources, const uint8_t* pixels, size_t count, size_t unit)
         : first_(pixels[0] / unit * unit), pixels_(pixels[count - 1] / unit * unit + unit - first_) {
         for (size_t p = 0; p < pixels_; ++p) rows_[p] = nullptr;
         for (size_t i = 0; i < count; ++i) rows_[pixels[i] - first_] = static_cast<const char*>(sources[i]);
+    }
+    Rows(const void* const* sources, size_t count, size_t unit) : first_(0), pixels_(divide_up(count, unit) * unit) {
+        for (size_t p = 0; p < pixels_; ++p) rows_[p] = p < count ? static_cast<const char*>(sources[p]) : nullptr;
     }
 
     // The first pixel, and how many.

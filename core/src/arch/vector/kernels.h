@@ -2,6 +2,7 @@
 #pragma once
 
 #include "broadcast.h"
+#include "channelwise.h"
 #include "dot.h"
 #include "finish.h"
 #include "lookup.h"
@@ -10,9 +11,9 @@ namespace pbgen {
 namespace {
 
 const Product lookup_product = {
-    "one-bit lookup",
-    256,
-    tile_bytes,
+    "tables in memory",
+    lookup_block,
+    lookup_sum_bytes,
     lookup_weight_bytes,
     lookup_arrange,
     nullptr,
@@ -23,9 +24,9 @@ const Product lookup_product = {
 };
 
 const Product integer_lookup_product = {
-    "one-bit lookup, int8",
-    256,
-    tile_bytes,
+    "tables in memory, int8",
+    lookup_block,
+    lookup_sum_bytes,
     lookup_weight_bytes,
     lookup_arrange,
     integer_source_bytes,
@@ -36,9 +37,9 @@ const Product integer_lookup_product = {
 };
 
 const Product broadcast_product = {
-    "float32 broadcast",
+    "float32 weights, broadcast",
     broadcast_block,
-    tile_pixels * broadcast_block * sizeof(float),
+    broadcast_sum_bytes,
     broadcast_weight_bytes,
     broadcast_arrange,
     nullptr,
@@ -49,9 +50,9 @@ const Product broadcast_product = {
 };
 
 const Product dot_product = {
-    "float32 dot",
+    "float32 weights, dot products",
     dot_block,
-    tile_pixels * dot_width * sizeof(float),
+    dot_sum_bytes,
     dot_weight_bytes,
     dot_arrange,
     nullptr,
@@ -62,9 +63,9 @@ const Product dot_product = {
 };
 
 const Product one_bit_dot_product = {
-    "one-bit dot",
+    "one-bit weights, dot products",
     dot_block,
-    tile_pixels * dot_width * sizeof(float),
+    dot_sum_bytes,
     one_bit_dot_weight_bytes,
     one_bit_dot_arrange,
     nullptr,
@@ -76,7 +77,7 @@ const Product one_bit_dot_product = {
 
 // Tables must pay for being built: so many output channels share them, by measurement.
 constexpr size_t fewest_lookup_outputs = 10;
-constexpr size_t fewest_integer_lookup_outputs = 6;
+constexpr size_t fewest_integer_lookup_outputs = 4;
 
 const Product* choose(const LayerSize& size) {
     if (size.one_bit) {
@@ -87,7 +88,7 @@ const Product* choose(const LayerSize& size) {
     // Vectors of weights if lanes are inputs, and if they are output channels.
     const size_t along = divide_up(size.inputs, lanes) * size.outputs;
     const size_t across = divide_up(size.outputs, lanes) * size.inputs;
-    return along < across ? &dot_product : &broadcast_product;
+    return size.outputs <= dot_block && along < across ? &dot_product : &broadcast_product;
 }
 
 const Product* choose_integer(const LayerSize& size) {

@@ -3,17 +3,17 @@
 // lie in the first cache.
 #pragma once
 
-#include "gather.h"
-#include "round.h"
+#include "signed_sums.h"
 
 namespace pbgen {
 namespace {
 
-constexpr size_t table_inputs = 4;
-constexpr size_t table_entries = 16;
-
 // About half of a first cache; the rest is for the sums that pass by.
 constexpr size_t table_bytes = 16 << 10;
+
+constexpr size_t lookup_block = tile_bytes / tile_pixels / sizeof(float);
+
+size_t lookup_sum_bytes(size_t outputs, size_t) { return outputs * tile_pixels * sizeof(float); }
 
 // Weights: [ceil(tables / 2)][outputs] bytes, the first of two tables in the low half. Bit i is input i of a table, set
 // where the weight is +1.
@@ -26,69 +26,6 @@ void lookup_arrange(const void* weights, size_t inputs, size_t outputs, void* ar
     for (size_t byte = 0; byte < row_bytes; ++byte)
         for (size_t output = 0; output < outputs; ++output) *to++ = from[output * row_bytes + byte];
 }
-
-// Entry e of the table of x: the sum of those inputs whose bit is set in e, less the others. For `vectors` vectors of
-// pixels at once, of the `stride` that an entry has: two stores to a cache line cost as much as one.
-template <size_t vectors, class Entry>
-inline void fill_table(const Entry (&x)[vectors][table_inputs], Entry* table, size_t stride) {
-    Entry low[vectors][4], high[vectors][4];
-    UNROLL for (size_t v = 0; v < vectors; ++v) {
-        const Entry sum = x[v][0] + x[v][1], difference = x[v][1] - x[v][0];
-        low[v][0] = -sum, low[v][1] = -difference, low[v][2] = difference, low[v][3] = sum;
-        const Entry high_sum = x[v][2] + x[v][3], high_difference = x[v][3] - x[v][2];
-        high[v][0] = -high_sum, high[v][1] = -high_difference, high[v][2] = high_difference, high[v][3] = high_sum;
-    }
-    UNROLL for (size_t entry = 0; entry < table_entries; ++entry)
-        UNROLL for (size_t v = 0; v < vectors; ++v) table[entry * stride + v] = low[v][entry % 4] + high[v][entry / 4];
-}
-
-// Sums of float32 numbers.
-struct FloatTables {
-    using Entry = Floats;
-    using Sums = Floats;
-    static constexpr size_t pixels = lanes;  // of a vector of entries
-    static constexpr size_t table_words = table_inputs;
-    static constexpr size_t max_tables = max_row_bytes / table_words / 4;
-
-    // How many words hold so many inputs.
-    static size_t words(size_t inputs) { return inputs; }
-
-    // The inputs of one table, for vector `vector` of the tile. `words`: [table_words][stride pixels].
-    static inline void inputs(const int32_t* words, size_t stride, size_t vector, Entry (&x)[table_inputs]) {
-        UNROLL for (size_t i = 0; i < table_inputs; ++i) x[i] = load<Entry>(words + i * stride + vector * pixels);
-    }
-
-    static inline Entry begin(const Sums* sums) { return *sums; }
-    static inline void end(Entry sum, Sums* sums) { *sums = sum; }
-};
-
-// Sums of 16-bit integers, widened before they can overflow. Two vectors of pixels share a vector of entries, taking
-// turns.
-struct IntegerTables {
-    using Entry = Shorts;
-    using Sums = Ints;
-    static constexpr size_t pixels = 2 * lanes;
-    static constexpr size_t table_words = table_inputs / 2;
-    static constexpr size_t max_tables = INT16_MAX / (table_inputs * 255);
-
-    // Sources are padded with zeros.
-    static size_t words(size_t inputs) { return divide_up(inputs, 8) * 4; }
-
-    static inline void inputs(const int32_t* words, size_t stride, size_t vector, Entry (&x)[table_inputs]) {
-        UNROLL for (size_t i = 0; i < table_words; ++i) {
-            const auto a = load<Words>(words + i * stride + vector * pixels);
-            const auto b = load<Words>(words + i * stride + vector * pixels + lanes);
-            x[2 * i] = (Entry)((a & 0xffff) | b << 16);
-            x[2 * i + 1] = (Entry)(a >> 16 | (b & 0xffff0000));
-        }
-    }
-
-    static inline Entry begin(const Sums*) { return Entry{}; }
-    static inline void end(Entry sum, Sums* sums) {
-        sums[0] += (Ints)sum << 16 >> 16;
-        sums[1] += (Ints)sum >> 16;
-    }
-};
 
 template <class Tables, size_t vectors>
 using Table = typename Tables::Entry[table_entries][vectors];
@@ -160,42 +97,42 @@ struct LookUp {
     }
 };
 
+template <class Tables, size_t vectors = tile_pixels / Tables::pixels>
+void look_up_rows(const uint8_t* weights, size_t inputs, size_t outputs, const Rows& rows, void* sums) {
+    if constexpr (vectors > 1)
+        if (rows.pixels() < vectors * Tables::pixels)
+            return look_up_rows<Tables, vectors - 1>(weights, inputs, outputs, rows, sums);
+    LookUp<Tables, vectors>::run(weights, inputs, outputs, rows, sums);
+}
+
+// The same with the pixels brought together.
+template <class Tables>
+void look_up_together(const uint8_t* weights, size_t inputs, size_t outputs, const void* const* sources,
+                      const uint8_t* pixels, size_t count, void* tile) {
+    using Number = typename Tables::Number;
+    const Rows rows(sources, count, Tables::pixels);
+    auto* sums = static_cast<Number*>(tile);
+    alignas(64) Number moved[tile_bytes / sizeof(Number)];
+    for (size_t at = 0; at < outputs * tile_pixels; at += tile_pixels) {
+        for (size_t i = 0; i < count; ++i) moved[at + i] = sums[at + pixels[i]];
+        for (size_t i = count; i < rows.pixels(); ++i) moved[at + i] = 0;
+    }
+    look_up_rows<Tables>(weights, inputs, outputs, rows, moved);
+    for (size_t at = 0; at < outputs * tile_pixels; at += tile_pixels)
+        for (size_t i = 0; i < count; ++i) sums[at + pixels[i]] = moved[at + i];
+}
+
 template <class Tables>
 void lookup_accumulate(const void* weights, size_t inputs, size_t outputs, const void* const* sources,
                        const uint8_t* pixels, size_t count, void* sums) {
-    const Rows rows(sources, pixels, count, Tables::pixels);
     const auto* bytes = static_cast<const uint8_t*>(weights);
-    constexpr size_t most = tile_pixels / Tables::pixels;
-    const size_t vectors = rows.pixels() / Tables::pixels;
-    if constexpr (most >= 8) switch (vectors) {
-        case 8: return LookUp<Tables, 8>::run(bytes, inputs, outputs, rows, sums);
-        case 7: return LookUp<Tables, 7>::run(bytes, inputs, outputs, rows, sums);
-        case 6: return LookUp<Tables, 6>::run(bytes, inputs, outputs, rows, sums);
-        case 5: return LookUp<Tables, 5>::run(bytes, inputs, outputs, rows, sums);
-    }
-    if constexpr (most >= 4) switch (vectors) {
-        case 4: return LookUp<Tables, 4>::run(bytes, inputs, outputs, rows, sums);
-        case 3: return LookUp<Tables, 3>::run(bytes, inputs, outputs, rows, sums);
-    }
-    if (vectors == 2) return LookUp<Tables, 2>::run(bytes, inputs, outputs, rows, sums);
-    LookUp<Tables, 1>::run(bytes, inputs, outputs, rows, sums);
-}
-
-// A pixel's inputs as integers of 16 bits.
-size_t integer_source_bytes(size_t inputs) { return divide_up(2 * inputs, 64) * 64; }
-
-void integer_prepare(const float* values, size_t inputs, const Quantization& quantization, void* source) {
-    auto* integers = static_cast<int16_t*>(source);
-    size_t i = 0;
-    for (; i + lanes <= inputs; i += lanes) {
-        const Ints q = quantize(load<Floats>(values + i), quantization);
-        UNROLL for (size_t lane = 0; lane < lanes; ++lane) integers[i + lane] = static_cast<int16_t>(q[lane]);
-    }
-    if (i < inputs) {
-        const Ints q = quantize(load_first(values + i, inputs - i), quantization);
-        for (size_t lane = 0; i < inputs; ++i, ++lane) integers[i] = static_cast<int16_t>(q[lane]);
-    }
-    for (; i < integer_source_bytes(inputs) / 2; ++i) integers[i] = 0;
+    const Rows rows(sources, pixels, count, Tables::pixels);
+    // At the border of an image, fewer vectors may do; then that must save more additions than it takes moves.
+    const size_t fewer = rows.pixels() / Tables::pixels - divide_up(count, Tables::pixels);
+    if (fewer * divide_up(inputs, table_inputs) > 4 * count)
+        look_up_together<Tables>(bytes, inputs, outputs, sources, pixels, count, sums);
+    else
+        look_up_rows<Tables>(bytes, inputs, outputs, rows, sums);
 }
 
 // Sums: [outputs][tile_pixels].

@@ -44,8 +44,8 @@ inline void store(T* to, Vector vector) {
     __builtin_memcpy(to, &vector, sizeof vector);
 }
 
-// The first `count` lanes, less than all, from memory that may end behind them; the others are 0. Not by way of an array:
-// the processor would wait for single numbers to reach memory before it could load them as a vector.
+// The first `count` lanes, less than all, from memory that may end behind them; the others are 0. Not by way of an
+// array: a processor waits for single numbers to reach memory before it can load them as a vector.
 inline Floats load_first(const float* from, size_t count) {
     Floats vector = {};
     UNROLL for (size_t lane = 0; lane + 1 < lanes; ++lane)

@@ -1,0 +1,11 @@
+#ifdef __x86_64__
+#include "../vector/outer.h"
+
+namespace pbgen {
+
+// Of 16 registers, 12 hold sums.
+using Vector = float __attribute__((vector_size(32)));
+const OuterProducts avx2_outer_products = Outer<Vector, 6, 2>::table;
+
+}  // namespace pbgen
+#endif

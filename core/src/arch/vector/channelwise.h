@@ -1,0 +1,73 @@
+// Each channel by itself: lanes are channels, and nothing is shared.
+//
+// Weights: [channels] float32. Sums: [tile_pixels][channelwise_block].
+#pragma once
+
+#include "../kernels.h"
+#include "vec.h"
+
+namespace pbgen {
+namespace {
+
+constexpr size_t channelwise_block = 64;
+
+size_t channelwise_sum_bytes(size_t, size_t pixels) { return pixels * channelwise_block * sizeof(float); }
+
+size_t channelwise_weight_bytes(size_t, size_t outputs) { return outputs * sizeof(float); }
+
+void channelwise_arrange(const void* weights, size_t, size_t outputs, void* arranged) {
+    __builtin_memcpy(arranged, weights, outputs * sizeof(float));
+}
+
+void one_bit_channelwise_arrange(const void* weights, size_t, size_t outputs, void* arranged) {
+    for (size_t o = 0; o < outputs; ++o)
+        static_cast<float*>(arranged)[o] = static_cast<const uint8_t*>(weights)[o] ? 1.0f : -1.0f;
+}
+
+void channelwise_accumulate(const void* weights, size_t, size_t outputs, const void* const* sources,
+                            const uint8_t* pixels, size_t count, void* sums) {
+    const auto* weight = static_cast<const float*>(weights);
+    for (size_t p = 0; p < count; ++p) {
+        const auto* x = static_cast<const float*>(sources[p]);
+        float* sum = static_cast<float*>(sums) + pixels[p] * channelwise_block;
+        size_t o = 0;
+        for (; o + lanes <= outputs; o += lanes)
+            store(sum + o, load<Floats>(sum + o) + load<Floats>(weight + o) * load<Floats>(x + o));
+        for (; o < outputs; ++o) sum[o] += weight[o] * x[o];
+    }
+}
+
+const float* channelwise_collect(const void* sums, size_t, size_t pixel, float, float*) {
+    return static_cast<const float*>(sums) + pixel * channelwise_block;
+}
+
+const Product channelwise_product = {
+    "float32 weights, channel by channel",
+    channelwise_block,
+    channelwise_sum_bytes,
+    channelwise_weight_bytes,
+    channelwise_arrange,
+    nullptr,
+    nullptr,
+    channelwise_accumulate,
+    channelwise_collect,
+    false,
+};
+
+const Product one_bit_channelwise_product = {
+    "one-bit weights, channel by channel",
+    channelwise_block,
+    channelwise_sum_bytes,
+    channelwise_weight_bytes,
+    one_bit_channelwise_arrange,
+    nullptr,
+    nullptr,
+    channelwise_accumulate,
+    channelwise_collect,
+    false,
+};
+
+const Product* channelwise(bool one_bit) { return one_bit ? &one_bit_channelwise_product : &channelwise_product; }
+
+}  // namespace
+}  // namespace pbgen

@@ -1,0 +1,49 @@
+"""Latent vectors as a function of a seed: the same here and in the program without Python (core/run/latents.cpp)."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pbgen.errors import PBGenError
+
+MAX_SEED = 2**64 - 1
+
+
+def latents(seed: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
+    """`count` standard normal latent vectors, float32 (count, *shape), that depend on `seed` alone.
+
+    Number i of all, row-major, is drawn by itself, so more vectors begin with the same ones. With SplitMix64 (Steele,
+    Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014) as a function of the position k in
+    its sequence, all modulo 2^64,
+
+        x = seed + (k + 1) * 0x9E3779B97F4A7C15
+        x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9
+        x = (x ^ (x >> 27)) * 0x94D049BB133111EB
+        bits(k) = x ^ (x >> 31)
+
+    numbers 2j and 2j + 1 are those of Box and Muller (1958), in double precision, rounded to float32 in the end:
+
+        radius = sqrt(-2 ln(((bits(2j) >> 11) + 1) / 2^53))
+        angle = 2 pi (bits(2j + 1) >> 11) / 2^53
+        number 2j = radius cos(angle), number 2j + 1 = radius sin(angle)
+
+    Raises PBGenError unless seed is 0 .. 2^64 - 1.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise PBGenError(f"seed {seed}: must be 0 to {MAX_SEED}")
+    numbers = count * math.prod(shape)
+    pair = np.arange((numbers + 1) // 2, dtype=np.uint64) * np.uint64(2)
+    radius = np.sqrt(-2 * np.log(((_bits(seed, pair) >> np.uint64(11)) + np.uint64(1)) * 2.0**-53))
+    angle = 2 * np.pi * ((_bits(seed, pair + np.uint64(1)) >> np.uint64(11)) * 2.0**-53)
+    normal = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return normal.ravel()[:numbers].astype(np.float32).reshape(count, *shape)
+
+
+def _bits(seed: int, position: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """64 random bits for each position: SplitMix64."""
+    x = np.uint64(seed) + (position + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

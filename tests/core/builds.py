@@ -1,0 +1,39 @@
+"""The core built alone, with CMake, as one who has no Python builds it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "core"
+
+# That of the dev extra where the system has none.
+CMAKE = shutil.which("cmake") or shutil.which("cmake", path=Path(sys.executable).parent)
+
+needs_cmake = pytest.mark.skipif(not CMAKE or not shutil.which("c++"), reason="needs cmake and c++")
+
+
+def run(*command: str | Path, status: int = 0, **environment: str) -> str:
+    """Run a program; returns what it printed on standard output. Fails unless it ends with `status`."""
+    result = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=600)
+    assert result.returncode == status, f"{command}: {result.stdout[-2000:]}{result.stderr[-4000:]}"
+    return result.stdout
+
+
+@cache
+def build(name: str, *options: str, source: Path = CORE) -> Path:
+    """Build `source` in build/`name` and return that folder. What is there already is not made again."""
+    folder = ROOT / "build" / name
+    run(str(CMAKE), "-S", source, "-B", folder, *options)
+    run(str(CMAKE), "--build", folder, "-j2")
+    return folder
+
+
+def core() -> Path:
+    """The core as it is installed, with its test programs."""
+    return build("core", "-DPBGEN_TESTS=ON")

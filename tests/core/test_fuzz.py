@@ -1,0 +1,34 @@
+"""The loader against what a fuzzer thinks up, a short while; core/README.md says how to let it run longer."""
+
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+from builds import CORE, build, needs_cmake, run
+from fuzz_corpus import write_corpus
+
+TARGET = 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }'
+
+
+@cache
+def has_fuzzer() -> bool:
+    clang = shutil.which("clang++")
+    command = [str(clang), "-fsanitize=fuzzer,address,undefined", "-x", "c++", "-", "-o", "/dev/null"]
+    return bool(clang) and subprocess.run(command, input=TARGET, text=True, capture_output=True).returncode == 0
+
+
+@needs_cmake
+def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
+    if not has_fuzzer():
+        pytest.skip("needs clang++ with libFuzzer")
+    # Not optimized: the build takes longer than the test.
+    compiler = ["-DCMAKE_CXX_COMPILER=clang++", "-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-g"]
+    fuzzer = build("fuzz", "-DPBGEN_FUZZ=ON", "-DPBGEN_RUN=OFF", *compiler) / "tests" / "pbgen_fuzz_loader"
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    write_corpus(corpus)
+    dictionary = f"-dict={CORE / 'tests' / 'fuzz_loader.dict'}"
+    limits = ["-max_total_time=5", "-max_len=8192", "-timeout=20", "-rss_limit_mb=1024", "-malloc_limit_mb=64"]
+    run(fuzzer, dictionary, *limits, f"-artifact_prefix={tmp_path}/", corpus)

@@ -1,0 +1,166 @@
+"""pbgen-run, the program without Python: the pictures that `pbgen generate` makes, and one line for bad input."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builds import CORE, core, needs_cmake
+from generators import dcgan, every_operator
+from packed_files import Layer, node, write
+from PIL import Image
+
+import pbgen
+from pbgen import Engine
+from pbgen.cli import main
+from pbgen.latents import latents
+from pbgen.report import image_grid, to_pixels
+
+pytestmark = needs_cmake
+
+MEGABYTE = 10**6
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    return core() / "run" / "pbgen-run"
+
+
+def start(program: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+
+
+def draw(program: Path, *arguments: object) -> None:
+    outcome = start(program, *arguments)
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, "", "")
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        picture.load()  # checks the sums
+        return np.asarray(picture)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("count", "seed"), [(1, 0), (3, 1), (8, 2), (9, 3), (37, 2**64 - 1)])
+def test_the_same_picture_as_generate(count: int, seed: int, channels: int, program: Path, tmp_path: Path) -> None:
+    file = every_operator(tmp_path / "g.safetensors", channels)
+    draw(program, file, "--seed", seed, "--count", count, "-o", tmp_path / "c.png")
+    arguments = [file, "--seed", seed, "-n", count, "-o", tmp_path / "python.png"]
+    assert main(["generate", *map(str, arguments)]) == 0
+    ours, theirs = pixels(tmp_path / "c.png"), pixels(tmp_path / "python.png")
+    assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+    # A latent vector may differ in its last bit, and by that a sum that lies between two of the 256 levels.
+    assert np.abs(ours.astype(int) - theirs).max() <= 1 and (ours != theirs).mean() < 1e-3
+
+
+@pytest.mark.parametrize("activations", ["float32", "int8"])
+def test_activations_and_threads(activations: str, program: Path, tmp_path: Path) -> None:
+    file = dcgan(tmp_path / "g.safetensors")
+    draw(program, file, "-n", 20, "--activations", activations, "--threads=3", "-o", tmp_path / "c.png")
+    images = to_pixels(Engine(file, activations=activations)(latents(0, 20, (20, 1, 1))))
+    difference = np.abs(pixels(tmp_path / "c.png").astype(int) - np.asarray(image_grid(images)))
+    assert difference.max() <= 1 and (difference > 0).mean() < 1e-2
+
+
+def test_every_level_and_what_lies_outside(program: Path, tmp_path: Path) -> None:
+    """A generator of fixed pictures: values at, between and beyond the 256 levels become what NumPy makes of them."""
+    values = np.concatenate([np.linspace(-1.2, 1.2, 4093), [-1, 0, 1]]).astype(np.float32)
+    nodes = [
+        node("affine", [0], (4096,), scale="nothing", shift="values"),
+        node("reshape", [1], (1, 64, 64)),
+    ]
+    tensors = {"nothing": np.zeros(4096, np.float32), "values": values}
+    file = write(tmp_path / "g.safetensors", (4096,), nodes, tensors)
+    draw(program, file, "-n", 1, "-o", tmp_path / "c.png")
+    assert (pixels(tmp_path / "c.png") == to_pixels(values).reshape(64, 64)).all()
+
+
+def test_a_picture_of_many_blocks(program: Path, tmp_path: Path) -> None:
+    """A stored deflate block holds 65,535 bytes at most."""
+    file = dcgan(tmp_path / "g.safetensors")
+    draw(program, file, "--count=200", f"--output={tmp_path / 'c.png'}")
+    images = to_pixels(Engine(file)(latents(0, 200, (20, 1, 1))))
+    assert pixels(tmp_path / "c.png").shape == np.asarray(image_grid(images)).shape == (848, 270, 3)
+
+
+def test_an_old_picture_is_replaced_whole_or_not_at_all(program: Path, tmp_path: Path) -> None:
+    file, picture = every_operator(tmp_path / "g.safetensors"), tmp_path / "c.png"
+    picture.write_text("old")
+    draw(program, file, "-o", picture)
+    assert pixels(picture).shape == (62, 142, 3)
+    assert picture.stat().st_mode & 0o777 == 0o644
+    assert start(program, file, "-o", tmp_path / "none" / "c.png").returncode == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"g.safetensors", "c.png"}
+
+
+def test_time_alone_needs_no_picture(program: Path, tmp_path: Path) -> None:
+    outcome = start(program, every_operator(tmp_path / "g.safetensors"), "--time", "--threads", 1)
+    one, sixteen = outcome.stdout.splitlines()
+    assert one.startswith("1 image: ") and sixteen.startswith("16 images: ")
+    assert outcome.returncode == 0 and all(float(line.split()[-2]) > 0 for line in (one, sixteen))
+
+
+def test_help_and_version(program: Path) -> None:
+    for option in ("-h", "--help"):
+        assert start(program, option).stdout.startswith("Usage: pbgen-run FILE -o grid.png")
+    assert start(program, "--version").stdout == f"pbgen-run {pbgen.__version__}\n"
+
+
+def test_the_versions_agree() -> None:
+    assert f"project(pbgen VERSION {pbgen.__version__} " in (CORE / "CMakeLists.txt").read_text()
+
+
+BAD = [
+    ("", "FILE is missing: give a packed generator"),
+    ("FILE", "--output is missing: give the picture's name, -o grid.png"),
+    ("FILE FILE -o g.png", "one file is enough"),
+    ("none.safetensors -o g.png", "none.safetensors: does not exist"),
+    (". -o g.png", ".: is no ordinary file"),
+    ("noise -o g.png", "noise: "),
+    ("FILE -o", "-o: needs a value"),
+    ("FILE --output=", "--output: needs a value"),
+    ("FILE -o g.jpg", "--output g.jpg: only PNG is written; give a name such as grid.png"),
+    ("FILE -o none/g.png", "none/g.png: cannot write there: No such file or directory"),
+    ("FILE -o folder.png", "folder.png: cannot be written: Is a directory; nothing was changed"),
+    ("FILE -o g.png --seed -1", "--seed `-1`: must be a whole number from 0 to 18446744073709551615"),
+    ("FILE -o g.png --seed 18446744073709551616", "--seed `18446744073709551616`: must be"),
+    ("FILE -o g.png --seed 1x", "--seed `1x`: must be"),
+    ("FILE -o g.png --count 0", "--count `0`: must be a whole number from 1 to 1000000"),
+    ("FILE -o g.png -n many", "-n `many`: must be"),
+    ("BIG -o g.png -n 1000000", "--count 1000000: the picture would be larger than 512 MiB"),
+    ("FILE -o g.png --threads 0", "--threads `0`: must be a whole number from 1 to 1024"),
+    ("FILE -o g.png --activations int4", "--activations `int4`: must be float32 or int8"),
+    ("FILE -o g.png --time=yes", "--time: takes no value, and was given `yes`"),
+    ("FILE -o g.png --fly", "--fly: no such option; see pbgen-run --help"),
+    ("FILE -o g.png -x", "-x: no such option"),
+    ("VECTOR -o g.png", "VECTOR: makes (5), no images of 1 or 3 channels"),
+    ("TWO -o g.png", "TWO: makes (2, 5, 5), no images of 1 or 3 channels"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), BAD, ids=[arguments for arguments, _ in BAD])
+def test_one_line_and_code_2(
+    arguments: str, said: str, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    every_operator(Path("FILE"))
+    dcgan(Path("BIG"))
+    Layer(3, 5, ()).write(Path("VECTOR"))
+    Layer(3, 2, (4, 4), (2, 2)).write(Path("TWO"))
+    Path("noise").write_bytes(bytes(range(256)))
+    Path("folder.png").mkdir()
+    before = set(Path().iterdir())
+    outcome = start(program, *arguments.split())
+    assert (outcome.returncode, outcome.stdout) == (2, "")
+    assert outcome.stderr.count("\n") == 1 and outcome.stderr.startswith("pbgen-run: ")
+    assert said in outcome.stderr
+    assert set(Path().iterdir()) == before
+
+
+def test_one_small_static_binary(program: Path) -> None:
+    if "PBGEN_LINKS_STATICALLY:INTERNAL=1" not in (core() / "CMakeCache.txt").read_text():
+        pytest.skip("this system links no static programs")
+    assert program.stat().st_size <= MEGABYTE
+    linked = subprocess.run(["ldd", program], capture_output=True, text=True)
+    assert "not a dynamic executable" in linked.stdout + linked.stderr
