@@ -8,7 +8,13 @@ namespace {
 
 constexpr int64_t most_pixels = tile_pixels;
 
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+// Multiply-adds that are worth a thread's turn.
+constexpr size_t fewest_operations = 200'000;
+
+template <class Integer>
+Integer divide_up(Integer a, Integer b) {
+    return (a + b - 1) / b;
+}
 
 // How many images, rows and columns a tile has: as square as may be, because neighbours read the same input pixels.
 struct TileShape {
@@ -113,7 +119,7 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
     const size_t groups = weights_->groups, blocks = weights_->blocks();
     const auto row_phases = static_cast<size_t>(rows_.count()), column_phases = static_cast<size_t>(columns_.count());
     const size_t items = row_phases * column_phases * groups * blocks * image_parts * row_parts * column_parts;
-    threads.parallel_for(items, [&](size_t item) {
+    const auto run_item = [&](size_t item) {
         Tile tile;
         const size_t column = take_digit(item, column_parts), row = take_digit(item, row_parts);
         tile.images = part(take_digit(item, image_parts), shape.images, {0, all_images});
@@ -125,6 +131,14 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
         tile.columns = part(column, shape.columns, {0, tile.column_phase.count});
         // Phases differ in size: the last tile may be empty.
         if (tile.rows.size() > 0 && tile.columns.size() > 0) run_tile(tile, sources, quantizations, output);
+    };
+    // A thread takes some small items at a time.
+    const size_t pixels = static_cast<size_t>(shape.images * shape.rows * shape.columns);
+    const size_t taps = divide_up(weights_->taps, row_phases * column_phases);
+    const size_t work = pixels * taps * weights_->inputs * weights_->block_outputs(0);
+    const size_t step = std::clamp<size_t>(fewest_operations / work, 1, divide_up(items, size_t{16}));
+    threads.parallel_for(divide_up(items, step), [&](size_t i) {
+        for (size_t item = i * step; item < std::min(items, (i + 1) * step); ++item) run_item(item);
     });
 }
 

@@ -38,11 +38,17 @@ Shape with_channels(Shape shape, size_t channels) {
 
 size_t on_cache_lines(size_t bytes) { return (bytes + cache_line - 1) / cache_line * cache_line; }
 
-// Each of `channels` values again for each pixel of a row.
-std::vector<float> repeat(const float* values, const Shape& shape) {
+// Each of `channels` values again for each of some pixels.
+std::vector<float> repeat(const float* values, int64_t channels, int64_t pixels) {
     std::vector<float> row;
-    for (int64_t x = 0; values && x < shape.width; ++x) row.insert(row.end(), values, values + shape.channels);
+    for (int64_t x = 0; values && x < pixels; ++x) row.insert(row.end(), values, values + channels);
     return row;
+}
+
+// A row of few channels is finished so many pixels at a time: enough to fill vectors, and little to keep.
+int64_t piece_pixels(const Shape& shape) {
+    constexpr int64_t numbers = 4096;
+    return std::clamp<int64_t>(numbers / shape.channels, 1, shape.width);
 }
 
 Quantization quantization(const ImageRange& range) {
@@ -91,7 +97,8 @@ Layer::Layer(const Node& node, const Shape& input, const Method& method, std::sh
       in_place_(folded_ && input.pixels() == 1 && output_.height == y_.kernel && output_.width == x_.kernel &&
                 y_.padding == 0 && x_.padding == 0 && y_.dilation == 1 && x_.dilation == 1),
       by_rows_(folded_ || (node.shape.channels < few_channels && node.shape.width > 1)),
-      row_epilogue_(epilogue),
+      piece_(piece_pixels(output_)),
+      piece_epilogue_(epilogue),
       kernels_(kernels),
       convolution_(folded_ ? one_tap(input.height) : phases(node, node.y, node.shape.height),
                    folded_ ? one_tap(input.width) : phases(node, node.x, node.shape.width), input,
@@ -101,10 +108,10 @@ Layer::Layer(const Node& node, const Shape& input, const Method& method, std::sh
                            phases(node, node.x, node.shape.width).inside(input.width);
     operations_ = pairs * static_cast<uint64_t>(output_.channels * input.channels / node.groups);
     if (!by_rows_) return;
-    row_scale_ = repeat(epilogue.scale, output_);
-    row_shift_ = repeat(epilogue.shift, output_);
-    if (epilogue.scale) row_epilogue_.scale = row_scale_.data();
-    if (epilogue.shift) row_epilogue_.shift = row_shift_.data();
+    piece_scale_ = repeat(epilogue.scale, output_.channels, piece_);
+    piece_shift_ = repeat(epilogue.shift, output_.channels, piece_);
+    if (epilogue.scale) piece_epilogue_.scale = piece_scale_.data();
+    if (epilogue.shift) piece_epilogue_.shift = piece_shift_.data();
 }
 
 // Where things lie in the scratch memory.
@@ -188,8 +195,12 @@ void Layer::find_quantizations(const float* input, size_t images, const Scratch&
 
 void Layer::finish_rows(size_t images, float* output, Threads& threads) const {
     const size_t row = static_cast<size_t>(output_.width * output_.channels);
+    const size_t piece = static_cast<size_t>(piece_ * output_.channels);
     threads.parallel_for(images * static_cast<size_t>(output_.height), [&](size_t i) {
-        kernels_.finish(output + i * row, row, row_epilogue_, output + i * row);
+        for (size_t at = 0; at < row; at += piece) {
+            float* values = output + i * row + at;
+            kernels_.finish(values, std::min(piece, row - at), piece_epilogue_, values);
+        }
     });
 }
 

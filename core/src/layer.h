@@ -58,8 +58,9 @@ private:
     bool folded_;
     bool in_place_;  // folded, and the products are the output already
     bool by_rows_;  // whether the epilogue is left to finish_rows()
-    std::vector<float> row_scale_, row_shift_;
-    Epilogue row_epilogue_;
+    int64_t piece_;  // pixels of a row that are finished at a time
+    std::vector<float> piece_scale_, piece_shift_;
+    Epilogue piece_epilogue_;
     const Kernels& kernels_;
     Convolution convolution_;  // where folded, that of one tap
 };

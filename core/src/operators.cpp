@@ -11,6 +11,10 @@ namespace {
 void transpose(const float* in, size_t images, size_t height, size_t width, float* out, Threads& threads) {
     constexpr size_t side = 32;
     const size_t bands = (height + side - 1) / side, parts = (width + side - 1) / side;
+    if (height == 1 || width == 1) {
+        std::memcpy(out, in, images * height * width * sizeof(float));
+        return;
+    }
     threads.parallel_for(images * bands * parts, [&](size_t i) {
         const size_t first = i / parts / bands * height * width;
         const size_t top = i / parts % bands * side, bottom = std::min(height, top + side);

@@ -30,5 +30,6 @@ def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
     corpus.mkdir()
     write_corpus(corpus)
     dictionary = f"-dict={CORE / 'tests' / 'fuzz_loader.dict'}"
-    limits = ["-max_total_time=5", "-max_len=8192", "-timeout=20", "-rss_limit_mb=1024", "-malloc_limit_mb=64"]
+    # The same inputs each time, so that a machine's speed decides nothing.
+    limits = ["-runs=5000", "-seed=1", "-max_len=8192", "-timeout=60", "-rss_limit_mb=2048", "-malloc_limit_mb=64"]
     run(fuzzer, dictionary, *limits, f"-artifact_prefix={tmp_path}/", corpus)
