@@ -31,5 +31,5 @@ def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
     write_corpus(corpus)
     dictionary = f"-dict={CORE / 'tests' / 'fuzz_loader.dict'}"
     # The same inputs each time, so that a machine's speed decides nothing.
-    limits = ["-runs=5000", "-seed=1", "-max_len=8192", "-timeout=60", "-rss_limit_mb=2048", "-malloc_limit_mb=64"]
+    limits = ["-runs=5000", "-seed=1", "-max_len=8192", "-timeout=60", "-rss_limit_mb=1024", "-malloc_limit_mb=64"]
     run(fuzzer, dictionary, *limits, f"-artifact_prefix={tmp_path}/", corpus)
