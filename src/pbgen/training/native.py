@@ -47,6 +47,7 @@ class NativeLayers:
 
     def __enter__(self) -> "NativeLayers":
         for name, (layer, _) in self._layers.items():
+            # Set on the instance on purpose; the class's own is found again when this one is deleted.
             layer.forward = partial(self._forward, name)  # type: ignore[method-assign]
         return self
 
@@ -61,6 +62,7 @@ class NativeLayers:
 
     def _forward(self, name: str, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         layer, latent = self._layers[name]
+        # mypy cannot tell that a layer's class is its own; only transposed convolutions are called with a size.
         if output_size is not None:
             return type(layer).forward(layer, x, output_size)  # type: ignore[arg-type, call-arg]
         if not _can_run(x, latent):

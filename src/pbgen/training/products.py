@@ -189,6 +189,7 @@ class Source:
         """A token and a place in it."""
         if self._token is None or self._uses % _USES == 0:
             self._uses += -self._uses % _USES  # a new token begins with place 0
+            # torch's annotations leave apply() untyped, here and below.
             self._token = _Token.apply(self.weight, self.scale, self)  # type: ignore[no-untyped-call]
         self._uses += 1
         return self._token, self._uses - 1
@@ -207,6 +208,7 @@ class _Token(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, marks: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        # No loss of ours asks for it: a gradient penalty differentiates the gradient to the images.
         if torch.is_grad_enabled():
             raise NotImplementedError("the gradient to binary weights cannot be differentiated again")
         source: Source = ctx.source

@@ -21,11 +21,7 @@ namespace {
 constexpr size_t half_inputs = 5, table_inputs = 10, table_entries = 32, word_tables = 3;
 constexpr size_t block = max_vectors * lanes;
 
-size_t tables(size_t inputs) { return divide_up(inputs, table_inputs); }
-
-size_t weight_bytes(size_t inputs, size_t outputs) {
-    return divide_up(tables(inputs), word_tables) * divide_up(outputs, lanes) * sizeof(__m512i);
-}
+using WordsOfThree = Words<table_inputs, word_tables>;
 
 // The index and the sign of five weights, the first in bit 0, where the rotated word has them in its lower half.
 uint32_t make_half(uint32_t weights) {
@@ -33,27 +29,9 @@ uint32_t make_half(uint32_t weights) {
     return same | (~weights & 1) << 15;
 }
 
-// Weights of table `table` and on of a row of bits; it may end before the word is full.
-uint32_t make_word(const uint8_t* row, size_t inputs, size_t table) {
-    uint32_t word = 0;
-    for (size_t t = 0; t < word_tables && (table + t) * table_inputs < inputs; ++t) {
-        const uint32_t weights = read_bits(row, inputs, (table + t) * table_inputs, table_inputs);
-        const uint32_t bits = make_half(weights & 31) | make_half(weights >> half_inputs) << 16;
-        const size_t shift = t * half_inputs;
-        word |= bits << shift | bits >> (32 - shift) % 32;
-    }
-    return word;
-}
+uint32_t make_halves(uint32_t weights) { return make_half(weights & 31) | make_half(weights >> half_inputs) << 16; }
 
-void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
-    uint32_t* word = static_cast<uint32_t*>(arranged);
-    const auto* rows = static_cast<const uint8_t*>(weights);
-    for (size_t table = 0; table < tables(inputs); table += word_tables)
-        for (size_t output = 0; output < divide_up(outputs, lanes) * lanes; ++output)
-            *word++ = output < outputs ? make_word(rows + output * row_bytes(inputs), inputs, table) : 0;
-}
-
-size_t source_bytes(size_t inputs) { return tables(inputs) * sizeof(__m512i); }
+size_t source_bytes(size_t inputs) { return WordsOfThree::tables(inputs) * sizeof(__m512i); }
 
 __m512i quantize(const float* values, size_t count, const Quantization& quantization) {
     const __m512 x = _mm512_maskz_loadu_ps(first_lanes(count), values);
@@ -105,7 +83,7 @@ struct Lookup {
         UNROLL for (int p = 0; p < pixels; ++p)
             UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = _mm512_load_si512(out[p] + v * lanes);
         const __m512i* word = static_cast<const __m512i*>(weights);
-        for (size_t depth = tables(inputs), at = 0; depth; word += vectors) {
+        for (size_t depth = WordsOfThree::tables(inputs), at = 0; depth; word += vectors) {
             __m512i words[vectors];
             UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_load_si512(word + v);
             size_t here = depth < word_tables ? depth : word_tables;
@@ -132,7 +110,7 @@ struct Lookup {
                 const __m512i table = _mm512_load_si512(source[p] + at);
                 sums[p][v] = multiply_add(sums[p][v], signs, _mm512_permutexvar_epi16(index, table));
             }
-            words[v] = _mm512_ror_epi32(words[v], half_inputs);
+            words[v] = _mm512_ror_epi32(words[v], WordsOfThree::table_step);
         }
     }
 };
@@ -152,7 +130,7 @@ const float* collect(const void* sums, size_t outputs, size_t pixel, float scale
 }  // namespace
 
 const Product integer_lookup = {
-    "tables in registers, int8", block, sum_bytes<max_vectors>, weight_bytes, arrange, source_bytes, prepare, accumulate, collect, true,
+    "tables in registers, int8", block, sum_bytes<max_vectors>, WordsOfThree::weight_bytes, WordsOfThree::arrange<make_halves>, source_bytes, prepare, accumulate, collect, true,
 };
 
 }

@@ -15,11 +15,7 @@ namespace {
 constexpr size_t table_inputs = 5, table_entries = 16, word_tables = 6;
 constexpr size_t block = max_vectors * lanes;
 
-size_t tables(size_t inputs) { return divide_up(inputs, table_inputs); }
-
-size_t weight_bytes(size_t inputs, size_t outputs) {
-    return divide_up(tables(inputs), word_tables) * divide_up(outputs, lanes) * sizeof(__m512i);
-}
+using WordsOfSix = Words<table_inputs, word_tables>;
 
 // Index and sign of five weights, the first in bit 0.
 uint32_t index_and_sign(uint32_t weights) {
@@ -27,26 +23,7 @@ uint32_t index_and_sign(uint32_t weights) {
     return same | (~weights & 1) << 31;
 }
 
-// Weights `table` and on of a row of bits; it may end before the word is full.
-uint32_t make_word(const uint8_t* row, size_t inputs, size_t table) {
-    uint32_t word = 0;
-    for (size_t t = 0; t < word_tables && (table + t) * table_inputs < inputs; ++t) {
-        const uint32_t bits = index_and_sign(read_bits(row, inputs, (table + t) * table_inputs, table_inputs));
-        const size_t shift = t * table_inputs;
-        word |= bits << shift | bits >> (32 - shift) % 32;
-    }
-    return word;
-}
-
-void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
-    uint32_t* word = static_cast<uint32_t*>(arranged);
-    const auto* rows = static_cast<const uint8_t*>(weights);
-    for (size_t table = 0; table < tables(inputs); table += word_tables)
-        for (size_t output = 0; output < divide_up(outputs, lanes) * lanes; ++output)
-            *word++ = output < outputs ? make_word(rows + output * row_bytes(inputs), inputs, table) : 0;
-}
-
-size_t source_bytes(size_t inputs) { return tables(inputs) * sizeof(__m512); }
+size_t source_bytes(size_t inputs) { return WordsOfSix::tables(inputs) * sizeof(__m512); }
 
 void prepare(const float* values, size_t inputs, const Quantization&, void* source) {
     // Lane i holds entry i: input j's sign there is bit j - 1 of i.
@@ -79,7 +56,7 @@ struct Lookup {
         __m512 sums[pixels][vectors];
         load<pixels, vectors>(sums, out);
         const __m512i* word = static_cast<const __m512i*>(weights);
-        for (size_t depth = tables(inputs), at = 0; depth; word += vectors) {
+        for (size_t depth = WordsOfSix::tables(inputs), at = 0; depth; word += vectors) {
             __m512i words[vectors];
             UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_load_si512(word + v);
             size_t here = depth < word_tables ? depth : word_tables;
@@ -107,7 +84,7 @@ struct Lookup {
                 const __m512 table = _mm512_load_ps(source[p] + at);
                 sums[p][v] = _mm512_fmadd_ps(sign, _mm512_permutexvar_ps(words[v], table), sums[p][v]);
             }
-            words[v] = _mm512_ror_epi32(words[v], table_inputs);
+            words[v] = _mm512_ror_epi32(words[v], WordsOfSix::table_step);
         }
     }
 };
@@ -124,7 +101,7 @@ const float* collect(const void* sums, size_t, size_t pixel, float, float*) {
 }  // namespace
 
 const Product lookup = {
-    "tables in registers", block, sum_bytes<max_vectors>, weight_bytes, arrange, source_bytes, prepare, accumulate, collect, false,
+    "tables in registers", block, sum_bytes<max_vectors>, WordsOfSix::weight_bytes, WordsOfSix::arrange<index_and_sign>, source_bytes, prepare, accumulate, collect, false,
 };
 
 }  // namespace pbgen::avx512

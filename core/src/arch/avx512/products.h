@@ -47,6 +47,42 @@ inline uint32_t read_bits(const uint8_t* row, size_t inputs, size_t first, size_
     return bits >> first % 8 & ((1u << count) - 1);
 }
 
+// Tables of `table_inputs` inputs, whose weights lie in words of 32 bits, one an output channel, that are rotated right by
+// `table_step` bits from one of a word's tables to the next.
+template <size_t table_inputs, size_t word_tables>
+struct Words {
+    static constexpr size_t table_step = 5;
+
+    static size_t tables(size_t inputs) { return divide_up(inputs, table_inputs); }
+
+    static size_t weight_bytes(size_t inputs, size_t outputs) {
+        return divide_up(tables(inputs), word_tables) * divide_up(outputs, lanes) * sizeof(__m512i);
+    }
+
+    // `field` makes a table's bits of its weights, the first in bit 0. [words][vectors][16]
+    template <uint32_t (*field)(uint32_t weights)>
+    static void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
+        uint32_t* word = static_cast<uint32_t*>(arranged);
+        const auto* rows = static_cast<const uint8_t*>(weights);
+        for (size_t table = 0; table < tables(inputs); table += word_tables)
+            for (size_t output = 0; output < divide_up(outputs, lanes) * lanes; ++output)
+                *word++ = output < outputs ? make<field>(rows + output * row_bytes(inputs), inputs, table) : 0;
+    }
+
+private:
+    // Weights of table `table` and on of a row of bits, which may end before the word is full.
+    template <uint32_t (*field)(uint32_t weights)>
+    static uint32_t make(const uint8_t* row, size_t inputs, size_t table) {
+        uint32_t word = 0;
+        for (size_t t = 0; t < word_tables && (table + t) * table_inputs < inputs; ++t) {
+            const uint32_t bits = field(read_bits(row, inputs, (table + t) * table_inputs, table_inputs));
+            const size_t shift = t * table_step;
+            word |= bits << shift | bits >> (32 - shift) % 32;
+        }
+        return word;
+    }
+};
+
 // Unrolled early, so that arrays of registers stay in registers.
 #define UNROLL _Pragma("GCC unroll 8")
 
