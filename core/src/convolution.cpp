@@ -103,14 +103,14 @@ void Convolution::begin(size_t images, float* output, Threads& threads) const {
     const size_t row = static_cast<size_t>(output_.width) * channels;
     threads.parallel_for(images * static_cast<size_t>(output_.height), [&](size_t i) {
         float* values = output + i * row;
-        for (; values != output + (i + 1) * row; values += channels)
-            kernels_.finish(values, channels, epilogue_, values);
+        kernels_.finish(values, channels, row / channels, channels, epilogue_, values, channels);
     });
 }
 
 void Convolution::run(const Rows<const void*>& sources, size_t images, const Range& band,
                       const Quantization* quantizations, const Rows<float*>& output, Threads& threads) const {
-    // An item is a phase, a block and a tile: neighbours share weights, and the phases with most work come first.
+    // An item is a phase, a block and a tile. Each thread has a part of the image, if there are tiles enough; there,
+    // neighbouring items share weights, and the phases with most work come first.
     const auto all_images = static_cast<int64_t>(images);
     const TileShape shape(all_images, band.size(), columns_.longest());
     const auto image_parts = static_cast<size_t>(divide_up(all_images, shape.images));
@@ -118,15 +118,20 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
     const auto column_parts = static_cast<size_t>(divide_up(columns_.longest(), shape.columns));
     const size_t groups = weights_->groups, blocks = weights_->blocks();
     const auto row_phases = static_cast<size_t>(rows_.count()), column_phases = static_cast<size_t>(columns_.count());
-    const size_t items = row_phases * column_phases * groups * blocks * image_parts * row_parts * column_parts;
+    const size_t tiles = image_parts * row_parts * column_parts, parts = std::min<size_t>(tiles, threads.count());
+    const size_t part_tiles = divide_up(tiles, parts);
+    const size_t items = parts * row_phases * column_phases * groups * blocks * part_tiles;
     const auto run_item = [&](size_t item) {
         Tile tile;
-        const size_t column = take_digit(item, column_parts), row = take_digit(item, row_parts);
-        tile.images = part(take_digit(item, image_parts), shape.images, {0, all_images});
+        const size_t part_tile = take_digit(item, part_tiles);
         tile.block = take_digit(item, blocks);
         tile.group = take_digit(item, groups);
         tile.column_phase = columns_[static_cast<int64_t>(take_digit(item, column_phases))];
-        tile.row_phase = rows_[static_cast<int64_t>(item)];
+        tile.row_phase = rows_[static_cast<int64_t>(take_digit(item, row_phases))];
+        size_t index = item * part_tiles + part_tile;
+        if (index >= tiles) return;
+        const size_t column = take_digit(index, column_parts), row = take_digit(index, row_parts);
+        tile.images = part(index, shape.images, {0, all_images});
         tile.rows = part(row, shape.rows, {band.begin, std::min(band.end, tile.row_phase.count)});
         tile.columns = part(column, shape.columns, {0, tile.column_phase.count});
         // Phases differ in size: the last tile may be empty.
@@ -187,17 +192,18 @@ void Convolution::finish_tile(const Tile& tile, const Quantization* quantization
     if (epilogue.scale) epilogue.scale += channel;
     if (epilogue.shift) epilogue.shift += channel;
 
+    const auto count = static_cast<size_t>(tile.columns.size());
+    const int64_t x = tile.column_phase.first + tile.columns.begin * columns_.output_step();
+    const auto step = static_cast<size_t>(columns_.output_step() * output_.channels);
     size_t pixel = 0;
-    alignas(64) float row[tile_bytes / tile_pixels / sizeof(float)];
+    alignas(64) float rows[tile_bytes / sizeof(float)];
     for (int64_t image = tile.images.begin; image < tile.images.end; ++image)
-        for (int64_t i = tile.rows.begin; i < tile.rows.end; ++i)
-            for (int64_t j = tile.columns.begin; j < tile.columns.end; ++j) {
-                const int64_t y = tile.row_phase.first + i * rows_.output_step();
-                const int64_t x = tile.column_phase.first + j * columns_.output_step();
-                const int64_t to = output.pixel(image, y, x, output_.width) * output_.channels;
-                const float* sums = w.product.collect(tile.sums, channels, pixel++, quantizations[image].scale, row);
-                kernels_.finish(sums, channels, epilogue, output.data + static_cast<size_t>(to) + channel);
-            }
+        for (int64_t i = tile.rows.begin; i < tile.rows.end; ++i, pixel += count) {
+            const int64_t y = tile.row_phase.first + i * rows_.output_step();
+            float* to = output.data + static_cast<size_t>(output.pixel(image, y, x, output_.width) * output_.channels);
+            const float* sums = w.product.collect(tile.sums, channels, pixel, count, quantizations[image].scale, rows);
+            kernels_.finish(sums, w.product.block, count, channels, epilogue, to + channel, step);
+        }
 }
 
 }  // namespace pbgen

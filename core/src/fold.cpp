@@ -5,41 +5,54 @@
 namespace pbgen {
 namespace {
 
-// Adds the contributions of one row of input pixels through one row of taps to a row of output pixels.
-void add_row(const float* products, const Geometry& x, int64_t taps, int64_t inputs, int64_t channels, float* row,
-             int64_t row_size) {
-    // Without dilation, an input pixel's contributions lie side by side in the output.
-    const int64_t runs = x.dilation == 1 ? 1 : x.kernel, run = x.dilation == 1 ? x.kernel * channels : channels;
-    for (int64_t i = 0; i < inputs; ++i, products += taps * channels)
-        for (int64_t k = 0; k < runs; ++k) {
-            const int64_t at = (i * x.stride - x.padding + k * x.dilation) * channels;
-            const int64_t begin = std::max<int64_t>(0, -at), end = std::min(run, row_size - at);
-            for (int64_t j = begin; j < end; ++j) row[at + j] += products[k * channels + j];
-        }
-}
+// Both for b > 0.
+int64_t divide_down(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+int64_t divide_up(int64_t a, int64_t b) { return -divide_down(-a, b); }
 
 }  // namespace
 
-void fold(const float* products, const Range& input_rows, size_t images, const Geometry& y, const Geometry& x,
-          const Shape& input, const Shape& output, float* result, Threads& threads) {
-    const int64_t channels = output.channels, taps = y.kernel * x.kernel;
-    const int64_t row_products = input.width * taps * channels, row_size = output.width * channels;
-    // The output rows that these input rows reach.
-    const int64_t reach = (y.kernel - 1) * y.dilation, last = (input_rows.end - 1) * y.stride - y.padding + reach;
-    const int64_t begin = std::max<int64_t>(0, input_rows.begin * y.stride - y.padding);
-    const int64_t end = std::min(output.height, last + 1);
-    if (begin >= end) return;
-    const auto count = static_cast<size_t>(end - begin);
-    threads.parallel_for(images * count, [&](size_t item) {
-        const auto image = static_cast<int64_t>(item / count), o = begin + static_cast<int64_t>(item % count);
-        float* row = result + (image * output.height + o) * row_size;
-        for (int64_t k = y.kernel - 1; k >= 0; --k) {  // from the first input row to the last
-            const int64_t at = o + y.padding - k * y.dilation, i = at / y.stride;
-            if (at < 0 || at % y.stride || i < input_rows.begin || i >= input_rows.end) continue;
-            const float* from = products + (image * input_rows.size() + i - input_rows.begin) * row_products;
-            add_row(from + k * x.kernel * channels, x, taps, input.width, channels, row, row_size);
-        }
-    });
+Range Fold::reach(const Range& band) const {
+    const int64_t taps = (y.kernel - 1) * y.dilation + 1;
+    const int64_t begin = band.begin * y.stride - y.padding;
+    const int64_t end = (band.end - 1) * y.stride - y.padding + std::max(taps, y.stride);
+    const Range rows = {band.begin == 0 ? 0 : std::clamp<int64_t>(begin, 0, output.height),
+                        band.end == input.height ? output.height : std::clamp<int64_t>(end, 0, output.height)};
+    return rows.size() > 0 ? rows : Range{};
+}
+
+bool Fold::add_row(const float* products, const Range& band, int64_t row, float* values,
+                   const Kernels& kernels) const {
+    const int64_t at = row + y.padding, taps = (y.kernel - 1) * y.dilation;
+    // The input rows between which those lie that contribute.
+    const int64_t first = divide_up(at - taps, y.stride), last = std::min(divide_down(at, y.stride), input.height - 1);
+    if (first >= band.begin || band.begin == 0) std::fill_n(values, output.width * output.channels, 0.0f);
+    for (int64_t i = std::max(first, band.begin); i <= std::min(last, band.end - 1); ++i) {
+        const int64_t tap = at - i * y.stride;
+        if (tap % y.dilation) continue;
+        const int64_t pixel = (i - band.begin) * input.width * y.kernel + tap / y.dilation;
+        add_taps(products + pixel * x.kernel * output.channels, values, kernels);
+    }
+    return last < band.end;
+}
+
+// Taps are taken together whose contributions lie side by side, and those of neighbouring pixels apart.
+void Fold::add_taps(const float* products, float* values, const Kernels& kernels) const {
+    const int64_t channels = output.channels, pixel = y.kernel * x.kernel * channels;
+    for (int64_t tap = 0, taps; tap < x.kernel; tap += taps) {
+        const int64_t shift = tap * x.dilation - x.padding;  // of the output pixel, less stride times the input pixel
+        taps = x.dilation > 1 ? 1 : std::min(x.kernel - tap, x.stride - (shift % x.stride + x.stride) % x.stride);
+        const int64_t first = std::max<int64_t>(0, divide_up(-shift, x.stride));
+        const int64_t whole = std::min(input.width, divide_down(output.width - taps - shift, x.stride) + 1);
+        const float* from = products + tap * channels;
+        const auto add = [&](int64_t i, int64_t runs, int64_t length) {
+            kernels.add_runs(from + i * pixel, static_cast<size_t>(pixel), static_cast<size_t>(runs),
+                             static_cast<size_t>(length * channels), values + (i * x.stride + shift) * channels,
+                             static_cast<size_t>(x.stride * channels));
+        };
+        if (first < whole) add(first, whole - first, taps);
+        const int64_t cut = std::max(first, whole), left = output.width - (cut * x.stride + shift);
+        if (cut < input.width && left > 0) add(cut, 1, left);
+    }
 }
 
 }  // namespace pbgen

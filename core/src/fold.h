@@ -4,15 +4,42 @@
 // For few output channels: the product has as many columns as there are taps and channels, and fills the lanes.
 #pragma once
 
+#include "arch/kernels.h"
 #include "graph.h"
 #include "phases.h"
 #include "threads.h"
 
 namespace pbgen {
 
-// Adds the contributions of some rows of input pixels to the output, [images][output pixels][channels].
-// `products`: [images][rows][input width][taps][channels]. An output adds up in the order of the input rows.
-void fold(const float* products, const Range& input_rows, size_t images, const Geometry& y, const Geometry& x,
-          const Shape& input, const Shape& output, float* result, Threads& threads);
+struct Fold {
+    Geometry y, x;  // of the transposed convolution
+    Shape input, output;
+
+    // Adds the contributions of some rows of input pixels to the output, [images][output pixels][channels], and calls
+    // finish(row) for each row of it that is then complete. The bands of rows come in order, and reach every row.
+    // `products`: [images][rows][input width][taps][channels]. An output adds up in the order of the input rows.
+    template <class Finish>
+    void add(const float* products, const Range& band, size_t images, float* result, const Kernels& kernels,
+             Threads& threads, const Finish& finish) const {
+        const Range rows = reach(band);
+        const auto count = static_cast<size_t>(rows.size());
+        threads.parallel_for(images * count, [&](size_t item) {
+            const auto image = static_cast<int64_t>(item / count), row = rows.begin + static_cast<int64_t>(item % count);
+            float* values = result + (image * output.height + row) * output.width * output.channels;
+            const float* from = products + image * band.size() * input.width * y.kernel * x.kernel * output.channels;
+            if (add_row(from, band, row, values, kernels)) finish(values);
+        });
+    }
+
+private:
+    // The output rows that a band reaches, or after which no other does.
+    Range reach(const Range& band) const;
+
+    // Adds all that a band contributes to an output row; returns whether it is complete.
+    bool add_row(const float* products, const Range& band, int64_t row, float* values, const Kernels& kernels) const;
+
+    // Adds what one row of input pixels contributes through one row of taps.
+    void add_taps(const float* products, float* values, const Kernels& kernels) const;
+};
 
 }  // namespace pbgen

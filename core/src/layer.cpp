@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "aligned.h"
-#include "fold.h"
 
 namespace pbgen {
 namespace {
@@ -27,6 +26,11 @@ Phases phases(const Node& node, const Geometry& geometry, int64_t outputs) {
 Geometry turned_round(Geometry geometry) {
     geometry.padding = (geometry.kernel - 1) * geometry.dilation - geometry.padding;
     return geometry;
+}
+
+// Whether the taps of one input pixel are the output's pixels.
+bool fills(const Geometry& geometry, int64_t size) {
+    return size == geometry.kernel && geometry.padding == 0 && geometry.dilation == 1;
 }
 
 Phases one_tap(int64_t pixels) { return Phases({}, false, pixels); }
@@ -91,11 +95,10 @@ Layer::Layer(const Node& node, const Shape& input, const Method& method, std::sh
       kernel_(std::string(method.product->name) + (method.folded ? ", folded" : "") + " (" + kernels.name + ")"),
       input_(input),
       output_(node.shape),
-      y_(node.op == Op::conv ? turned_round(node.y) : node.y),
-      x_(node.op == Op::conv ? turned_round(node.x) : node.x),
       folded_(method.folded),
-      in_place_(folded_ && input.pixels() == 1 && output_.height == y_.kernel && output_.width == x_.kernel &&
-                y_.padding == 0 && x_.padding == 0 && y_.dilation == 1 && x_.dilation == 1),
+      fold_{node.op == Op::conv ? turned_round(node.y) : node.y, node.op == Op::conv ? turned_round(node.x) : node.x,
+            input, node.shape},
+      in_place_(folded_ && input.pixels() == 1 && fills(fold_.y, output_.height) && fills(fold_.x, output_.width)),
       by_rows_(folded_ || (node.shape.channels < few_channels && node.shape.width > 1)),
       piece_(piece_pixels(output_)),
       piece_epilogue_(epilogue),
@@ -154,13 +157,10 @@ void Layer::run(const float* input, size_t images, uint8_t* memory, float* outpu
     const auto pixels = images * static_cast<size_t>(convolution_.input_rows(step) * input_.width);
     const Scratch scratch(memory, images, pixels * convolution_.source_bytes());
     find_quantizations(input, images, scratch, threads);
-    if (folded_ && !in_place_)
-        std::fill_n(output, images * static_cast<size_t>(output_.size()), 0.0f);
-    else if (!folded_)
-        convolution_.begin(images, output, threads);
+    if (!folded_) convolution_.begin(images, output, threads);
     for (int64_t begin = 0; begin < positions; begin += step)
         run_band({begin, std::min(positions, begin + step)}, input, images, scratch, output, threads);
-    if (by_rows_) finish_rows(images, output, threads);
+    if (by_rows_ && (in_place_ || !folded_)) finish_rows(images, output, threads);
 }
 
 void Layer::run_band(const Range& band, const float* input, size_t images, const Scratch& scratch, float* output,
@@ -178,7 +178,7 @@ void Layer::run_band(const Range& band, const float* input, size_t images, const
     float* products = in_place_ ? output : reinterpret_cast<float*>(scratch.products);
     convolution_.run(sources, images, band, scratch.quantizations, {products, band}, threads);
     if (in_place_) return;
-    fold(products, band, images, y_, x_, input_, output_, output, threads);
+    fold_.add(products, band, images, output, kernels_, threads, [this](float* row) { finish_row(row); });
 }
 
 void Layer::find_quantizations(const float* input, size_t images, const Scratch& scratch, Threads& threads) const {
@@ -194,14 +194,15 @@ void Layer::find_quantizations(const float* input, size_t images, const Scratch&
 }
 
 void Layer::finish_rows(size_t images, float* output, Threads& threads) const {
-    const size_t row = static_cast<size_t>(output_.width * output_.channels);
-    const size_t piece = static_cast<size_t>(piece_ * output_.channels);
-    threads.parallel_for(images * static_cast<size_t>(output_.height), [&](size_t i) {
-        for (size_t at = 0; at < row; at += piece) {
-            float* values = output + i * row + at;
-            kernels_.finish(values, std::min(piece, row - at), piece_epilogue_, values);
-        }
-    });
+    const auto row = static_cast<size_t>(output_.width * output_.channels);
+    threads.parallel_for(images * static_cast<size_t>(output_.height), [&](size_t i) { finish_row(output + i * row); });
+}
+
+void Layer::finish_row(float* row) const {
+    const auto size = static_cast<size_t>(output_.width * output_.channels);
+    const auto piece = static_cast<size_t>(piece_ * output_.channels);
+    for (size_t at = 0; at < size; at += piece)
+        kernels_.finish(row + at, 0, 1, std::min(piece, size - at), piece_epilogue_, row + at, 0);
 }
 
 }  // namespace pbgen

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "convolution.h"
+#include "fold.h"
 #include "graph.h"
 #include "threads.h"
 
@@ -50,14 +51,15 @@ private:
                   Threads& threads) const;
     void find_quantizations(const float* input, size_t images, const Scratch& scratch, Threads& threads) const;
     void finish_rows(size_t images, float* output, Threads& threads) const;
+    void finish_row(float* row) const;
 
     std::string name_, kernel_;
     uint64_t operations_;
     Shape input_, output_;
-    Geometry y_, x_;  // where folded, as a transposed convolution
     bool folded_;
+    Fold fold_;
     bool in_place_;  // folded, and the products are the output already
-    bool by_rows_;  // whether the epilogue is left to finish_rows()
+    bool by_rows_;  // whether the epilogue is not the convolution's but finish_row()'s
     int64_t piece_;  // pixels of a row that are finished at a time
     std::vector<float> piece_scale_, piece_shift_;
     Epilogue piece_epilogue_;

@@ -66,9 +66,8 @@ void run_affine(const Call& call, const Epilogue& epilogue, const Kernels& kerne
     const Shape& shape = call.node.shape;
     const auto channels = static_cast<size_t>(shape.channels);
     for_each_row(call, [&](int64_t image, int64_t y) {
-        for (int64_t x = 0; x < shape.width; ++x)
-            kernels.finish(pixel(call.input(0), shape, image, y, x), channels, epilogue,
-                           pixel(call.output, shape, image, y, x));
+        kernels.finish(pixel(call.input(0), shape, image, y, 0), channels, static_cast<size_t>(shape.width), channels,
+                       epilogue, pixel(call.output, shape, image, y, 0), channels);
     });
 }
 

@@ -58,9 +58,9 @@ unsigned usable_cores() {
 class Threads::Pool {
 public:
     // Where the system grants fewer threads, fewer must do.
-    explicit Pool(unsigned workers) {
+    explicit Pool(unsigned workers) : shares_(workers + 1) {
         try {
-            for (unsigned i = 0; i < workers; ++i) workers_.emplace_back([this] { work(); });
+            for (unsigned i = 1; i <= workers; ++i) workers_.emplace_back([this, i] { work(i); });
         } catch (const std::system_error&) {
         }
     }
@@ -80,15 +80,24 @@ public:
         if (!lock) return false;
         call_ = call;
         context_ = context;
-        count_ = count;
-        next_.store(0, std::memory_order_relaxed);
+        for (size_t i = 0, all = shares_.size(); i < all; ++i) {
+            shares_[i].next.store(count * i / all, std::memory_order_relaxed);
+            shares_[i].end = count * (i + 1) / all;
+        }
         open_job();
-        take_indices();
+        take_indices(0);
         close_job();
         return true;
     }
 
 private:
+    // The indices that a thread begins with. They are the same in each job of as many, and neighbours, so that what a
+    // thread has written it mostly reads itself: processors that do not share a cache are slow to tell each other.
+    struct alignas(64) Share {
+        std::atomic<size_t> next{0};
+        size_t end = 0;
+    };
+
     void open_job() {
         const uint64_t number = (state_.load() >> 32) + 1;
         state_.store(number << 32 | open_bit);
@@ -103,11 +112,18 @@ private:
         for (int i = 0; state_.load() & inside_mask; ++i) i < spins ? pause() : std::this_thread::yield();
     }
 
-    void take_indices() {
-        for (size_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < count_;) call_(context_, i);
+    // Its own, then what others have left.
+    void take_indices(size_t thread) {
+        for (size_t i = 0; i < shares_.size(); ++i) {
+            Share& share = shares_[(thread + i) % shares_.size()];
+            while (share.next.load(std::memory_order_relaxed) < share.end) {
+                const size_t index = share.next.fetch_add(1, std::memory_order_relaxed);
+                if (index < share.end) call_(context_, index);
+            }
+        }
     }
 
-    void work() {
+    void work(size_t thread) {
         uint64_t last = 0;
         while (wait_for_job(last)) {
             uint64_t state = state_.load();
@@ -116,7 +132,7 @@ private:
             }
             last = state >> 32;
             if (!(state & open_bit)) continue;
-            take_indices();
+            take_indices(thread);
             state_.fetch_sub(1);
         }
     }
@@ -139,8 +155,7 @@ private:
     // The job: written only while no worker is inside.
     Call call_ = nullptr;
     const void* context_ = nullptr;
-    size_t count_ = 0;
-    alignas(64) std::atomic<size_t> next_{0};
+    std::vector<Share> shares_;
 
     // Bits 32 and up: number of the job. Bit 31: open, workers may come in. Below: how many are inside.
     alignas(64) std::atomic<uint64_t> state_{0};
@@ -151,7 +166,7 @@ private:
     std::atomic<bool> stop_{false};
 };
 
-Threads::Threads(unsigned count) : process_(process_id()) {
+Threads::Threads(unsigned count) : process_(process_id()), count_(count) {
     if (count > 1) pool_ = std::make_unique<Pool>(count - 1);
 }
 

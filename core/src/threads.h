@@ -21,8 +21,11 @@ public:
 
     ~Threads();
 
+    unsigned count() const { return count_; }
+
     // Calls task(i) for all i in 0 .. count - 1, in any order, and returns when all are done. The task must not throw.
-    // Where another thread has the pool, the caller computes alone.
+    // A thread begins with a share of neighbouring i, the same in each job of as many. Where another thread has the
+    // pool, the caller computes alone.
     template <class Task>
     void parallel_for(size_t count, const Task& task) {
         run(count, [](const void* context, size_t i) { (*static_cast<const Task*>(context))(i); }, &task);
@@ -39,7 +42,7 @@ private:
     std::unique_ptr<Pool> pool_;
     long process_;
     Fork fork_ = nullptr;
-    unsigned count_ = 1;
+    unsigned count_;
 };
 
 }  // namespace pbgen

@@ -45,9 +45,9 @@ struct Product {
     void (*accumulate)(const void* weights, size_t inputs, size_t outputs, const void* const* sources,
                        const uint8_t* pixels, size_t count, void* sums);
 
-    // The sums of one pixel, in the order of the channels, times `scale`: written to `row` (room for `block`), or where
-    // they lie as they should, found in place.
-    const float* (*collect)(const void* sums, size_t outputs, size_t pixel, float scale, float* row);
+    // The sums of `count` pixels, times `scale`: each pixel's in the order of the channels, `block` numbers from one
+    // pixel's to the next. They are written to `rows`, or where they lie as they should, found in place.
+    const float* (*collect)(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows);
 
     // Whether prepare() makes the inputs integers.
     bool quantized;
@@ -72,7 +72,6 @@ struct Kernels {
     const char* name;
     bool (*supported)();
 
-
     // Never nullptr. choose_integer is for int8 activations, and may choose a product that is not quantized.
     const Product* (*choose)(const LayerSize& size);
     const Product* (*choose_integer)(const LayerSize& size);
@@ -81,8 +80,12 @@ struct Kernels {
     // as outputs; the sources are a pixel's inputs from the block's first channel on.
     const Product* (*channelwise)(bool one_bit);
 
-    // out[c] = activation(scale[c] * in[c] + shift[c])
-    void (*finish)(const float* in, size_t channels, const Epilogue& epilogue, float* out);
+    // out[c] = activation(scale[c] * in[c] + shift[c]) for `count` pixels, each so many numbers after the one before it.
+    void (*finish)(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
+                   size_t out_step);
+
+    // to[i] += from[i] for `count` runs of numbers, each so many numbers after the one before it.
+    void (*add_runs)(const float* from, size_t from_step, size_t count, size_t length, float* to, size_t to_step);
 
     // The lowest and the highest of 0 and `count` values; NaN counts as nothing.
     void (*range)(const float* values, size_t count, float* low, float* high);

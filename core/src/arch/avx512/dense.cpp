@@ -43,7 +43,7 @@ void accumulate(const void* weights, size_t inputs, size_t outputs, const void* 
                                            block);
 }
 
-const float* collect(const void* sums, size_t, size_t pixel, float, float*) {
+const float* collect(const void* sums, size_t, size_t pixel, size_t, float, float*) {
     return static_cast<const float*>(sums) + pixel * block;
 }
 
@@ -116,10 +116,12 @@ void accumulate(const void* weights, size_t inputs, size_t outputs, const void* 
                                                     max_vectors * lanes);
 }
 
-const float* collect(const void* sums, size_t outputs, size_t pixel, float, float* row) {
-    const float* from = static_cast<const float*>(sums) + pixel * max_vectors * lanes;
-    for (size_t v = 0; v < outputs; ++v) row[v] = _mm512_reduce_add_ps(_mm512_load_ps(from + v * lanes));
-    return row;
+const float* collect(const void* sums, size_t outputs, size_t pixel, size_t count, float, float* rows) {
+    const float* from = static_cast<const float*>(sums) + pixel * block * lanes;
+    for (size_t p = 0; p < count; ++p, from += block * lanes)
+        for (size_t v = 0; v < outputs; ++v)
+            rows[p * block + v] = _mm512_reduce_add_ps(_mm512_load_ps(from + v * lanes));
+    return rows;
 }
 
 }  // namespace dotting

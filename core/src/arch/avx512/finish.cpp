@@ -64,13 +64,27 @@ __m512 activate(__m512 x, const Epilogue& epilogue) {
 
 }  // namespace
 
-void finish(const float* in, size_t channels, const Epilogue& epilogue, float* out) {
+// A vector of channels of all pixels, then the next: scale and shift are read once.
+void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
+            size_t out_step) {
     for (size_t c = 0; c < channels; c += lanes) {
         const __mmask16 mask = first_lanes(channels - c);
-        __m512 x = _mm512_maskz_loadu_ps(mask, in + c);
-        if (epilogue.scale) x = _mm512_mul_ps(x, _mm512_maskz_loadu_ps(mask, epilogue.scale + c));
-        if (epilogue.shift) x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(mask, epilogue.shift + c));
-        _mm512_mask_storeu_ps(out + c, mask, activate(x, epilogue));
+        const __m512 scale = epilogue.scale ? _mm512_maskz_loadu_ps(mask, epilogue.scale + c) : _mm512_set1_ps(1);
+        const __m512 shift = epilogue.shift ? _mm512_maskz_loadu_ps(mask, epilogue.shift + c) : _mm512_set1_ps(-0.0f);
+        const auto all = [&](auto activate) {
+            for (size_t p = 0; p < count; ++p) {
+                const __m512 x = _mm512_maskz_loadu_ps(mask, in + p * in_step + c);
+                const __m512 sum = _mm512_add_ps(_mm512_mul_ps(x, scale), shift);
+                _mm512_mask_storeu_ps(out + p * out_step + c, mask, activate(sum));
+            }
+        };
+        // The cheap ones have a loop of their own.
+        if (epilogue.activation == Activation::none)
+            all([](__m512 x) { return x; });
+        else if (epilogue.activation == Activation::relu)
+            all([](__m512 x) { return _mm512_max_ps(_mm512_setzero_ps(), x); });
+        else
+            all([&](__m512 x) { return activate(x, epilogue); });
     }
 }
 

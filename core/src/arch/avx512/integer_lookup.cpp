@@ -120,11 +120,14 @@ void accumulate(const void* weights, size_t inputs, size_t outputs, const void* 
     run_vectors<Lookup, int16_t>(divide_up(outputs, lanes), weights, inputs, sources, pixels, count, sums, block);
 }
 
-const float* collect(const void* sums, size_t outputs, size_t pixel, float scale, float* row) {
-    const float* from = static_cast<const float*>(sums) + pixel * block;
-    for (size_t o = 0; o < outputs; o += lanes)
-        _mm512_store_ps(row + o, _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(from + o)), _mm512_set1_ps(scale)));
-    return row;
+const float* collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows) {
+    const int32_t* from = static_cast<const int32_t*>(sums) + pixel * block;
+    for (size_t p = 0; p < count; ++p)
+        for (size_t o = p * block; o < p * block + outputs; o += lanes) {
+            const __m512 x = _mm512_cvtepi32_ps(_mm512_load_si512(from + o));
+            _mm512_store_ps(rows + o, _mm512_mul_ps(x, _mm512_set1_ps(scale)));
+        }
+    return rows;
 }
 
 }  // namespace

@@ -66,12 +66,12 @@ const Product* choose_integer(const LayerSize& size) {
 
 const Kernels avx512_kernels = {
     "avx512", supported, choose, choose_integer<avx512::integer_lookup>,
-    avx512::channelwise, avx512::finish, avx512::range,
+    avx512::channelwise, avx512::finish, avx512::add_runs, avx512::range,
 };
 
 const Kernels avx512vnni_kernels = {
     "avx512vnni", supported_vnni, choose, choose_integer<avx512vnni::integer_lookup>,
-    avx512::channelwise, avx512::finish, avx512::range,
+    avx512::channelwise, avx512::finish, avx512::add_runs, avx512::range,
 };
 
 }  // namespace pbgen

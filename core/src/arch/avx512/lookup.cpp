@@ -94,7 +94,7 @@ void accumulate(const void* weights, size_t inputs, size_t outputs, const void* 
     run_vectors<Lookup, float>(divide_up(outputs, lanes), weights, inputs, sources, pixels, count, sums, block);
 }
 
-const float* collect(const void* sums, size_t, size_t pixel, float, float*) {
+const float* collect(const void* sums, size_t, size_t pixel, size_t, float, float*) {
     return static_cast<const float*>(sums) + pixel * block;
 }
 

@@ -30,7 +30,9 @@ extern const Product integer_lookup;
 namespace pbgen::avx512 {
 
 const Product* channelwise(bool one_bit);
-void finish(const float* in, size_t channels, const Epilogue& epilogue, float* out);
+void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
+            size_t out_step);
+void add_runs(const float* from, size_t from_step, size_t count, size_t length, float* to, size_t to_step);
 void range(const float* values, size_t count, float* low, float* high);
 
 namespace {

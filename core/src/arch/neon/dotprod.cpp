@@ -196,10 +196,11 @@ void accumulate(const void* weights, size_t inputs, size_t outputs, const void* 
     }
 }
 
-const float* collect(const void* sums, size_t outputs, size_t pixel, float scale, float* row) {
+const float* collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows) {
     const int32_t* from = static_cast<const int32_t*>(sums) + pixel * block;
-    for (size_t o = 0; o < outputs; ++o) row[o] = static_cast<float>(from[o]) * scale;
-    return row;
+    for (size_t p = 0; p < count; ++p)
+        for (size_t o = p * block; o < p * block + outputs; ++o) rows[o] = static_cast<float>(from[o]) * scale;
+    return rows;
 }
 
 const Product dot_product = {
@@ -229,15 +230,20 @@ const Product* choose_integer(const LayerSize& size) {
 
 const Product* channelwise(bool one_bit) { return neon_kernels.channelwise(one_bit); }
 
-void finish(const float* in, size_t channels, const Epilogue& epilogue, float* out) {
-    neon_kernels.finish(in, channels, epilogue, out);
+void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
+            size_t out_step) {
+    neon_kernels.finish(in, in_step, count, channels, epilogue, out, out_step);
+}
+
+void add_runs(const float* from, size_t from_step, size_t count, size_t length, float* to, size_t to_step) {
+    neon_kernels.add_runs(from, from_step, count, length, to, to_step);
 }
 
 void range(const float* values, size_t count, float* low, float* high) { neon_kernels.range(values, count, low, high); }
 
 }  // namespace
 
-const Kernels neon_dotprod_kernels = {"neon-dotprod", supported, choose, choose_integer, channelwise, finish, range};
+const Kernels neon_dotprod_kernels = {"neon-dotprod", supported, choose, choose_integer, channelwise, finish, add_runs, range};
 
 }  // namespace pbgen
 #endif

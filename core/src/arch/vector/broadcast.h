@@ -71,11 +71,13 @@ void broadcast_accumulate(const void* weights, size_t inputs, size_t outputs, co
     }
 }
 
-const float* broadcast_collect(const void* sums, size_t outputs, size_t pixel, float scale, float* row) {
+const float* broadcast_collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows) {
     const float* from = static_cast<const float*>(sums) + pixel * broadcast_block;
     if (scale == 1) return from;
-    for (size_t o = 0; o < outputs; o += lanes) store(row + o, load<Floats>(from + o) * scale);
-    return row;
+    for (size_t p = 0; p < count; ++p)
+        for (size_t o = p * broadcast_block; o < p * broadcast_block + outputs; o += lanes)
+            store(rows + o, load<Floats>(from + o) * scale);
+    return rows;
 }
 
 }  // namespace

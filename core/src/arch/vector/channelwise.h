@@ -37,7 +37,7 @@ void channelwise_accumulate(const void* weights, size_t, size_t outputs, const v
     }
 }
 
-const float* channelwise_collect(const void* sums, size_t, size_t pixel, float, float*) {
+const float* channelwise_collect(const void* sums, size_t, size_t pixel, size_t, float, float*) {
     return static_cast<const float*>(sums) + pixel * channelwise_block;
 }
 

@@ -84,10 +84,11 @@ inline float total(const float* x) {
         return total<count / 2>(x) + total<count / 2>(x + count / 2);
 }
 
-const float* dot_collect(const void* sums, size_t outputs, size_t pixel, float scale, float* row) {
+const float* dot_collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows) {
     const float* from = static_cast<const float*>(sums) + pixel * dot_width;
-    for (size_t o = 0; o < outputs; ++o) row[o] = total<lanes>(from + o * lanes) * scale;
-    return row;
+    for (size_t p = 0; p < count; ++p, from += dot_width)
+        for (size_t o = 0; o < outputs; ++o) rows[p * dot_block + o] = total<lanes>(from + o * lanes) * scale;
+    return rows;
 }
 
 size_t one_bit_dot_weight_bytes(size_t inputs, size_t outputs) { return divide_up(inputs, 8) * outputs; }

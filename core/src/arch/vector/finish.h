@@ -58,7 +58,7 @@ inline Floats activate(Floats x, const Epilogue& epilogue) {
     return x;
 }
 
-void finish(const float* in, size_t channels, const Epilogue& epilogue, float* out) {
+void finish_pixel(const float* in, size_t channels, const Epilogue& epilogue, float* out) {
     const auto result = [&](size_t c, const auto& get) {
         Floats x = get(in + c);
         if (epilogue.scale) x *= get(epilogue.scale + c);
@@ -70,6 +70,11 @@ void finish(const float* in, size_t channels, const Epilogue& epilogue, float* o
     if (c == channels) return;
     const Floats last = result(c, [=](const float* from) { return load_first(from, channels - c); });
     for (size_t lane = 0; c < channels; ++c, ++lane) out[c] = last[lane];
+}
+
+void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
+            size_t out_step) {
+    for (size_t p = 0; p < count; ++p) finish_pixel(in + p * in_step, channels, epilogue, out + p * out_step);
 }
 
 // Comparisons with a NaN are false, so it counts as nothing.

@@ -6,6 +6,7 @@
 #include "dot.h"
 #include "finish.h"
 #include "lookup.h"
+#include "runs.h"
 
 namespace pbgen {
 namespace {

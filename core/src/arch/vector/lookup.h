@@ -137,10 +137,11 @@ void lookup_accumulate(const void* weights, size_t inputs, size_t outputs, const
 
 // Sums: [outputs][tile_pixels].
 template <class Number>
-const float* lookup_collect(const void* sums, size_t outputs, size_t pixel, float scale, float* row) {
+const float* lookup_collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows) {
     const Number* from = static_cast<const Number*>(sums) + pixel;
-    for (size_t o = 0; o < outputs; ++o) row[o] = static_cast<float>(from[o * tile_pixels]) * scale;
-    return row;
+    for (size_t o = 0; o < outputs; ++o, from += tile_pixels)
+        for (size_t p = 0; p < count; ++p) rows[p * lookup_block + o] = static_cast<float>(from[p]) * scale;
+    return rows;
 }
 
 }  // namespace
