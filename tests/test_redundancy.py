@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -97,6 +98,19 @@ def test_the_threshold_is_inclusive():
 def test_a_threshold_that_is_none(threshold):
     with pytest.raises(PBGenError, match=r"^threshold .*: must be a positive number"):
         decide([layer("a", 10)], threshold)
+
+
+def test_a_choice_of_ones_own():
+    plan = decide(dcgan64())
+    names = [layer.name for layer in plan.layers]
+    chosen = plan.choosing([names[4], names[1]])
+    assert chosen.binary == [names[1], names[4]]
+    assert [replace(layer, binary=False) for layer in chosen.layers] == [
+        replace(layer, binary=False) for layer in plan.layers
+    ]
+    assert plan.choosing(plan.binary) == plan
+    with pytest.raises(PBGenError, match="layer 'nothing': not in the plan; it has "):
+        plan.choosing(["nothing"])
 
 
 def test_the_table():

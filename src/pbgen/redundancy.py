@@ -9,7 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -138,6 +138,18 @@ class Plan:
     def float(self) -> list[str]:
         """The names of the layers that stay in float."""
         return [layer.name for layer in self.layers if not layer.binary]
+
+    def choosing(self, names: Iterable[str]) -> "Plan":
+        """The same layers, of which `names` become binary, whatever their degree of redundancy.
+
+        Raises PBGenError where there is no such layer.
+        """
+        chosen = set(names)
+        unknown = chosen - {layer.name for layer in self.layers}
+        if unknown:
+            known = ", ".join(layer.name for layer in self.layers)
+            raise PBGenError(f"layer '{min(unknown)}': not in the plan; it has {known}")
+        return replace(self, layers=tuple(replace(layer, binary=layer.name in chosen) for layer in self.layers))
 
     def __str__(self) -> str:
         return _table(self)

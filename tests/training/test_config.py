@@ -28,6 +28,10 @@ from pbgen.training import TrainConfig
         ({"average": 1.0}, "average 1.0"),
         ({"betas": (0.5, 1.0)}, "betas (0.5, 1.0)"),
         ({"seed": -1}, "seed -1: must not be negative"),
+        ({"latent_rate": 0}, "latent_rate 0: must be greater than 0"),
+        ({"cooldown": 1.1}, "cooldown 1.1: must lie in 0 .. 1"),
+        ({"layers": ()}, "layers: name at least one layer"),
+        ({"layers": ("deconv8",), "generator": "float"}, "of a partial generator"),
         ({"batch_size": 10, "micro_batch": 4}, "batch_size 10: must be a multiple"),
         ({"batch_size": 12, "micro_batch": 4, "devices": 2}, "devices x micro_batch (2 x 4)"),
         ({"batch_size": 9, "devices": 2}, "devices x micro_batch (2 x 1)"),
@@ -48,8 +52,19 @@ def test_derived_values() -> None:
     assert TrainConfig(batch_size=64, devices=2, micro_batch=8).images_per_pass == 8
 
 
-def test_saved_and_loaded_is_equal(tmp_path: Path) -> None:
-    config = TrainConfig(model="net.py:make", micro_batch=16, betas=(0.0, 0.9), width=64, loss="hinge")
+@pytest.mark.parametrize(
+    ("cooldown", "rates"),
+    [(0, [2, 2, 2, 2, 2, 2, 2, 2]), (0.5, [2, 2, 2, 2, 2, 1.5, 1, 0.5]), (1, [2, 1.75, 1.5, 1.25, 1, 0.75, 0.5, 0.25])],
+)
+def test_the_learning_rate_falls_at_the_end(cooldown: float, rates: list[float]) -> None:
+    config = TrainConfig(steps=8, learning_rate=2, cooldown=cooldown)
+    assert [config.learning_rate_at(step) for step in range(8)] == rates
+
+
+@pytest.mark.parametrize("layers", [None, ("deconv8", "deconv16")])
+def test_saved_and_loaded_is_equal(tmp_path: Path, layers: tuple[str, ...] | None) -> None:
+    options: dict[str, Any] = {"betas": (0.0, 0.9), "width": 64, "loss": "hinge", "layers": layers}
+    config = TrainConfig(model="net.py:make", micro_batch=16, **options)
     config.save(tmp_path / "config.json")
     assert TrainConfig.load(tmp_path / "config.json") == config
 
@@ -67,6 +82,7 @@ def test_saved_and_loaded_is_equal(tmp_path: Path) -> None:
         (json.dumps({"version": 1, **asdict(TrainConfig()), "steps": 1.5}), "option 'steps' has the value 1.5"),
         (json.dumps({"version": 1, **asdict(TrainConfig()), "betas": 3}), "option 'betas' has the value 3"),
         (json.dumps({"version": 1, **asdict(TrainConfig()), "data": 3}), "option 'data' has the value 3"),
+        (json.dumps({"version": 1, **asdict(TrainConfig()), "layers": [3]}), "option 'layers' has the value [3]"),
     ],
 )
 def test_foreign_files_are_refused(tmp_path: Path, text: str, message: str) -> None:

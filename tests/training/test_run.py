@@ -49,6 +49,20 @@ def test_a_run_leaves_its_folder(tiny: Tiny, tmp_path: Path) -> None:
     assert 0 < len(run.plan.binary) < len(run.plan.layers)
 
 
+def test_layers_by_name_are_the_binary_ones(tiny: Tiny, tmp_path: Path) -> None:
+    train(tiny(layers=("4", "7"), steps=1), tmp_path)
+    run = load_run(tmp_path)
+    assert run.plan is not None
+    assert run.plan.binary == list(binary_layers(run.generator)) == ["4", "7"]
+
+
+def test_layers_that_there_are_not(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(PBGenError) as refusal:
+        train(tiny(layers=("4", "last")), tmp_path / "run")
+    assert one_line(refusal) == "layer 'last': not in the plan; it has 0, 4, 7"
+    assert not (tmp_path / "run").exists()
+
+
 def test_tensorboard_has_the_same_figures(tiny: Tiny, tmp_path: Path) -> None:
     train(tiny(), tmp_path)
     events = EventAccumulator(str(tmp_path)).Reload()

@@ -21,8 +21,8 @@ CHOICES = {
     "channels": (1, 3),
 }
 _POSITIVE = (
-    "steps", "batch_size", "micro_batch", "generator_steps", "discriminator_steps", "learning_rate", "threshold",
-    "width", "kernel_size", "latent", "log_every", "sample_every", "checkpoint_every", "devices",
+    "steps", "batch_size", "micro_batch", "generator_steps", "discriminator_steps", "learning_rate", "latent_rate",
+    "threshold", "width", "kernel_size", "latent", "log_every", "sample_every", "checkpoint_every", "devices",
 )  # fmt: skip
 _VERSION = 1
 
@@ -50,9 +50,12 @@ class TrainConfig:
     generator_steps: int = 1
     discriminator_steps: int | None = None  # default: 5 for wgan-gp, else 1
     learning_rate: float = 2e-4
+    latent_rate: float = 1.0  # the factor of the learning rate for latent weights
+    cooldown: float = 0.5  # the share of the steps, at the end, over which the learning rate falls linearly to 0
     betas: tuple[float, float] = (0.5, 0.999)
     method: str = "bwn"  # how weights are binarized
     threshold: float = 1e4  # the degree of redundancy from which on the plan makes a layer binary
+    layers: tuple[str, ...] | None = None  # of a partially binary generator, by name: instead of the plan's choice
     average: float = 0.999  # decay of the exponential average of the generator; 0 takes the generator as it is
     seed: int = 0
     width: int | None = None  # the options of the built-in models
@@ -68,6 +71,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))  # JSON gives a list
+        if self.layers is not None:
+            object.__setattr__(self, "layers", tuple(self.layers))
+            if self.generator != "partial" or not self.layers:
+                raise PBGenError("layers: name at least one layer, of a partial generator")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise PBGenError(f"{name} {getattr(self, name)!r}: choose one of {', '.join(map(str, choices))}")
@@ -77,6 +84,8 @@ class TrainConfig:
                 raise PBGenError(f"{name} {value}: must be greater than 0")
         if not 0 <= self.average < 1 or not all(0 <= beta < 1 for beta in self.betas):
             raise PBGenError(f"average {self.average}, betas {self.betas}: each must be at least 0 and less than 1")
+        if not 0 <= self.cooldown <= 1:
+            raise PBGenError(f"cooldown {self.cooldown}: must lie in 0 .. 1")
         if self.seed < 0:
             raise PBGenError(f"seed {self.seed}: must not be negative")
         if self.batch_size % (self.devices * (self.micro_batch or 1)):
@@ -99,6 +108,11 @@ class TrainConfig:
     def images_per_pass(self) -> int:
         """Images of a micro-batch."""
         return self.micro_batch or self.batch_size // self.devices
+
+    def learning_rate_at(self, step: int) -> float:
+        """Adam's step size in training step `step`, counted from 0."""
+        left = self.steps - step
+        return self.learning_rate * min(1.0, left / max(1.0, self.cooldown * self.steps))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the configuration as JSON, atomically."""
@@ -142,6 +156,8 @@ def _fits(value: object, hint: Any) -> bool:
     """Whether a value read from JSON is of the annotated type."""
     kinds = get_args(hint)
     if get_origin(hint) is tuple:
+        if kinds[-1] is Ellipsis:
+            return isinstance(value, list) and all(_fits(item, kinds[0]) for item in value)
         return isinstance(value, list) and len(value) == len(kinds) and all(map(_fits, value, kinds))
     if get_origin(hint) is Literal:
         return value in kinds

@@ -8,7 +8,7 @@ from torch import nn
 from pbgen.binarize import binarize
 from pbgen.errors import PBGenError
 from pbgen.measure import plan as make_plan
-from pbgen.models import load
+from pbgen.models import dcgan, load
 from pbgen.redundancy import Plan
 from pbgen.training import randomness
 from pbgen.training.config import TrainConfig
@@ -47,7 +47,7 @@ def build(config: TrainConfig, plan: Plan | None = None) -> Networks:
     latent_shape = tuple(generator.input_shape)  # type: ignore[arg-type]  # models.load has checked it
     size = _image_size(config, generator, latent_shape)
     if config.generator == "partial":
-        plan = plan or make_plan(generator, torch.zeros(1, *latent_shape), config.threshold)
+        plan = plan or _plan(config, generator, latent_shape)
         if not plan.binary:
             raise PBGenError(
                 f"generator partial: no layer of {config.model} reaches the threshold {config.threshold:g}; "
@@ -59,12 +59,18 @@ def build(config: TrainConfig, plan: Plan | None = None) -> Networks:
         binarize(generator, plan or "all", config.method)
     if config.discriminator == "binary":
         binarize(discriminator, "all", config.method)
-    return Networks(generator, discriminator, plan, latent_shape, size, _memory_format(config))
+    return Networks(generator, discriminator, plan, latent_shape, size, _memory_format(generator, discriminator))
 
 
-def _memory_format(config: TrainConfig) -> torch.memory_format:
+def _plan(config: TrainConfig, generator: nn.Module, latent_shape: tuple[int, ...]) -> Plan:
+    plan = make_plan(generator, torch.zeros(1, *latent_shape), config.threshold)
+    return plan if config.layers is None else plan.choosing(config.layers)
+
+
+def _memory_format(*modules: nn.Module) -> torch.memory_format:
     # Channels last trains DCGANs a fifth faster, but a user's module may use `view`, which it breaks.
-    return torch.contiguous_format if ":" in config.model else torch.channels_last
+    ours = all(isinstance(module, dcgan.Generator | dcgan.Discriminator) for module in modules)
+    return torch.channels_last if ours else torch.contiguous_format
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from pbgen.binarize import clip_latent_weights, set_progress
+from pbgen.binarize import clip_latent_weights, latent_weights, set_progress
 from pbgen.training import randomness
 from pbgen.training.config import TrainConfig
 from pbgen.training.losses import gradient_penalty
@@ -39,9 +39,22 @@ class Player:
         self.forward = fabric.setup_module(module)
         self._trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self._dense = [_dense(parameter).detach() for parameter in self._trainable]
-        self._adam = torch.optim.Adam(self._dense, lr=config.learning_rate, betas=config.betas, fused=True)
+        self._adam = torch.optim.Adam(self._groups(config), lr=config.learning_rate, betas=config.betas, fused=True)
         self.optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(self._adam))
         self.layers = NativeLayers(module, native)
+
+    def _groups(self, config: TrainConfig) -> list[dict[str, Any]]:
+        """Latent weights, which move faster, and the rest, for Adam."""
+        latent = {id(weight) for weight in latent_weights(self.module).values()}
+        groups: dict[float, list[Tensor]] = {config.latent_rate: [], 1.0: []}
+        for parameter, dense in zip(self._trainable, self._dense, strict=True):
+            groups[config.latent_rate if id(parameter) in latent else 1.0].append(dense)
+        return [{"params": tensors, "rate": rate} for rate, tensors in groups.items() if tensors]
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Give Adam another step size."""
+        for group in self._adam.param_groups:
+            group["lr"] = rate * group["rate"]
 
     def update(self) -> None:
         """Move the weights along the gradients that were collected, and forget these."""
@@ -97,6 +110,7 @@ class TrainingStep:
         for player in (self.generator, self.discriminator):
             set_progress(player.module, step / config.steps)
             player.layers.forget()
+            player.set_learning_rate(config.learning_rate_at(step))
         for update in range(step * config.updates, (step + 1) * config.updates):
             against = self._update_discriminator(update, self._images(feed))
         for update in range(step * config.generator_steps, (step + 1) * config.generator_steps):

@@ -1,0 +1,96 @@
+"""A trial of a generator and its discriminator: `pbgen train`, then the sliced Wasserstein distance."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import pbgen
+from pbgen import models, training
+from pbgen.binarize import LAYER_KINDS
+from pbgen.data import open_images
+from pbgen.evaluation import real_images
+from pbgen.metrics import sliced_wasserstein
+
+from .trial import JUDGED, Trial
+
+NETWORKS = Path(__file__).with_name("networks.py")
+SEEDS = 2
+"""Of the judgement: every trial is judged with the same ones, so that chance falls out of comparisons."""
+
+_LOGGED = ("step", "generator_loss", "discriminator_loss", "real_output", "fake_output", "generator_flips")
+
+
+def run(trial: Trial, data: str, folder: Path, progress: training.Progress, accelerator: str) -> dict[str, Any]:
+    """Train in `folder`, going on where it was left, and judge on images from `data`."""
+    config = _config(trial, data, accelerator)
+    training.train(config, folder, resume=(folder / "config.json").exists(), progress=progress)
+    trained = training.load_run(folder)
+    generator = trained.generator
+    channels, size = _image_shape(generator)
+    real = real_images(open_images(data, size, channels), JUDGED)
+    distances = [
+        sliced_wasserstein(real[:JUDGED], training.sample(generator, JUDGED, seed), seed) for seed in range(SEEDS)
+    ]
+    return {
+        "swd": sum(d.mean for d in distances) / SEEDS,
+        "swd_seeds": [d.mean for d in distances],
+        "swd_levels": {str(size): sum(d.levels[size] for d in distances) / SEEDS for size in distances[0].levels},
+        "seconds": trained.log[-1]["seconds"],
+        "quantization_error": {} if trial.layers else quantization_errors(generator),
+        "log": [{key: _short(row.get(key)) for key in _LOGGED} for row in trained.log],
+    }
+
+
+def floor(data: str, size: int, channels: int) -> float:
+    """The distance of real images from other real ones, judged as trials are."""
+    real = real_images(open_images(data, size, channels), JUDGED)
+    return sum(sliced_wasserstein(real[:JUDGED], real[JUDGED:], seed).mean for seed in range(SEEDS)) / SEEDS
+
+
+@torch.no_grad()
+def quantization_errors(generator: nn.Module) -> dict[str, float]:
+    """Of each float layer |W - a sign(W)|^2 / |W|^2 with the best scale a an output channel."""
+    errors = {}
+    for name, layer in generator.named_modules():
+        if isinstance(layer, LAYER_KINDS):
+            weight = layer.weight.detach().clone()
+            pbgen.binarize(generator, [name])
+            errors[name] = float((weight - layer.weight).square().sum() / weight.square().sum())
+    return errors
+
+
+def _config(trial: Trial, data: str, accelerator: str) -> training.TrainConfig:
+    built_in = trial.network in models.names()
+    return training.TrainConfig(
+        model=trial.network if built_in else f"{NETWORKS}:{trial.network}",
+        data=data,
+        channels=1 if trial.network == "grey" else 3,
+        generator="partial" if trial.layers else "float",
+        layers=trial.layers or None,
+        discriminator=trial.discriminator,
+        loss=trial.loss,
+        method=trial.method,
+        steps=trial.steps,
+        batch_size=trial.batch_size,
+        learning_rate=trial.learning_rate,
+        cooldown=trial.cooldown,
+        average=trial.average,
+        generator_steps=trial.generator_steps,
+        seed=trial.seed,
+        precision=trial.precision,
+        accelerator=accelerator,
+        log_every=max(1, trial.steps // 50),
+        sample_every=trial.steps,
+    )
+
+
+@torch.no_grad()
+def _image_shape(generator: nn.Module) -> tuple[int, int]:
+    shape = training.sample(generator, 1).shape
+    return shape[1], shape[2]
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")

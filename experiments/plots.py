@@ -1,0 +1,115 @@
+"""What the questions show: tables in Markdown, and charts in the style of PBGen's own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from pbgen.report.charts import FLOAT, INK, SERIES, STYLE, WIDTH, save_chart
+
+from .statistics import Ratio
+
+if TYPE_CHECKING:
+    from .metric import Layer
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def ratios(found: Mapping[str, Mapping[str, Ratio]], axis: str, path: Path) -> None:
+    """A dot and its interval for each name; the groups in colours of their own, 1 as a line."""
+    names = list(dict.fromkeys(name for group in found.values() for name in group))
+    if not names:
+        return
+    with rc_context(STYLE):
+        figure = Figure((WIDTH, 1.0 + 0.36 * len(names)), layout="constrained")
+        axes = figure.add_subplot()
+        for i, ((group, values), colour) in enumerate(zip(found.items(), SERIES[1:], strict=False)):
+            offset = (i - (len(found) - 1) / 2) * 0.24
+            for name, value in values.items():
+                place = names.index(name) + offset
+                if value.seeds > 1:
+                    axes.plot([value.low, value.high], [place, place], color=colour, linewidth=1.2)
+                axes.plot(value.mean, place, "o", color=colour, markersize=5)
+            axes.plot([], [], "o", color=colour, label=group)
+        axes.axvline(1, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
+        axes.set_xscale("log")
+        low = min(value.mean for group in found.values() for value in group.values())
+        high = max(value.mean for group in found.values() for value in group.values())
+        axes.set_xlim(min(0.8, 0.8 * low), 1.5 * high)
+        _plain_numbers(axes)
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.set_xlabel(axis)
+        axes.legend(loc="lower right")
+    save_chart(figure, path)
+
+
+def losses(curves: Mapping[str, Sequence[Mapping[str, float | None]]], path: Path) -> None:
+    """Both networks' losses against the step."""
+    if not curves:
+        return
+    panels = (("generator loss", "generator_loss"), ("discriminator loss", "discriminator_loss"))
+    with rc_context(STYLE):
+        figure = Figure((WIDTH, 4.2), layout="constrained")
+        for axes, (title, key) in zip(figure.subplots(2, 1, sharex=True), panels, strict=True):
+            axes.set_title(title)
+            for (name, rows), colour in zip(curves.items(), SERIES * len(curves), strict=False):
+                axes.plot([row["step"] for row in rows], [row[key] for row in rows], color=colour, label=name)
+        axes.set_xlabel("step")
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper left", ncols=2)
+    save_chart(figure, path)
+
+
+def damage(layers: Sequence["Layer"], predictors: Mapping[str, Callable[["Layer"], float]], path: Path) -> None:
+    """What binarizing one layer cost, against what each predictor says of it; last layers stand out."""
+    with rc_context(STYLE):
+        columns = 2
+        rows = -(-len(predictors) // columns)
+        figure = Figure((WIDTH, 1.9 * rows), layout="constrained")
+        for axes, (name, predictor) in zip(figure.subplots(rows, columns).flat, predictors.items(), strict=False):
+            for last, colour in ((False, SERIES[1]), (True, FLOAT)):
+                some = [layer for layer in layers if layer.last == last]
+                axes.plot(
+                    [abs(predictor(layer)) for layer in some],
+                    [layer.ratio for layer in some],
+                    "o",
+                    color=colour,
+                    markersize=3,
+                    alpha=0.7,
+                )
+            axes.axhline(1, color=INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            _plain_numbers(axes, "y")
+            axes.set_title(name)
+    save_chart(figure, path)
+
+
+def lines(curves: Mapping[str, Sequence[tuple[float, Ratio | float]]], across: str, up: str, path: Path) -> None:
+    """Values against a size, both on logarithmic axes, with their intervals where there are some."""
+    with rc_context(STYLE):
+        figure = Figure((WIDTH, 3.4), layout="constrained")
+        axes = figure.add_subplot()
+        for (name, points), colour in zip(curves.items(), SERIES * len(curves), strict=False):
+            values = [(x, y.mean if isinstance(y, Ratio) else y) for x, y in sorted(points, key=lambda point: point[0])]
+            axes.plot(*zip(*values, strict=True), "o-", color=colour, label=name, markersize=5)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        _plain_numbers(axes, "y")
+        axes.set_xlabel(across)
+        axes.set_ylabel(up)
+        axes.legend()
+    save_chart(figure, path)
+
+
+def _plain_numbers(axes: Any, which: str = "x") -> None:
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    for formatter in (axis.set_major_formatter, axis.set_minor_formatter):
+        formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "1235" else "")

@@ -1,0 +1,15 @@
+"""The questions of the study, in the order of docs/results.md. Each has trials() and report(results, pictures)."""
+
+from types import ModuleType
+
+from . import competition, full_size, layers, losses, methods, metric, recipe
+
+QUESTIONS: dict[str, ModuleType] = {
+    "layers": layers,
+    "metric": metric,
+    "competition": competition,
+    "losses": losses,
+    "methods": methods,
+    "recipe": recipe,
+    "full_size": full_size,
+}

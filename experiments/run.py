@@ -1,0 +1,142 @@
+"""Works through the trials of the study's questions, several at once, and skips what is done.
+
+    python -m experiments.run                     all questions
+    python -m experiments.run layers metric       some
+    python -m experiments.run full_size --try     every trial for a few steps, to see that it runs; keeps nothing
+
+Each result is a line of results.jsonl at once. Ctrl-C keeps the trainings that have begun; the same command goes on.
+"""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+import pbgen
+from pbgen.bench.comparison import processor
+from pbgen.cli.terminal import Terminal
+from pbgen.errors import PBGenError
+
+from . import gan, supervised
+from .networks import SUPERVISED
+from .questions import QUESTIONS
+from .trial import DATA, Result, Trial, append, load
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.jsonl"
+TRIED = 3
+"""Steps of a trial that is only tried."""
+
+
+def main(
+    questions: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(QUESTIONS)}; default: all.")] = None,
+    images: Annotated[Path, typer.Option(help="Folder with the folders of images that the README names.")] = Path(),
+    work: Annotated[Path, typer.Option(help="Folder for trainings.")] = Path("runs"),
+    jobs: Annotated[int, typer.Option(min=1, help="Trials at once, each with its share of the threads.")] = 2,
+    accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "cpu",
+    attempt: Annotated[bool, typer.Option("--try", help="Try every trial for a few steps, and keep nothing.")] = False,
+) -> None:
+    """Run the trials that have no result yet."""
+    wanted = [trial for name in questions or QUESTIONS for trial in QUESTIONS[name].trials()]
+    trials, lacking = _with_images(dict.fromkeys(wanted), images)
+    terminal = Terminal()
+    if lacking:
+        terminal.say(f"{images}: without {', '.join(sorted(lacking))}; their trials are left out")
+    if attempt:
+        with tempfile.TemporaryDirectory() as folder:
+            tried = (replace(trial, steps=TRIED) for trial in trials)
+            _work(tried, images, Path(folder), jobs, accelerator, terminal, lambda result: _must_succeed(result))
+        return
+    done = load(RESULTS)
+    todo = [trial for trial in trials if trial not in done]
+    terminal.say(f"{len(trials)} trials, {len(trials) - len(todo)} done")
+    _work(todo, images, work, jobs, accelerator, terminal, lambda result: append(RESULTS, result))
+
+
+def _with_images(trials: Iterable[Trial], images: Path) -> tuple[list[Trial], set[str]]:
+    lacking = {name for name, folder in DATA.items() if name != "faces" and not (images / folder).is_dir()}
+    trials = list(trials)
+    return [t for t in trials if t.data not in lacking], lacking & {t.data for t in trials}
+
+
+def _must_succeed(result: Result) -> None:
+    if result.failure:
+        raise PBGenError(f"{result.trial}: {result.failure}")
+
+
+def _work(
+    trials: Iterable[Trial],
+    images: Path,
+    work: Path,
+    jobs: int,
+    accelerator: str,
+    terminal: Terminal,
+    keep: Callable[[Result], None],
+) -> None:
+    """Run trials, `jobs` at once, and give each result to `keep` when it is there."""
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    todo: Sequence[Trial] = list(trials)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, context, _set_up, (threads,), max_tasks_per_child=8)
+    try:
+        futures: set[Future[Result]] = {pool.submit(judge, trial, images, work, accelerator) for trial in todo}
+        while futures:
+            done, futures = wait(futures, return_when="FIRST_COMPLETED")
+            for future in done:
+                result = future.result()
+                keep(result)
+                left = len(futures)
+                score = result.failure or f"{result.score:.4g}, {result.measured['seconds']:.0f} s"
+                terminal.say(f"[{len(todo) - left}/{len(todo)}] {result.trial}: {score}")
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _set_up(threads: int) -> None:
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def judge(trial: Trial, images: Path, work: Path, accelerator: str) -> Result:
+    """Run one trial in a folder of its own in `work`."""
+    data = "faces" if trial.data == "faces" else str(images / DATA[trial.data])
+    folder = work / trial.folder
+    machine = {
+        "processor": torch.cuda.get_device_name() if accelerator == "cuda" else processor(),
+        "threads": str(torch.get_num_threads()),
+        "torch": torch.__version__,
+        "pbgen": version("pbgen"),
+        "kernels": pbgen._core.kernels(),
+        "commit": _commit(),
+    }
+    try:
+        if trial.network in SUPERVISED:
+            measured = supervised.run(trial, data, folder, _quietly)
+        else:
+            measured = gan.run(trial, data, folder, _quietly, accelerator)
+    except PBGenError as error:
+        return Result(trial, {}, str(error), machine)
+    return Result(trial, measured, None, machine)
+
+
+def _quietly(step: int, steps: int, row: object) -> None:
+    """A trial's steps are not shown; its end is."""
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    typer.run(main)

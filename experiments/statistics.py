@@ -1,0 +1,51 @@
+"""Ratios with their intervals, and rank correlation."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .trial import Result, Trial
+
+# Student's t, 97.5th percentile, by degrees of freedom; beyond the table the normal distribution's is near enough.
+_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228}
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of scores over several seeds: the geometric mean and its 95% interval (infinite for one seed)."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+    @classmethod
+    def of(cls, values: Sequence[float], references: Sequence[float]) -> "Ratio":
+        """Of `values` over `references`, paired by seed; Student's t on the logarithms."""
+        logs = np.log(np.asarray(values) / np.asarray(references))
+        n = len(logs)
+        reach = _T.get(n - 1, 1.96) * logs.std(ddof=1) / np.sqrt(n) if n > 1 else np.inf
+        mean = logs.mean()
+        return cls(float(np.exp(mean)), float(np.exp(mean - reach)), float(np.exp(mean + reach)), n)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ({self.low:.2f}-{self.high:.2f})" if self.seeds > 1 else f"{self.mean:.2f}"
+
+
+def ranks(values: Sequence[float]) -> np.ndarray:
+    """The place of each value in ascending order, equal values sharing the mean of theirs."""
+    array = np.asarray(values, dtype=np.float64)
+    return np.array([(array < value).sum() + ((array == value).sum() - 1) / 2 for value in array])
+
+
+def spearman(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Spearman's rank correlation, -1 to 1."""
+    return float(np.corrcoef(ranks(xs), ranks(ys))[0, 1])
+
+
+def ratio(results: Mapping[Trial, Result], trials: Iterable[Trial], references: Iterable[Trial]) -> Ratio | None:
+    """The score of trials over that of their references, as far as there are results of both."""
+    pairs = [(results.get(trial), results.get(other)) for trial, other in zip(trials, references, strict=True)]
+    scores = [(a.score, b.score) for a, b in pairs if a and b and not a.failure and not b.failure]
+    return Ratio.of(*zip(*scores, strict=True)) if scores else None

@@ -1,0 +1,92 @@
+"""Trials: run once, written down at once, and the same again from the same settings."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments import gan, networks, run, supervised
+from experiments.questions import QUESTIONS
+from experiments.trial import DATA, Result, Trial, append, load
+from pbgen.training import load_run
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gan, "JUDGED", 64)
+    monkeypatch.setattr(supervised, "JUDGED", 64)
+
+
+def test_results_come_back(tmp_path: Path) -> None:
+    first = Result(Trial("base", layers=("deconv4", "deconv8"), seed=3), {"swd": 1.5, "log": [{"step": 1}]}, None, {})
+    second = Result(Trial("kernel2"), {}, "it diverged", {"processor": "one"})
+    path = tmp_path / "results.jsonl"
+    assert load(path) == {}
+    append(path, first)
+    append(path, second)
+    assert load(path) == {first.trial: first, second.trial: second}
+    with path.open("a") as file:
+        file.write('{"trial": {"network": "cut off')
+    assert load(path) == {first.trial: first, second.trial: second}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_trials_are_of_layers_that_there_are(question: str) -> None:
+    trials = QUESTIONS[question].trials()
+    assert trials
+    for trial in trials:
+        assert set(trial.layers) <= set(networks.layers(trial.network))
+        assert trial.data in DATA
+    assert len({trial.folder for trial in trials}) == len(set(trials))
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_without_results_is_no_error(question: str, tmp_path: Path) -> None:
+    assert isinstance(QUESTIONS[question].report({}, tmp_path), str)
+
+
+@pytest.mark.parametrize("layers", [(), ("deconv8",)])
+def test_a_generator_is_trained_and_judged(layers: tuple[str, ...], tmp_path: Path) -> None:
+    trial = Trial("half", layers=layers, steps=2, batch_size=8)
+    result = run.judge(trial, Path(), tmp_path, "cpu")
+    assert result.failure is None
+    assert result.score == result.measured["swd"] > 0
+    assert set(result.measured["quantization_error"]) == (set() if layers else set(networks.layers("half")))
+    plan = load_run(tmp_path / trial.folder).plan
+    assert (plan.binary if plan else []) == list(layers)
+    again = run.judge(trial, Path(), tmp_path / "again", "cpu")
+    assert again.score == result.score
+
+
+@pytest.mark.parametrize("network", networks.SUPERVISED)
+def test_a_supervised_network_goes_on_where_it_was(
+    network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervised, "CHECKPOINT_EVERY", 1)
+    trial = Trial(network, layers=networks.layers(network)[1:2], steps=3, batch_size=4)
+    whole = run.judge(trial, Path(), tmp_path / "whole", "cpu")
+    assert whole.failure is None
+
+    def stop(step: int, steps: int, row: object) -> None:
+        if step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        supervised.run(trial, "faces", tmp_path / "parts" / trial.folder, stop)
+    assert run.judge(trial, Path(), tmp_path / "parts", "cpu").score == whole.score
+
+
+def test_the_error_of_binarizing_is_that_of_the_best_scale() -> None:
+    generator = networks.generator("half")
+    layer = generator.deconv8
+    errors = gan.quantization_errors(generator)
+    weight = layer.parametrizations.weight.original.detach()
+    rest = [w - w.abs().mean() * w.sign() for w in weight.unbind(1)]
+    expected = sum(float(r.square().sum()) for r in rest) / float(weight.square().sum())
+    assert errors["deconv8"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_trial_that_fails_is_a_result(tmp_path: Path) -> None:
+    result = run.judge(replace(Trial("half", steps=1), data="cells"), tmp_path, tmp_path, "cpu")
+    assert result.failure is not None
+    assert "pbc-blood-cells" in result.failure
