@@ -117,7 +117,7 @@ def judge(trial: Trial, images: Path, work: Path, accelerator: str) -> Result:
         "torch": torch.__version__,
         "pbgen": version("pbgen"),
         "kernels": pbgen._core.kernels(),
-        "commit": _commit(),
+        "commit": commit(),
     }
     try:
         if trial.network in SUPERVISED:
@@ -133,7 +133,7 @@ def _quietly(step: int, steps: int, row: object) -> None:
     """A trial's steps are not shown; its end is."""
 
 
-def _commit() -> str:
+def commit() -> str:
     command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
