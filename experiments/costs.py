@@ -2,10 +2,10 @@
 
     python -m experiments.costs
 
-Memory ratio: bytes of the float32 state that the module needs at inference over bytes of the packed file. Inference: the
-same images by our engine from one-bit and from float weights, and by every other engine that is installed, from float
-ones. Training: a step of both networks, float ones by PyTorch, a partial generator and a binary discriminator by ours.
-All with the same threads; writes costs.json.
+Memory ratio: bytes of the float32 state that the module needs at inference over bytes of the packed file. Inference:
+the same images by our engine from one-bit and from float weights, and by all other engines that are installed, from
+float ones. Training: a step of both networks, float ones by PyTorch, a partial generator and a binary discriminator by
+ours. All with the same threads; writes costs.json.
 """
 
 import json

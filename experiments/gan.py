@@ -1,5 +1,6 @@
 """A trial of a generator and its discriminator: `pbgen train`, then the sliced Wasserstein distance."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from pbgen.metrics import sliced_wasserstein
 from .trial import JUDGED, Trial
 
 NETWORKS = Path(__file__).with_name("networks.py")
-SEEDS = 2
-"""Of the judgement: every trial is judged with the same ones, so that chance falls out of comparisons."""
+SEEDS = 1
+"""Of the judgement: every trial is judged with the same one, so that its chance falls out of comparisons."""
 
 _LOGGED = ("step", "generator_loss", "discriminator_loss", "real_output", "fake_output", "generator_flips")
 
@@ -25,7 +26,11 @@ _LOGGED = ("step", "generator_loss", "discriminator_loss", "real_output", "fake_
 def run(trial: Trial, data: str, folder: Path, progress: training.Progress, accelerator: str) -> dict[str, Any]:
     """Train in `folder`, going on where it was left, and judge on images from `data`."""
     config = _config(trial, data, accelerator)
-    training.train(config, folder, resume=(folder / "config.json").exists(), progress=progress)
+    if trial.float_steps:
+        before = replace(trial, layers=(), steps=trial.float_steps, discriminator="float")
+        _train(_config(before, data, accelerator), folder / "float", progress)
+        config = replace(config, start=str(folder / "float"))
+    _train(config, folder, progress)
     trained = training.load_run(folder)
     generator = trained.generator
     channels, size = _image_shape(generator)
@@ -41,6 +46,10 @@ def run(trial: Trial, data: str, folder: Path, progress: training.Progress, acce
         "quantization_error": {} if trial.layers else quantization_errors(generator),
         "log": [{key: _short(row.get(key)) for key in _LOGGED} for row in trained.log],
     }
+
+
+def _train(config: training.TrainConfig, folder: Path, progress: training.Progress) -> None:
+    training.train(config, folder, resume=(folder / "config.json").exists(), progress=progress)
 
 
 def floor(data: str, size: int, channels: int) -> float:
@@ -75,6 +84,7 @@ def _config(trial: Trial, data: str, accelerator: str) -> training.TrainConfig:
         steps=trial.steps,
         batch_size=trial.batch_size,
         learning_rate=trial.learning_rate,
+        latent_rate=trial.latent_rate,
         cooldown=trial.cooldown,
         average=trial.average,
         generator_steps=trial.generator_steps,

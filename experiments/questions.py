@@ -13,3 +13,5 @@ QUESTIONS: dict[str, ModuleType] = {
     "recipe": recipe,
     "full_size": full_size,
 }
+SMALL = [name for name in QUESTIONS if name != "full_size"]
+"""Those that a processor alone can answer."""

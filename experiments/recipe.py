@@ -1,5 +1,6 @@
 """How to close what is left between the partial generator and the float one, and what quality costs in bytes."""
 
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,33 +20,70 @@ def _planned(network: str) -> tuple[str, ...]:
     return tuple(networks.plan(network).binary)
 
 
+def variants() -> dict[str, tuple[Trial, Trial]]:
+    """What may help: the partial generator, and the float one that it is compared with, trained as long."""
+    floats = Trial(NETWORK)
+    partial = replace(floats, layers=_planned(NETWORK))
+    return {
+        "as it is": (partial, floats),
+        "latent weights no faster": (replace(partial, latent_rate=1.0), floats),
+        "3 times faster": (replace(partial, latent_rate=3.0), floats),
+        "30 times faster": (replace(partial, latent_rate=30.0), floats),
+        "two generator steps": (replace(partial, generator_steps=2), replace(floats, generator_steps=2)),
+        "all rates 5e-4": (replace(partial, learning_rate=5e-4), replace(floats, learning_rate=5e-4)),
+        "half of the steps in float": (replace(partial, float_steps=1000, steps=1000), floats),
+        "rate falling to 0 in the second half": (replace(partial, cooldown=0.5), replace(floats, cooldown=0.5)),
+        "twice as long": (replace(partial, steps=4000), replace(floats, steps=4000)),
+        "twice as long, half of it in float": (
+            replace(partial, float_steps=2000),
+            replace(floats, steps=4000),
+        ),
+        "twice as wide": (replace(partial, network="double", layers=_planned("double")), floats),
+    }
+
+
+def sizes() -> list[Trial]:
+    """Float and partial generators from small to large."""
+    return [Trial(network, layers=layers) for network in SIZES for layers in {(), _planned(network)}]
+
+
 def trials() -> list[Trial]:
     """Those of this question."""
-    return [Trial(network, seed=seed) for seed in SEEDS for network in SIZES] + [
-        Trial(network, layers=_planned(network), seed=seed) for seed in SEEDS for network in SIZES[2:]
-    ]
+    chosen = [*(trial for pair in variants().values() for trial in pair), *sizes()]
+    return [replace(trial, seed=seed) for seed in SEEDS for trial in chosen]
 
 
 def report(results: dict[Trial, Result], pictures: Path) -> str:
-    """A table, and the chart of quality against bytes."""
-    rows, curves = [], {"float": [], "partial": []}
-    float_ones = [Trial(NETWORK, seed=seed) for seed in SEEDS]
-    for network in SIZES:
-        for name, layers in (("float", ()), ("partial", _planned(network))):
-            found = ratio(results, (Trial(network, layers=layers, seed=seed) for seed in SEEDS), float_ones)
-            if found:
-                size = _bytes(network, layers)
-                rows.append([network, name, f"{size:,}", str(found)])
-                curves[name].append((size, found))
+    """Two tables, and the chart of quality against bytes."""
+    base = [Trial(NETWORK, seed=seed) for seed in SEEDS]
+    rows = []
+    for name, (partial, floats) in variants().items():
+        ours = [replace(partial, seed=seed) for seed in SEEDS]
+        theirs = [replace(floats, seed=seed) for seed in SEEDS]
+        found = [ratio(results, ours, theirs), ratio(results, ours, base), ratio(results, theirs, base)]
+        rows.append([name, *(str(value or "") for value in found)])
+    heads = ["recipe", "partial over float alike", "partial over float as it is", "float alike over float as it is"]
+    return plots.markdown(heads, rows) + "\n" + _bytes_table(results, base, pictures)
+
+
+def _bytes_table(results: dict[Trial, Result], base: list[Trial], pictures: Path) -> str:
+    rows: list[list[str]] = []
+    curves: dict[str, list[tuple[float, float]]] = {"float": [], "partial": []}
+    for trial in sizes():
+        found = ratio(results, [replace(trial, seed=seed) for seed in SEEDS], base)
+        if found:
+            size, kind = _bytes(trial), "partial" if trial.layers else "float"
+            rows.append([trial.network, kind, f"{size:,}", str(found)])
+            curves[kind].append((size, found.mean))
     drawn = {name: points for name, points in curves.items() if points}
     if drawn:
         plots.lines(drawn, "bytes of the packed file", "SWD over that of float base", pictures / "bytes.png")
     return plots.markdown(["network", "weights", "bytes", "SWD over that of float base"], rows)
 
 
-def _bytes(network: str, layers: tuple[str, ...]) -> int:
-    generator = networks.generator(network)
-    if layers:
-        pbgen.binarize(generator, layers)
+def _bytes(trial: Trial) -> int:
+    generator = networks.generator(trial.network)
+    if trial.layers:
+        pbgen.binarize(generator, trial.layers)
     with TemporaryDirectory() as folder:
         return pbgen.pack(generator.eval(), example_input(generator), Path(folder) / "g.safetensors").packed_bytes

@@ -1,6 +1,6 @@
 """Works through the trials of the study's questions, several at once, and skips what is done.
 
-    python -m experiments.run                     all questions
+    python -m experiments.run                     all questions but full_size
     python -m experiments.run layers metric       some
     python -m experiments.run full_size --try     every trial for a few steps, to see that it runs; keeps nothing
 
@@ -29,7 +29,7 @@ from pbgen.errors import PBGenError
 
 from . import gan, supervised
 from .networks import SUPERVISED
-from .questions import QUESTIONS
+from .questions import QUESTIONS, SMALL
 from .trial import DATA, Result, Trial, append, load
 
 HERE = Path(__file__).parent
@@ -39,7 +39,9 @@ TRIED = 3
 
 
 def main(
-    questions: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(QUESTIONS)}; default: all.")] = None,
+    questions: Annotated[
+        list[str] | None, typer.Argument(help=f"{', '.join(QUESTIONS)}; default: all but full_size.")
+    ] = None,
     images: Annotated[Path, typer.Option(help="Folder with the folders of images that the README names.")] = Path(),
     work: Annotated[Path, typer.Option(help="Folder for trainings.")] = Path("runs"),
     jobs: Annotated[int, typer.Option(min=1, help="Trials at once, each with its share of the threads.")] = 2,
@@ -47,7 +49,8 @@ def main(
     attempt: Annotated[bool, typer.Option("--try", help="Try every trial for a few steps, and keep nothing.")] = False,
 ) -> None:
     """Run the trials that have no result yet."""
-    wanted = [trial for name in questions or QUESTIONS for trial in QUESTIONS[name].trials()]
+    wanted = [trial for name in questions or SMALL for trial in QUESTIONS[name].trials()]
+    wanted.sort(key=lambda trial: trial.seed)  # all of one seed first: a study that is left half way is of some use
     trials, lacking = _with_images(dict.fromkeys(wanted), images)
     terminal = Terminal()
     if lacking:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import pbgen
-from pbgen.binarize import clip_latent_weights, set_progress
+from pbgen.binarize import clip_latent_weights, latent_weights, set_progress
 from pbgen.data import ImageSource, open_images
 from pbgen.evaluation import HELD_OUT
 from pbgen.files import write_atomically
@@ -49,7 +49,10 @@ def run(trial: Trial, data: str, folder: Path, progress: Progress) -> dict[str, 
 
 
 def _train(network: nn.Module, trial: Trial, images: "_Split", folder: Path, progress: Progress) -> float:
-    optimizer = torch.optim.Adam(network.parameters(), lr=trial.learning_rate)
+    latent = list(latent_weights(network).values())
+    rest = [parameter for parameter in network.parameters() if all(parameter is not weight for weight in latent)]
+    groups = [{"params": rest, "rate": 1.0}, {"params": latent, "rate": trial.latent_rate}]
+    optimizer = torch.optim.Adam([group for group in groups if group["params"]], lr=trial.learning_rate)
     checkpoint = folder / "checkpoint.pt"
     first, seconds = 0, 0.0
     if checkpoint.exists():
@@ -64,7 +67,8 @@ def _train(network: nn.Module, trial: Trial, images: "_Split", folder: Path, pro
         torch.manual_seed(trial.seed << 32 | step)  # so that a training which goes on draws what it would have drawn
         set_progress(network, step / trial.steps)
         left = (trial.steps - step) / max(1.0, trial.cooldown * trial.steps)
-        optimizer.param_groups[0]["lr"] = trial.learning_rate * min(1.0, left)
+        for group in optimizer.param_groups:
+            group["lr"] = trial.learning_rate * group["rate"] * min(1.0, left)
         loss = network(_scaled(images.batch(step * trial.batch_size, trial.batch_size, trial.seed)))[1]
         optimizer.zero_grad()
         loss.backward()

@@ -15,7 +15,10 @@ JUDGED = 2048
 
 @dataclass(frozen=True)
 class Trial:
-    """What is trained and how. `layers` are the binary ones of the generator; none: it is float."""
+    """What is trained and how. `layers` are the binary ones of the generator; none: it is float.
+
+    `float_steps`: the networks are float for so many steps first; `steps` come after.
+    """
 
     network: str
     data: str = "faces"
@@ -24,10 +27,12 @@ class Trial:
     discriminator: str = "float"
     loss: str = "nonsaturating"
     method: str = "bwn"
+    float_steps: int = 0
     steps: int = 2000
     batch_size: int = 64
     learning_rate: float = 2e-4
-    cooldown: float = 0.5
+    latent_rate: float = 10.0
+    cooldown: float = 0.0
     average: float = 0.999
     generator_steps: int = 1
     precision: str = "32-true"

@@ -44,14 +44,15 @@ class TrainConfig:
     generator: str = "partial"  # partial: the layers that the plan chooses are binary; binary: all; float: none
     discriminator: str = "binary"
     loss: str = "nonsaturating"
+    start: str | None = None  # the folder of a float run with the same networks, whose weights this one begins with
     steps: int = 10_000
     batch_size: int = 64
     micro_batch: int | None = None  # images; default: all that a process has
     generator_steps: int = 1
     discriminator_steps: int | None = None  # default: 5 for wgan-gp, else 1
     learning_rate: float = 2e-4
-    latent_rate: float = 1.0  # the factor of the learning rate for latent weights
-    cooldown: float = 0.5  # the share of the steps, at the end, over which the learning rate falls linearly to 0
+    latent_rate: float = 10.0  # latent weights move so many times faster: nothing happens until their sign changes
+    cooldown: float = 0.0  # the share of the steps, at the end, over which the learning rate falls linearly to 0
     betas: tuple[float, float] = (0.5, 0.999)
     method: str = "bwn"  # how weights are binarized
     threshold: float = 1e4  # the degree of redundancy from which on the plan makes a layer binary

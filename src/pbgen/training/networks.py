@@ -11,6 +11,7 @@ from pbgen.measure import plan as make_plan
 from pbgen.models import dcgan, load
 from pbgen.redundancy import Plan
 from pbgen.training import randomness
+from pbgen.training.checkpoint import Checkpoint
 from pbgen.training.config import TrainConfig
 from pbgen.training.randomness import Stream
 
@@ -27,11 +28,12 @@ class Networks:
     memory_format: torch.memory_format  # of weights and images in training
 
 
-def build(config: TrainConfig, plan: Plan | None = None) -> Networks:
+def build(config: TrainConfig, plan: Plan | None = None, start: Checkpoint | None = None) -> Networks:
     """Build the networks of a run; a partially binary generator follows `plan`, or a plan made here.
 
-    Raises PBGenError where there is no discriminator, the images are not square or not of `config.channels`, or no
-    layer of a partially binary generator may be binary.
+    Their weights are random, or those of `start`. Raises PBGenError where there is no discriminator, the images are not
+    square or not of `config.channels`, no layer of a partially binary generator may be binary, or `start` is of other
+    networks or of binary ones.
     """
     randomness.seed_layers(config.seed, Stream.WEIGHTS)
     generator, discriminator = load(
@@ -44,6 +46,14 @@ def build(config: TrainConfig, plan: Plan | None = None) -> Networks:
     )
     if discriminator is None:
         raise PBGenError(f"{config.model}: gives a generator alone; return a pair of generator and discriminator")
+    if start:
+        try:
+            generator.load_state_dict(start["generator"])
+            discriminator.load_state_dict(start["discriminator"])
+        except RuntimeError:
+            raise PBGenError(
+                f"{config.start}: its networks are binary or others; give a float run of the same"
+            ) from None
     latent_shape = tuple(generator.input_shape)  # type: ignore[arg-type]  # models.load has checked it
     size = _image_size(config, generator, latent_shape)
     if config.generator == "partial":

@@ -90,9 +90,11 @@ def _prepare(config: TrainConfig, out: Path, resume: bool) -> _Prepared:
     elif exists:
         raise PBGenError(f"{out}: holds a run already; resume it, or choose another folder")
     plan = Plan.load(out / PLAN) if exists and config.generator == "partial" else None
-    built = networks.build(config, plan)
+    has_state = exists and (out / CHECKPOINT).exists()
+    start = checkpoint.load(Path(config.start) / CHECKPOINT) if config.start and not has_state else None
+    built = networks.build(config, plan, start)
     source = open_images(config.data, built.size, config.channels, seed=config.seed)
-    state = checkpoint.load(out / CHECKPOINT) if (out / CHECKPOINT).exists() and exists else None
+    state = checkpoint.load(out / CHECKPOINT) if has_state else None
     if state and state["step"] > config.steps:
         raise PBGenError(f"steps {config.steps}: {out} has been trained for {state['step']} already; ask for more")
     if not exists:
