@@ -101,13 +101,18 @@ def _work(
                 left = len(futures)
                 score = result.failure or f"{result.score:.4g}, {result.measured['seconds']:.0f} s"
                 terminal.say(f"[{len(todo) - left}/{len(todo)}] {result.trial}: {score}")
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            process.terminate()  # a training takes this as the request to complete its step, save and stop
+        terminal.say("interrupted; what was trained is kept, and the same command goes on")
+        raise typer.Exit(130) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _set_up(threads: int) -> None:
     torch.set_num_threads(threads)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides when to stop
 
 
 def judge(trial: Trial, images: Path, work: Path, accelerator: str) -> Result:

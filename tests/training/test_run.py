@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_gan import TINY
+from tiny_gan import OTHER, TINY
 
 from pbgen.binarize import binary_layers
 from pbgen.errors import PBGenError
@@ -61,6 +62,47 @@ def test_layers_that_there_are_not(tiny: Tiny, tmp_path: Path) -> None:
         train(tiny(layers=("4", "last")), tmp_path / "run")
     assert one_line(refusal) == "layer 'last': not in the plan; it has 0, 4, 7"
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_begins_with_the_weights_of_another(tiny: Tiny, tmp_path: Path) -> None:
+    train(tiny(generator="float", discriminator="float", steps=3), tmp_path / "float")
+    config = tiny(start=str(tmp_path / "float"), steps=2, learning_rate=1e-9)
+    train(config, tmp_path / "partial")
+    before, after = (checkpoint.load(tmp_path / run / "checkpoint.pt") for run in ("float", "partial"))
+    for network in ("generator", "discriminator"):
+        for name, value in before[network].items():
+            latent = name.replace("weight", "parametrizations.weight.original")
+            if "running" not in name and "num_batches" not in name:
+                begun = after[network][latent if latent in after[network] else name]
+                torch.testing.assert_close(begun, value, rtol=0, atol=1e-7)
+    shutil.rmtree(tmp_path / "float")  # is not needed again
+    train(replace(config, steps=3), tmp_path / "partial", resume=True)
+    assert load_run(tmp_path / "partial").step == 3
+
+
+@pytest.mark.parametrize(
+    "options", [{"discriminator": "float"}, {"generator": "float", "discriminator": "float", "model": OTHER}]
+)
+def test_a_run_cannot_begin_with_other_networks(tiny: Tiny, tmp_path: Path, options: dict[str, str]) -> None:
+    train(tiny(steps=1, **options), tmp_path / "first")
+    with pytest.raises(PBGenError) as refusal:
+        train(tiny(start=str(tmp_path / "first")), tmp_path / "second")
+    assert one_line(refusal).endswith("its networks are binary or others; give a float run of the same")
+    with pytest.raises(PBGenError, match="there is no checkpoint"):
+        train(tiny(start=str(tmp_path / "third")), tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+
+
+def test_latent_weights_move_faster(tiny: Tiny, tmp_path: Path) -> None:
+    """Adam's first step has the length of its rate, whatever the gradient's."""
+    train(tiny(steps=1, learning_rate=1e-3, latent_rate=10.0), tmp_path / "moved")
+    train(tiny(steps=1, learning_rate=1e-12), tmp_path / "still")
+    moved, still = (checkpoint.load(tmp_path / run / "checkpoint.pt")["generator"] for run in ("moved", "still"))
+    lengths = {name: (moved[name] - still[name]).abs().max().item() for name in moved if "running" not in name}
+    latent = {name for name in lengths if name.endswith("original")}
+    assert latent
+    for name in lengths.keys() - {name for name in lengths if "num_batches" in name}:
+        assert lengths[name] == pytest.approx(1e-2 if name in latent else 1e-3, rel=0.02)
 
 
 def test_tensorboard_has_the_same_figures(tiny: Tiny, tmp_path: Path) -> None:

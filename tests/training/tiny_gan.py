@@ -3,6 +3,7 @@
 from torch import nn
 
 TINY = f"{__file__}:pair"
+OTHER = f"{__file__}:wider"
 
 
 def pair() -> tuple[nn.Module, nn.Module]:
@@ -27,6 +28,12 @@ def pair() -> tuple[nn.Module, nn.Module]:
         nn.Conv2d(8, 1, 4),
         nn.Flatten(0),
     )
+    return generator, discriminator
+
+
+def wider() -> tuple[nn.Module, nn.Module]:
+    generator, discriminator = pair()
+    discriminator[5] = nn.Conv2d(8, 2, 4)
     return generator, discriminator
 
 
