@@ -24,13 +24,18 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
     """What may help: the partial generator, and the float one that it is compared with, trained as long."""
     floats = Trial(NETWORK)
     partial = replace(floats, layers=_planned(NETWORK))
+    slow, slow_float = replace(partial, learning_rate=2e-4), replace(floats, learning_rate=2e-4)
     return {
         "as it is": (partial, floats),
         "latent weights no faster": (replace(partial, latent_rate=1.0), floats),
-        "3 times faster": (replace(partial, latent_rate=3.0), floats),
-        "30 times faster": (replace(partial, latent_rate=30.0), floats),
+        "latent weights 3 times faster": (replace(partial, latent_rate=3.0), floats),
         "two generator steps": (replace(partial, generator_steps=2), replace(floats, generator_steps=2)),
         "all rates 5e-4": (replace(partial, learning_rate=5e-4), replace(floats, learning_rate=5e-4)),
+        "all rates 2e-4": (slow, slow_float),
+        "2e-4, latent weights no faster": (replace(slow, latent_rate=1.0), slow_float),
+        "2e-4, latent weights 3 times faster": (replace(slow, latent_rate=3.0), slow_float),
+        "2e-4, latent weights 30 times faster": (replace(slow, latent_rate=30.0), slow_float),
+        "2e-4, two generator steps": (replace(slow, generator_steps=2), replace(slow_float, generator_steps=2)),
         "half of the steps in float": (replace(partial, float_steps=1000, steps=1000), floats),
         "rate falling to 0 in the second half": (replace(partial, cooldown=0.5), replace(floats, cooldown=0.5)),
         "twice as long": (replace(partial, steps=4000), replace(floats, steps=4000)),

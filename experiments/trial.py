@@ -30,7 +30,7 @@ class Trial:
     float_steps: int = 0
     steps: int = 2000
     batch_size: int = 64
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-3  # at PBGen's usual 2e-4, float generators have not settled after so few steps
     latent_rate: float = 10.0
     cooldown: float = 0.0
     average: float = 0.999
