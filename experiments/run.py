@@ -125,7 +125,7 @@ def judge(trial: Trial, images: Path, work: Path, accelerator: str) -> Result:
         "torch": torch.__version__,
         "pbgen": version("pbgen"),
         "kernels": pbgen._core.kernels(),
-        "commit": commit(),
+        "commit": COMMIT,
     }
     try:
         if trial.network in SUPERVISED:
@@ -145,6 +145,9 @@ def commit() -> str:
     command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
+
+COMMIT = commit()
+"""Of the code that this process has loaded, whatever becomes of the files."""
 
 if __name__ == "__main__":
     typer.run(main)
