@@ -45,7 +45,7 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
 
 def sizes() -> list[Trial]:
     """Float and partial generators from small to large."""
-    return [Trial(network, layers=layers) for network in SIZES for layers in {(), _planned(network)}]
+    return [Trial(network, layers=layers) for network in SIZES for layers in dict.fromkeys([(), _planned(network)])]
 
 
 def trials() -> list[Trial]:

@@ -23,6 +23,7 @@ import torch
 import typer
 
 import pbgen
+from pbgen import training
 from pbgen.bench.comparison import processor
 from pbgen.cli.terminal import Terminal
 from pbgen.errors import PBGenError
@@ -101,11 +102,11 @@ def _work(
                 left = len(futures)
                 score = result.failure or f"{result.score:.4g}, {result.measured['seconds']:.0f} s"
                 terminal.say(f"[{len(todo) - left}/{len(todo)}] {result.trial}: {score}")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, PBGenError) as error:
         for process in multiprocessing.active_children():
             process.terminate()  # a training takes this as the request to complete its step, save and stop
-        terminal.say("interrupted; what was trained is kept, and the same command goes on")
-        raise typer.Exit(130) from None
+        terminal.say(f"{error or 'interrupted'}; what was trained is kept, and the same command goes on")
+        raise typer.Exit(2 if isinstance(error, PBGenError) else 130) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -116,8 +117,8 @@ def _set_up(threads: int) -> None:
 
 
 def judge(trial: Trial, images: Path, work: Path, accelerator: str) -> Result:
-    """Run one trial in a folder of its own in `work`."""
-    data = "faces" if trial.data == "faces" else str(images / DATA[trial.data])
+    """Run one trial in a folder of its own in `work`. A training that diverges is a result."""
+    data = "faces" if trial.data == "faces" else str(_archive(images / DATA[trial.data]))
     folder = work / trial.folder
     machine = {
         "processor": torch.cuda.get_device_name() if accelerator == "cuda" else processor(),
@@ -132,9 +133,15 @@ def judge(trial: Trial, images: Path, work: Path, accelerator: str) -> Result:
             measured = supervised.run(trial, data, folder, _quietly)
         else:
             measured = gan.run(trial, data, folder, _quietly, accelerator)
-    except PBGenError as error:
+    except training.DivergedError as error:
         return Result(trial, {}, str(error), machine)
     return Result(trial, measured, None, machine)
+
+
+def _archive(folder: Path) -> Path:
+    """The zip in a folder that has just one, or else the folder itself."""
+    zips = list(folder.glob("*.zip"))
+    return zips[0] if len(zips) == 1 else folder
 
 
 def _quietly(step: int, steps: int, row: object) -> None:

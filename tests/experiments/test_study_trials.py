@@ -1,13 +1,16 @@
 """Trials: run once, written down at once, and the same again from the same settings."""
 
-from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from experiments import gan, networks, run, supervised
 from experiments.questions import QUESTIONS
 from experiments.trial import DATA, Result, Trial, append, load
+from pbgen.errors import PBGenError
 from pbgen.training import load_run
 
 
@@ -86,7 +89,29 @@ def test_the_error_of_binarizing_is_that_of_the_best_scale() -> None:
     assert errors["deconv8"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_trial_that_fails_is_a_result(tmp_path: Path) -> None:
-    result = run.judge(replace(Trial("half", steps=1), data="cells"), tmp_path, tmp_path, "cpu")
+def test_a_training_that_diverges_is_a_result(tmp_path: Path) -> None:
+    result = run.judge(Trial("half", steps=4, batch_size=4, learning_rate=1e30), tmp_path, tmp_path, "cpu")
     assert result.failure is not None
-    assert "pbc-blood-cells" in result.failure
+    assert "no longer finite" in result.failure
+
+
+def test_images_that_are_not_there_are_no_result(tmp_path: Path) -> None:
+    with pytest.raises(PBGenError, match="pbc-blood-cells: no such folder"):
+        run.judge(Trial("half", "cells", steps=1), tmp_path, tmp_path, "cpu")
+
+
+def test_images_in_a_folder_or_in_a_zip_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "pbc-blood-cells"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (128, 32, 32, 3), dtype=np.uint8)
+    for i, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    trial = Trial("half", "cells", steps=1, batch_size=4)
+    loose = run.judge(trial, tmp_path, tmp_path / "loose", "cpu")
+    with ZipFile(tmp_path / "images.zip", "w") as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+            file.unlink()
+    (tmp_path / "images.zip").rename(folder / "images.zip")
+    (folder / "LICENSE.txt").write_text("free")
+    assert run.judge(trial, tmp_path, tmp_path / "zip", "cpu").score == loose.score

@@ -1,7 +1,7 @@
 """Training a generator and its discriminator, float or binary each: configuration in, a run's folder out."""
 
 from pbgen.training.config import TrainConfig
-from pbgen.training.loop import Progress, TrainingStopped
+from pbgen.training.loop import DivergedError, Progress, TrainingStopped
 from pbgen.training.losses import LOSSES
 from pbgen.training.run import Run, load_run, train
 from pbgen.training.sample import sample
@@ -9,6 +9,7 @@ from pbgen.training.side_by_side import train_side_by_side
 
 __all__ = [
     "LOSSES",
+    "DivergedError",
     "Progress",
     "Run",
     "TrainConfig",

@@ -41,6 +41,10 @@ class TrainingStopped(KeyboardInterrupt):
         self.out = out
 
 
+class DivergedError(PBGenError):
+    """The training went to infinity or to no number at all; its last good checkpoint is kept."""
+
+
 class Loop:
     """Trains `networks` on `source`, keeping the folder `out`. One in each process; the first one alone writes."""
 
@@ -152,7 +156,7 @@ class Loop:
         return told
 
     def _diverged(self, what: str, step: int) -> NoReturn:
-        raise PBGenError(
+        raise DivergedError(
             f"{self._out}: {what} is no longer finite at step {step}; the checkpoint of step {self._saved} is kept; "
             "try a lower learning rate"
         )
