@@ -31,7 +31,7 @@ def trials() -> list[Trial]:
 
 def _trial(data: str, name: str, seed: int) -> Trial:
     layers, discriminator = generators()[name]
-    return Trial(NETWORK, data, layers, seed, discriminator, steps=STEPS)
+    return Trial(NETWORK, data, layers, seed, discriminator, steps=STEPS, learning_rate=2e-4)
 
 
 def report(results: dict[Trial, Result], pictures: Path) -> str:

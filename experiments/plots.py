@@ -23,6 +23,7 @@ def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def ratios(found: Mapping[str, Mapping[str, Ratio]], axis: str, path: Path) -> None:
     """A dot and its interval for each name; the groups in colours of their own, 1 as a line."""
+    found = {group: values for group, values in found.items() if values}
     names = list(dict.fromkeys(name for group in found.values() for name in group))
     if not names:
         return
@@ -46,7 +47,7 @@ def ratios(found: Mapping[str, Mapping[str, Ratio]], axis: str, path: Path) -> N
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.set_xlabel(axis)
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside upper left", ncols=len(found))
     save_chart(figure, path)
 
 

@@ -2,7 +2,7 @@
 
     python -m experiments.run                     all questions but full_size
     python -m experiments.run layers metric       some
-    python -m experiments.run full_size --try     every trial for a few steps, to see that it runs; keeps nothing
+    python -m experiments.run full_size --try     one seed for a few steps, to see that all runs; keeps nothing
 
 Each result is a line of results.jsonl at once. Ctrl-C keeps the trainings that have begun; the same command goes on.
 """
@@ -31,12 +31,12 @@ from pbgen.errors import PBGenError
 from . import gan, supervised
 from .networks import SUPERVISED
 from .questions import QUESTIONS, SMALL
-from .trial import DATA, Result, Trial, append, load
+from .trial import DATA, JUDGED, Result, Trial, append, load
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.jsonl"
-TRIED = 3
-"""Steps of a trial that is only tried."""
+TRIED_STEPS, TRIED_JUDGED = 3, 64
+"""Of a trial that is only tried."""
 
 
 def main(
@@ -47,7 +47,7 @@ def main(
     work: Annotated[Path, typer.Option(help="Folder for trainings.")] = Path("runs"),
     jobs: Annotated[int, typer.Option(min=1, help="Trials at once, each with its share of the threads.")] = 2,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")] = "cpu",
-    attempt: Annotated[bool, typer.Option("--try", help="Try every trial for a few steps, and keep nothing.")] = False,
+    attempt: Annotated[bool, typer.Option("--try", help="Try one seed for a few steps, and keep nothing.")] = False,
 ) -> None:
     """Run the trials that have no result yet."""
     wanted = [trial for name in questions or SMALL for trial in QUESTIONS[name].trials()]
@@ -58,8 +58,8 @@ def main(
         terminal.say(f"{images}: without {', '.join(sorted(lacking))}; their trials are left out")
     if attempt:
         with tempfile.TemporaryDirectory() as folder:
-            tried = (replace(trial, steps=TRIED) for trial in trials)
-            _work(tried, images, Path(folder), jobs, accelerator, terminal, lambda result: _must_succeed(result))
+            tried = [replace(trial, steps=TRIED_STEPS) for trial in trials if trial.seed == 0]
+            _work(tried, images, Path(folder), jobs, accelerator, terminal, _must_succeed, TRIED_JUDGED)
         return
     done = load(RESULTS)
     todo = [trial for trial in trials if trial not in done]
@@ -86,12 +86,13 @@ def _work(
     accelerator: str,
     terminal: Terminal,
     keep: Callable[[Result], None],
+    judged: int = JUDGED,
 ) -> None:
     """Run trials, `jobs` at once, and give each result to `keep` when it is there."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     todo: Sequence[Trial] = list(trials)
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, _set_up, (threads,), max_tasks_per_child=8)
+    pool = ProcessPoolExecutor(jobs, context, _set_up, (threads, judged), max_tasks_per_child=8)
     try:
         futures: set[Future[Result]] = {pool.submit(judge, trial, images, work, accelerator) for trial in todo}
         while futures:
@@ -111,8 +112,9 @@ def _work(
         pool.shutdown(cancel_futures=True)
 
 
-def _set_up(threads: int) -> None:
+def _set_up(threads: int, judged: int) -> None:
     torch.set_num_threads(threads)
+    gan.JUDGED = supervised.JUDGED = judged
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides when to stop
 
 
