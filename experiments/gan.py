@@ -52,12 +52,6 @@ def _train(config: training.TrainConfig, folder: Path, progress: training.Progre
     training.train(config, folder, resume=(folder / "config.json").exists(), progress=progress)
 
 
-def floor(data: str, size: int, channels: int) -> float:
-    """The distance of real images from other real ones, judged as trials are."""
-    real = real_images(open_images(data, size, channels), JUDGED)
-    return sum(sliced_wasserstein(real[:JUDGED], real[JUDGED:], seed).mean for seed in range(SEEDS)) / SEEDS
-
-
 @torch.no_grad()
 def quantization_errors(generator: nn.Module) -> dict[str, float]:
     """Of each float layer |W - a sign(W)|^2 / |W|^2 with the best scale a an output channel."""

@@ -136,7 +136,7 @@ class SuperResolution(nn.Module):
             self.generator.add_module(f"conv{i + 1}", nn.Conv2d(widths[i], widths[i + 1], kernel, padding=kernel // 2))
             self.generator.add_module(f"prelu{i + 1}", nn.LeakyReLU(0.2))
         self.generator.add_module("deconv", nn.ConvTranspose2d(56, 3, 9, 2, 4, output_padding=1))
-        self.generator.input_shape = (3, 16, 16)  # type: ignore[assignment]
+        self.generator.input_shape = (3, 16, 16)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The images made of their halves, and the mean squared error."""
