@@ -83,7 +83,6 @@ def _config(trial: Trial, data: str, accelerator: str) -> training.TrainConfig:
         average=trial.average,
         generator_steps=trial.generator_steps,
         seed=trial.seed,
-        precision=trial.precision,
         accelerator=accelerator,
         log_every=max(1, trial.steps // 50),
         sample_every=trial.steps,

@@ -93,14 +93,13 @@ def damage(layers: Sequence["Layer"], predictors: Mapping[str, Callable[["Layer"
     save_chart(figure, path)
 
 
-def lines(curves: Mapping[str, Sequence[tuple[float, Ratio | float]]], across: str, up: str, path: Path) -> None:
-    """Values against a size, both on logarithmic axes, with their intervals where there are some."""
+def lines(curves: Mapping[str, Sequence[tuple[float, float]]], across: str, up: str, path: Path) -> None:
+    """Values against a size, both on logarithmic axes."""
     with rc_context(STYLE):
         figure = Figure((WIDTH, 3.4), layout="constrained")
         axes = figure.add_subplot()
         for (name, points), colour in zip(curves.items(), SERIES * len(curves), strict=False):
-            values = [(x, y.mean if isinstance(y, Ratio) else y) for x, y in sorted(points, key=lambda point: point[0])]
-            axes.plot(*zip(*values, strict=True), "o-", color=colour, label=name, markersize=5)
+            axes.plot(*zip(*sorted(points), strict=True), "o-", color=colour, label=name, markersize=5)
         axes.set_xscale("log")
         axes.set_yscale("log")
         _plain_numbers(axes, "y")

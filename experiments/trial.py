@@ -35,7 +35,6 @@ class Trial:
     cooldown: float = 0.0
     average: float = 0.999
     generator_steps: int = 1
-    precision: str = "32-true"
 
     @property
     def folder(self) -> str:
