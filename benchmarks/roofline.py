@@ -26,7 +26,7 @@ PEAKS = {
     "dot products, int8": "int8",
 }
 """The peak in peaks.cpp for each kernel, by how its name begins; the first that fits counts."""
-BITS = {"avx512vnni": "512", "avx512": "512", "avx2": "256"}
+BITS = {"avx512": "512", "avx2": "256"}
 """What the peak's name ends with, by instruction set; 128 for the others."""
 
 
@@ -80,8 +80,7 @@ def peak(kernel: str) -> str:
     name, _, instructions = kernel.removesuffix(")").rpartition(" (")
     for begin, found in PEAKS.items():
         if name.startswith(begin):
-            plain = "-plain" if found == "int16-registers" and instructions == "avx512" else ""
-            return f"{found}-{BITS.get(instructions, '128')}{plain}"
+            return f"{found}-{BITS.get(instructions, '128')}"
     raise PBGenError(f"kernel {kernel!r}: not known here; say in PEAKS which peak bounds it")
 
 

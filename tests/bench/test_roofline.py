@@ -43,9 +43,8 @@ def test_a_layer_is_limited_by_its_multiply_adds_or_its_bytes(cache: int, first:
 @pytest.mark.parametrize(
     ("kernel", "peak"),
     [
-        ("tables in registers, int8 (avx512)", "int16-registers-512-plain"),
-        ("tables in registers, int8 (avx512vnni)", "int16-registers-512"),
-        ("tables in registers (avx512vnni)", "float32-registers-512"),
+        ("tables in registers, int8 (avx512)", "int16-registers-512"),
+        ("tables in registers (avx512)", "float32-registers-512"),
         ("float32 weights, broadcast, folded (avx512)", "multiply-add-512"),
         ("tables in memory (avx2)", "float32-tables-256"),
         ("one-bit weights, dot products (portable)", "multiply-add-128"),

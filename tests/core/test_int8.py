@@ -63,6 +63,20 @@ def test_largest_sums(arch: str, tmp_path: Path) -> None:
     check(layer, tmp_path / "g.safetensors", np.full((1, 4096, 5, 5), 3, np.float32))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("total", range(32766, 32770))
+def test_sums_at_the_edge_of_16_bits(total: int, sign: int, arch: str, tmp_path: Path) -> None:
+    """One pixel whose integers add up to as much as 16 bits hold, or a little more, among others that are small."""
+    layer = replace(Layer(300, 64, (5, 5), (3, 3)), epilogue=())
+    layer = type("Equal", (Layer,), {"weights": lambda self: np.full((64, 300, 3, 3), sign)})(**vars(layer))
+    x = np.zeros((1, 300, 5, 5), np.float32)
+    x[:, ::7] = 1
+    x[:, :, 2, 2] = 0
+    x[:, : total // 255, 2, 2] = 255
+    x[:, total // 255, 2, 2] = total % 255
+    check(layer, tmp_path / "g.safetensors", x)
+
+
 @pytest.mark.parametrize("name", ["dcgan middle", "linear", "groups", "conv, stride 2", "kernel 9", "stride mixed"])
 def test_instruction_sets_agree_to_the_bit(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = replace(LAYERS[name], epilogue=())

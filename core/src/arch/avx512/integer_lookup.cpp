@@ -1,123 +1,182 @@
-// One-bit weights and 8-bit inputs by tables in registers: as in lookup.cpp, but an entry has 16 bits, and a register
-// holds the tables of ten inputs. A lane of 32 bits is an output channel: its lower half looks in the first table, its
-// upper half in the second, and one instruction multiplies both with their signs and adds both to a sum of 32 bits.
+// One-bit weights and 8-bit inputs by tables in registers: as in lookup.cpp, but with entries of 16 bits, so that lanes
+// are 32 output channels, and six weights w0..w5 of one output channel an index of 6 bits: their sum of inputs is
+//     w0 (x0 + s1 x1 + ... + s5 x5),   s_i = w0 w_i = +-1,
+// where the bracket is one of 32 numbers, which fill a register. Their negatives fill a second one, and one permutation
+// chooses among both. Its results are added up in 16 bits, as many as cannot overflow, and then in 32. No sum of a pixel
+// is larger than its inputs' magnitudes together: most often that is little, and all of them are added up in 16 bits.
 //
-// Weights: [words of three tables][vectors][16] of 32 bits. Rotated right by 5 t bits, a word has the indices of table
-// t in bits 0 to 3 and 16 to 19, and the signs in bits 15 and 31. Bits 14 and 30 are unused. Sources: [tables][32]
-// int16.
-//
-// This file is compiled twice, with and without VNNI.
+// Weights: [words of two tables][vectors][32] of 16 bits. Table t of a word has its index in bits 6 t to 6 t + 5: bit
+// i - 1 is set where s_i is +1, bit 5 where w0 is -1. Bits 12 to 15 are unused. The channels of a vector lie in the
+// order 0, 16, 1, 17 and so on, which puts them right where the sums are widened. Sources: [tables][32] int16, and the
+// sum of the magnitudes as an int32.
 #ifdef __x86_64__
+#include <cstring>
+
 #include "products.h"
 
-#ifdef __AVX512VNNI__
-namespace pbgen::avx512vnni {
-using namespace pbgen::avx512;
-#else
 namespace pbgen::avx512 {
-#endif
 namespace {
 
-constexpr size_t half_inputs = 5, table_inputs = 10, table_entries = 32, word_tables = 3;
-constexpr size_t block = max_vectors * lanes;
+constexpr size_t table_inputs = 6, index_bits = 6, table_entries = 32, word_tables = 2;
+constexpr size_t vector_channels = 2 * lanes, block = max_vectors * vector_channels;
 
-using WordsOfThree = Words<table_inputs, word_tables>;
+// As many tables as sums of 16 bits can always take: 20 * 6 * 255 = 30600. And as many as are added up before the next
+// pixels have their turn, though the sums could take more: their weights should stay in the first cache.
+constexpr size_t sure_tables = 20, most_tables = 44;
 
-// The index and the sign of five weights, the first in bit 0, where the rotated word has them in its lower half.
-uint32_t make_half(uint32_t weights) {
-    const uint32_t others = weights >> 1, same = weights & 1 ? others : ~others & 15;
-    return same | (~weights & 1) << 15;
+constexpr int zero_point = 128;  // of inputs that may be negative, where they are unsigned bytes
+
+size_t tables(size_t inputs) { return divide_up(inputs, table_inputs); }
+size_t vectors(size_t outputs) { return divide_up(outputs, vector_channels); }
+size_t source_bytes(size_t inputs) { return (tables(inputs) + 1) * sizeof(__m512i); }
+size_t sum_bytes(size_t, size_t pixels) { return pixels * block * sizeof(int32_t); }
+
+size_t weight_bytes(size_t inputs, size_t outputs) {
+    return divide_up(tables(inputs), word_tables) * vectors(outputs) * sizeof(__m512i);
 }
 
-uint32_t make_halves(uint32_t weights) { return make_half(weights & 31) | make_half(weights >> half_inputs) << 16; }
+// Six weights, the first in bit 0.
+unsigned index_of(unsigned weights) {
+    const unsigned others = weights >> 1, same = weights & 1 ? others : ~others & 31;
+    return same | (~weights & 1) << 5;
+}
 
-size_t source_bytes(size_t inputs) { return WordsOfThree::tables(inputs) * sizeof(__m512i); }
+void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
+    const auto* rows = static_cast<const uint8_t*>(weights);
+    auto* word = static_cast<uint16_t*>(arranged);
+    for (size_t table = 0; table < tables(inputs); table += word_tables)
+        for (size_t lane = 0; lane < vectors(outputs) * vector_channels; ++lane, ++word) {
+            const size_t output = lane / vector_channels * vector_channels + lane % 2 * lanes + lane % vector_channels / 2;
+            unsigned bits = 0;
+            for (size_t t = 0; output < outputs && t < word_tables && table + t < tables(inputs); ++t)
+                bits |= index_of(read_bits(rows + output * row_bytes(inputs), inputs, (table + t) * table_inputs,
+                                           table_inputs))
+                        << t * index_bits;
+            *word = static_cast<uint16_t>(bits);
+        }
+}
 
-__m512i quantize(const float* values, size_t count, const Quantization& quantization) {
+// 16 inputs as unsigned bytes; adds their magnitudes to those before.
+__m128i quantize(const float* values, size_t count, const Quantization& quantization, __m512i& magnitudes) {
     const __m512 x = _mm512_maskz_loadu_ps(first_lanes(count), values);
     const __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(x, _mm512_set1_ps(quantization.inverse)));
     const __m512i low = _mm512_set1_epi32(quantization.negative ? -127 : 0);
     const __m512i high = _mm512_set1_epi32(quantization.negative ? 127 : 255);
-    return _mm512_max_epi32(low, _mm512_min_epi32(high, q));
+    const __m512i inside = _mm512_max_epi32(low, _mm512_min_epi32(high, q));
+    magnitudes = _mm512_add_epi32(magnitudes, _mm512_abs_epi32(inside));
+    return _mm512_cvtepi32_epi8(_mm512_add_epi32(inside, _mm512_set1_epi32(quantization.negative ? zero_point : 0)));
 }
 
-// The ten inputs of both tables as 16-bit numbers, in lanes 0 to 9.
+// The signs of the inputs in each entry of a table, two inputs side by side: [inputs / 2][entries][2].
+struct Signs {
+    alignas(64) int8_t of[table_inputs / 2][table_entries][2] = {};
+
+    constexpr Signs() {
+        for (size_t input = 0; input < table_inputs; ++input)
+            for (size_t entry = 0; entry < table_entries; ++entry)
+                of[input / 2][entry][input % 2] = input == 0 || (entry >> (input - 1) & 1) ? 1 : -1;
+    }
+};
+
+constexpr Signs signs_of_entries;
+
 void prepare(const float* values, size_t inputs, const Quantization& quantization, void* source) {
-    const __m512i entry = _mm512_set_epi16(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 15, 14, 13, 12, 11, 10,
-                                           9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    __m512i minus[half_inputs], input[half_inputs];  // all ones where the input is subtracted; which lane it is in
-    UNROLL for (int i = 0; i < int(half_inputs); ++i) {
-        const __mmask32 add = i == 0 ? ~0u : _mm512_test_epi16_mask(entry, _mm512_set1_epi16(short(1 << i >> 1)));
-        minus[i] = _mm512_movm_epi16(static_cast<__mmask32>(~add));
-        input[i] = _mm512_inserti64x4(_mm512_set1_epi16(short(i + half_inputs)),
-                                      _mm256_set1_epi16(short(i)), 0);
-    }
+    __m512i signs[table_inputs / 2];
+    UNROLL for (size_t i = 0; i < table_inputs / 2; ++i) signs[i] = _mm512_load_si512(signs_of_entries.of[i]);
+    // What the zero points of all inputs come to.
+    __m512i offset = _mm512_setzero_si512();
+    if (quantization.negative)
+        for (const __m512i& two : signs)
+            offset = _mm512_sub_epi16(offset, _mm512_maddubs_epi16(_mm512_set1_epi8(char(zero_point)), two));
     __m512i* out = static_cast<__m512i*>(source);
-    for (size_t first = 0; first < inputs; first += table_inputs) {
-        const size_t rest = inputs - first;
-        const __m512i q = quantize(values + first, rest < table_inputs ? rest : table_inputs, quantization);
-        const __m512i x = _mm512_castsi256_si512(_mm512_cvtepi32_epi16(q));
-        __m512i sum = _mm512_setzero_si512();
-        UNROLL for (int i = 0; i < int(half_inputs); ++i) {
-            const __m512i value = _mm512_permutexvar_epi16(input[i], x);
-            // -x is ~x + 1
-            sum = _mm512_add_epi16(sum, _mm512_sub_epi16(_mm512_xor_si512(value, minus[i]), minus[i]));
+    __m512i magnitudes = _mm512_setzero_si512();
+    constexpr size_t part = 6 * lanes;  // whole vectors and whole tables
+    for (size_t first = 0; first < inputs; first += part) {
+        alignas(16) uint8_t bytes[part];
+        const size_t here = inputs - first < part ? inputs - first : part;
+        for (size_t i = 0; i < part; i += lanes)
+            _mm_store_si128(reinterpret_cast<__m128i*>(bytes + i),
+                            quantize(values + first + i, i < here ? here - i : 0, quantization, magnitudes));
+        for (size_t i = 0; i < here; i += table_inputs) {
+            __m512i sum = offset;
+            UNROLL for (int j = 0; j < 3; ++j) {
+                short two;
+                memcpy(&two, bytes + i + 2 * j, sizeof two);
+                sum = _mm512_add_epi16(sum, _mm512_maddubs_epi16(_mm512_set1_epi16(two), signs[j]));
+            }
+            _mm512_store_si512(out++, sum);
         }
-        _mm512_store_si512(out++, sum);
     }
-}
-
-// sums += the two products of 16-bit numbers in each lane
-inline __m512i multiply_add(__m512i sums, __m512i a, __m512i b) {
-#ifdef __AVX512VNNI__
-    return _mm512_dpwssd_epi32(sums, a, b);
-#else
-    return _mm512_add_epi32(sums, _mm512_madd_epi16(a, b));
-#endif
+    *reinterpret_cast<int32_t*>(out) = _mm512_reduce_add_epi32(magnitudes);
 }
 
 template <int pixels, int vectors>
 struct Lookup {
-    static void run(const void* weights, size_t inputs, const int16_t* const* sources, float* const* out) {
+    static void run(const void* weights, size_t tables, const int16_t* const* sources, float* const* out) {
         __m512i sums[pixels][vectors];
         UNROLL for (int p = 0; p < pixels; ++p)
-            UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = _mm512_load_si512(out[p] + v * lanes);
+            UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = _mm512_setzero_si512();
         const __m512i* word = static_cast<const __m512i*>(weights);
-        for (size_t depth = WordsOfThree::tables(inputs), at = 0; depth; word += vectors) {
+        for (size_t table = 0, at = 0; table < tables; table += word_tables, word += vectors) {
             __m512i words[vectors];
             UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_load_si512(word + v);
-            size_t here = depth < word_tables ? depth : word_tables;
-            depth -= here;
-            // Unrolled where it counts; elsewhere it would only be larger.
-            if (vectors == max_vectors && here == word_tables)
-                UNROLL for (size_t t = 0; t < word_tables; ++t, at += table_entries)
-                    add_table(words, sources, at, sums);
-            else
-                for (; here; --here, at += table_entries) add_table(words, sources, at, sums);
+            add_table(words, sources, at, sums);
+            at += table_entries;
+            if (table + 1 == tables) break;
+            UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_srli_epi16(words[v], index_bits);
+            add_table(words, sources, at, sums);
+            at += table_entries;
         }
+        const __m512i even = _mm512_set1_epi32(1);
         UNROLL for (int p = 0; p < pixels; ++p)
-            UNROLL for (int v = 0; v < vectors; ++v) _mm512_store_si512(out[p] + v * lanes, sums[p][v]);
+            UNROLL for (int v = 0; v < vectors; ++v) {
+                float* to = out[p] + v * vector_channels;
+                widen(to, _mm512_madd_epi16(sums[p][v], even));
+                widen(to + lanes, _mm512_srai_epi32(sums[p][v], 16));
+            }
     }
 
-    static inline void add_table(__m512i (&words)[vectors], const int16_t* const* source, size_t at,
+    static inline void add_table(const __m512i (&words)[vectors], const int16_t* const* source, size_t at,
                                  __m512i (&sums)[pixels][vectors]) {
-        const __m512i index_bits = _mm512_set1_epi32(0x000f000f), second_table = _mm512_set1_epi32(0x00100000);
-        constexpr int a_and_b_or_c = 0xea;
-        UNROLL for (int v = 0; v < vectors; ++v) {
-            const __m512i index = _mm512_ternarylogic_epi32(words[v], index_bits, second_table, a_and_b_or_c);
-            const __m512i signs = _mm512_or_si512(_mm512_srai_epi16(words[v], 15), _mm512_set1_epi16(1));
-            UNROLL for (int p = 0; p < pixels; ++p) {
-                const __m512i table = _mm512_load_si512(source[p] + at);
-                sums[p][v] = multiply_add(sums[p][v], signs, _mm512_permutexvar_epi16(index, table));
+        UNROLL for (int p = 0; p < pixels; ++p) {
+            const __m512i table = _mm512_load_si512(source[p] + at);
+            const __m512i negative = _mm512_sub_epi16(_mm512_setzero_si512(), table);
+            UNROLL for (int v = 0; v < vectors; ++v) {
+                sums[p][v] = _mm512_add_epi16(sums[p][v], _mm512_permutex2var_epi16(table, words[v], negative));
+                in_order(sums[p][v]);
             }
-            words[v] = _mm512_ror_epi32(words[v], WordsOfThree::table_step);
         }
+    }
+
+    static inline void widen(float* sum, __m512i more) {
+        _mm512_store_si512(sum, _mm512_add_epi32(_mm512_load_si512(sum), more));
     }
 };
 
+// Whether no sum of these pixels can exceed 16 bits.
+bool small(const void* const* sources, size_t inputs, size_t count) {
+    int32_t largest = 0;
+    for (size_t p = 0; p < count; ++p) {
+        const auto* magnitudes = reinterpret_cast<const int32_t*>(static_cast<const __m512i*>(sources[p]) + tables(inputs));
+        if (*magnitudes > largest) largest = *magnitudes;
+    }
+    return largest <= INT16_MAX;
+}
+
 void accumulate(const void* weights, size_t inputs, size_t outputs, const void* const* sources, const uint8_t* pixels,
                 size_t count, void* sums) {
-    run_vectors<Lookup, int16_t>(divide_up(outputs, lanes), weights, inputs, sources, pixels, count, sums, block);
+    const auto* words = static_cast<const __m512i*>(weights);
+    const void* from[tile_pixels];
+    for (size_t p = 0; p < count; ++p) from[p] = sources[p];
+    // Equal parts, of whole words.
+    size_t left = tables(inputs);
+    for (size_t parts = divide_up(left, small(sources, inputs, count) ? most_tables : sure_tables), size; parts;
+         --parts, left -= size) {
+        size = parts == 1 ? left : divide_up(left / parts, word_tables) * word_tables;
+        run_vectors<Lookup, int16_t>(vectors(outputs), words, size, from, pixels, count, sums, block);
+        words += size / word_tables * vectors(outputs);
+        for (size_t p = 0; p < count; ++p) from[p] = static_cast<const __m512i*>(from[p]) + size;
+    }
 }
 
 const float* collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows) {
@@ -133,8 +192,9 @@ const float* collect(const void* sums, size_t outputs, size_t pixel, size_t coun
 }  // namespace
 
 const Product integer_lookup = {
-    "tables in registers, int8", block, sum_bytes<max_vectors>, WordsOfThree::weight_bytes, WordsOfThree::arrange<make_halves>, source_bytes, prepare, accumulate, collect, true,
+    "tables in registers, int8", block, sum_bytes, weight_bytes, arrange, source_bytes, prepare, accumulate, collect,
+    true,
 };
 
-}
+}  // namespace pbgen::avx512
 #endif

@@ -8,31 +8,24 @@
 namespace pbgen {
 namespace {
 
-struct Features {
-    bool avx512, vnni;
-};
-
 // The processor must have the instructions, and the operating system must save the registers.
-Features detect() {
+bool detect() {
     unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA)) return {};
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return {};
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA)) return false;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
     const unsigned needed = bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-    if ((b & needed) != needed) return {};
+    if ((b & needed) != needed) return false;
     unsigned low, high;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     // SSE, AVX, mask and both halves of the 512-bit registers
-    return {(low & 0xe6) == 0xe6, (c & bit_AVX512VNNI) != 0};
+    return (low & 0xe6) == 0xe6;
 }
 
 // Asking takes a virtual machine tens of microseconds.
-const Features& features() {
-    static const Features answer = detect();
+bool supported() {
+    static const bool answer = detect();
     return answer;
 }
-
-bool supported() { return features().avx512; }
-bool supported_vnni() { return features().avx512 && features().vnni; }
 
 // Registers of weights times inputs for one pixel, tap and block, if lanes are output channels.
 size_t across(size_t inputs, size_t outputs) { return avx512::divide_up(outputs, avx512::lanes) * inputs; }
@@ -55,23 +48,17 @@ const Product* choose(const LayerSize& size) {
     return dot ? &avx512::dot : &avx512::broadcast;
 }
 
-template <const Product& integer_lookup>
 const Product* choose_integer(const LayerSize& size) {
     constexpr size_t most_terms = 8'000'000;  // more might not fit a sum of 32 bits
     const bool fits = size.inputs * size.taps <= most_terms;
-    return size.one_bit && fits && tables_pay(size, integer_lookup) ? &integer_lookup : choose(size);
+    return size.one_bit && fits && tables_pay(size, avx512::integer_lookup) ? &avx512::integer_lookup : choose(size);
 }
 
 }  // namespace
 
 const Kernels avx512_kernels = {
-    "avx512", supported, choose, choose_integer<avx512::integer_lookup>,
-    avx512::channelwise, avx512::finish, avx512::add_runs, avx512::range,
-};
-
-const Kernels avx512vnni_kernels = {
-    "avx512vnni", supported_vnni, choose, choose_integer<avx512vnni::integer_lookup>,
-    avx512::channelwise, avx512::finish, avx512::add_runs, avx512::range,
+    "avx512",         supported,         choose,        choose_integer, avx512::channelwise,
+    avx512::finish,   avx512::add_runs,  avx512::range,
 };
 
 }  // namespace pbgen

@@ -83,6 +83,7 @@ struct Lookup {
             UNROLL for (int p = 0; p < pixels; ++p) {
                 const __m512 table = _mm512_load_ps(source[p] + at);
                 sums[p][v] = _mm512_fmadd_ps(sign, _mm512_permutexvar_ps(words[v], table), sums[p][v]);
+                in_order(sums[p][v]);
             }
             words[v] = _mm512_ror_epi32(words[v], WordsOfSix::table_step);
         }

@@ -16,18 +16,7 @@ size_t sum_bytes(size_t, size_t pixels) {
     return pixels * vectors * lanes * sizeof(float);
 }
 
-
-extern const Product lookup, broadcast, dot, one_bit_dot;
-
-extern const Product integer_lookup;  // with AVX-512 F and BW alone
-}  // namespace pbgen::avx512
-
-namespace pbgen::avx512vnni {
-
-extern const Product integer_lookup;
-}
-
-namespace pbgen::avx512 {
+extern const Product lookup, integer_lookup, broadcast, dot, one_bit_dot;
 
 const Product* channelwise(bool one_bit);
 void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
@@ -88,6 +77,13 @@ private:
 // Unrolled early, so that arrays of registers stay in registers.
 #define UNROLL _Pragma("GCC unroll 8")
 
+// Makes the compiler compute this here, among others of the kind in the order in which they are written. Left to itself
+// it begins so many things at once that it runs out of registers.
+template <class Vector>
+inline void in_order(Vector& value) {
+    asm volatile("" : "+v"(value));
+}
+
 inline __mmask16 first_lanes(size_t count) {
     return count >= lanes ? __mmask16(0xffff) : static_cast<__mmask16>((1u << count) - 1);
 }
@@ -97,7 +93,7 @@ inline __mmask16 first_lanes(size_t count) {
 // registers of sums are enough to hide an addition's latency, and leave registers for the rest.
 template <template <int, int> class Kernel, int vectors, class Source>
 struct Pixels {
-    static constexpr size_t most = vectors == 4 ? 6 : vectors > 4 ? 4 : 8;
+    static constexpr size_t most = vectors == 4 ? 5 : vectors > 4 ? 4 : 8;
 
     static void run(const void* weights, size_t inputs, const void* const* sources, const uint8_t* pixels, size_t count,
                     void* sums, size_t width) {

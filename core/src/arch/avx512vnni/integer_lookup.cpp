@@ -1,2 +1,0 @@
-// The same source with VNNI: one instruction for a multiplication and an addition.
-#include "../avx512/integer_lookup.cpp"
