@@ -8,6 +8,9 @@ namespace {
 
 constexpr int64_t most_pixels = tile_pixels;
 
+// That are given to a product at a time.
+constexpr size_t most_taps = 16;
+
 // Multiply-adds that are worth a thread's turn.
 constexpr size_t fewest_operations = 200'000;
 
@@ -51,15 +54,23 @@ size_t take_digit(size_t& number, size_t base) {
 // share every weight that is loaded.
 struct Convolution::Tile {
     Phase row_phase, column_phase;
-    Range images, rows, columns;  // output positions of the phase
+    Range images;
+    Area area;
     size_t group, block;
     alignas(64) uint8_t sums[tile_bytes];
 
     // Which of the tile's pixels an output position is.
     size_t pixel(int64_t image, int64_t i, int64_t j) const {
-        return static_cast<size_t>(((image - images.begin) * rows.size() + i - rows.begin) * columns.size() + j -
-                                   columns.begin);
+        return static_cast<size_t>(((image - images.begin) * area.rows.size() + i - area.rows.begin) *
+                                       area.columns.size() + j - area.columns.begin);
     }
+};
+
+// Where some of a tile's pixels have their inputs.
+struct Convolution::Meetings {
+    const void* sources[tile_pixels];
+    uint8_t pixels[tile_pixels];
+    size_t count = 0;
 };
 
 Convolution::Convolution(const Phases& rows, const Phases& columns, const Shape& input, const Shape& output,
@@ -75,6 +86,8 @@ Convolution::Convolution(const Phases& rows, const Phases& columns, const Shape&
     const size_t inputs = static_cast<size_t>(input_.channels) / weights_->groups;
     group_bytes_ = product.source_bytes ? product.source_bytes(inputs) : inputs * sizeof(float);
     block_bytes_ = weights_->channelwise ? product.block * sizeof(float) : 0;
+    const size_t tap_bytes = product.weight_bytes(inputs, weights_->block_outputs(0));
+    taps_together_ = std::min({most_taps, weights_->taps, product.together / tap_bytes});
 }
 
 size_t Convolution::source_bytes() const { return weights_->product.prepare ? weights_->groups * group_bytes_ : 0; }
@@ -132,10 +145,10 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
         if (index >= tiles) return;
         const size_t column = take_digit(index, column_parts), row = take_digit(index, row_parts);
         tile.images = part(index, shape.images, {0, all_images});
-        tile.rows = part(row, shape.rows, {band.begin, std::min(band.end, tile.row_phase.count)});
-        tile.columns = part(column, shape.columns, {0, tile.column_phase.count});
+        tile.area.rows = part(row, shape.rows, {band.begin, std::min(band.end, tile.row_phase.count)});
+        tile.area.columns = part(column, shape.columns, {0, tile.column_phase.count});
         // Phases differ in size: the last tile may be empty.
-        if (tile.rows.size() > 0 && tile.columns.size() > 0) run_tile(tile, sources, quantizations, output);
+        if (!tile.area.empty()) run_tile(tile, sources, quantizations, output);
     };
     // A thread takes some small items at a time.
     const size_t pixels = static_cast<size_t>(shape.images * shape.rows * shape.columns);
@@ -149,39 +162,95 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
 
 void Convolution::run_tile(Tile& tile, const Rows<const void*>& sources, const Quantization* quantizations,
                            const Rows<float*>& output) const {
-    const auto pixels = static_cast<size_t>(tile.images.size() * tile.rows.size() * tile.columns.size());
+    const auto pixels = static_cast<size_t>(tile.images.size() * tile.area.rows.size() * tile.area.columns.size());
     std::memset(tile.sums, 0, weights_->product.sum_bytes(weights_->block_outputs(tile.block), pixels));
-    for (int64_t row = 0; row < tile.row_phase.taps; ++row)
-        for (int64_t column = 0; column < tile.column_phase.taps; ++column)
-            add_tap(tile, tile.row_phase.tap(row), tile.column_phase.tap(column), sources);
+    add_taps(tile, sources);
     finish_tile(tile, quantizations, output);
 }
 
 // Only the pixels whose input lies inside the image take part: no work is spent on the border.
-void Convolution::add_tap(Tile& tile, const Tap& row, const Tap& column, const Rows<const void*>& sources) const {
-    const Weights& w = *weights_;
-    const Range rows = inside(tile.rows, rows_.input_step(), row.delta, input_.height);
-    const Range columns = inside(tile.columns, columns_.input_step(), column.delta, input_.width);
+void Convolution::add_taps(Tile& tile, const Rows<const void*>& sources) const {
+    const Area inner = taps_together_ > 1 ? inner_area(tile) : Area{};
+    if (!inner.empty()) add_inner_taps(tile, inner, sources);
+    if (inner == tile.area) return;
+    for (int64_t r = 0; r < tile.row_phase.taps; ++r)
+        for (int64_t c = 0; c < tile.column_phase.taps; ++c) {
+            const Tap row = tile.row_phase.tap(r), column = tile.column_phase.tap(c);
+            const Area area = {inside(tile.area.rows, rows_.input_step(), row.delta, input_.height),
+                               inside(tile.area.columns, columns_.input_step(), column.delta, input_.width)};
+            const TapWeights weights = tap_weights(tile, row, column);
+            accumulate(tile, &weights, 1, meetings(tile, area, inner, row, column, sources));
+        }
+}
+
+// The positions at which every tap is inside the image.
+Area Convolution::inner_area(const Tile& tile) const {
+    const auto inner = [](const Range& range, const Phases& phases, const Phase& phase, int64_t size) {
+        const Range first = inside(range, phases.input_step(), phase.first_tap.delta, size);
+        return inside(first, phases.input_step(), phase.tap(phase.taps - 1).delta, size);
+    };
+    return {inner(tile.area.rows, rows_, tile.row_phase, input_.height),
+            inner(tile.area.columns, columns_, tile.column_phase, input_.width)};
+}
+
+void Convolution::add_inner_taps(Tile& tile, const Area& inner, const Rows<const void*>& sources) const {
+    const Tap first_row = tile.row_phase.first_tap, first_column = tile.column_phase.first_tap;
+    const Meetings met = meetings(tile, inner, {}, first_row, first_column, sources);
+    TapWeights taps[most_taps];
+    size_t count = 0;
+    for (int64_t r = 0; r < tile.row_phase.taps; ++r)
+        for (int64_t c = 0; c < tile.column_phase.taps; ++c) {
+            const Tap row = tile.row_phase.tap(r), column = tile.column_phase.tap(c);
+            const int64_t pixels =
+                (row.delta - first_row.delta) * input_.width + column.delta - first_column.delta;
+            taps[count] = tap_weights(tile, row, column);
+            taps[count++].shift = pixels * static_cast<int64_t>(weights_->groups * group_bytes_);
+            if (count < taps_together_) continue;
+            accumulate(tile, taps, count, met);
+            count = 0;
+        }
+    accumulate(tile, taps, count, met);
+}
+
+// For one tap, the positions of `area` that are not in `without`.
+Convolution::Meetings Convolution::meetings(const Tile& tile, const Area& area, const Area& without, const Tap& row,
+                                            const Tap& column, const Rows<const void*>& sources) const {
     const uint8_t* data =
         static_cast<const uint8_t*>(sources.data) + tile.group * group_bytes_ + tile.block * block_bytes_;
-    const size_t pixel_bytes = w.groups * group_bytes_, step = static_cast<size_t>(columns_.input_step()) * pixel_bytes;
-    const void* from[tile_pixels];
-    uint8_t pixels[tile_pixels];
-    size_t count = 0;
+    const size_t pixel_bytes = weights_->groups * group_bytes_;
+    const size_t step = static_cast<size_t>(columns_.input_step()) * pixel_bytes;
+    Meetings met;
+    const auto add = [&](int64_t image, int64_t i, int64_t begin, int64_t end) {
+        const int64_t y = i * rows_.input_step() + row.delta, x = begin * columns_.input_step() + column.delta;
+        const uint8_t* source = data + static_cast<size_t>(sources.pixel(image, y, x, input_.width)) * pixel_bytes;
+        size_t pixel = tile.pixel(image, i, begin);
+        for (int64_t j = begin; j < end; ++j, source += step) {
+            met.sources[met.count] = source;
+            met.pixels[met.count++] = static_cast<uint8_t>(pixel++);
+        }
+    };
     for (int64_t image = tile.images.begin; image < tile.images.end; ++image)
-        for (int64_t i = rows.begin; i < rows.end; ++i) {
-            const int64_t y = i * rows_.input_step() + row.delta, x = columns.begin * columns_.input_step() + column.delta;
-            const uint8_t* source = data + static_cast<size_t>(sources.pixel(image, y, x, input_.width)) * pixel_bytes;
-            size_t pixel = tile.pixel(image, i, columns.begin);
-            for (int64_t j = columns.begin; j < columns.end; ++j, source += step) {
-                from[count] = source;
-                pixels[count++] = static_cast<uint8_t>(pixel++);
+        for (int64_t i = area.rows.begin; i < area.rows.end; ++i) {
+            const bool cut = !without.empty() && i >= without.rows.begin && i < without.rows.end;
+            if (!cut) {
+                add(image, i, area.columns.begin, area.columns.end);
+            } else {
+                add(image, i, area.columns.begin, without.columns.begin);
+                add(image, i, without.columns.end, area.columns.end);
             }
         }
+    return met;
+}
+
+TapWeights Convolution::tap_weights(const Tile& tile, const Tap& row, const Tap& column) const {
     const size_t tap = static_cast<size_t>(row.kernel * columns_.geometry().kernel + column.kernel);
-    if (count)
-        w.product.accumulate(w.tap(tile.group, tile.block, tap), w.inputs, w.block_outputs(tile.block), from, pixels,
-                             count, tile.sums);
+    return {weights_->tap(tile.group, tile.block, tap), 0};
+}
+
+void Convolution::accumulate(Tile& tile, const TapWeights* taps, size_t count, const Meetings& met) const {
+    if (count == 0 || met.count == 0) return;
+    weights_->product.accumulate(taps, count, weights_->inputs, weights_->block_outputs(tile.block), met.sources,
+                                 met.pixels, met.count, tile.sums);
 }
 
 void Convolution::finish_tile(const Tile& tile, const Quantization* quantizations, const Rows<float*>& output) const {
@@ -192,13 +261,13 @@ void Convolution::finish_tile(const Tile& tile, const Quantization* quantization
     if (epilogue.scale) epilogue.scale += channel;
     if (epilogue.shift) epilogue.shift += channel;
 
-    const auto count = static_cast<size_t>(tile.columns.size());
-    const int64_t x = tile.column_phase.first + tile.columns.begin * columns_.output_step();
+    const auto count = static_cast<size_t>(tile.area.columns.size());
+    const int64_t x = tile.column_phase.first + tile.area.columns.begin * columns_.output_step();
     const auto step = static_cast<size_t>(columns_.output_step() * output_.channels);
     size_t pixel = 0;
     alignas(64) float rows[tile_bytes / sizeof(float)];
     for (int64_t image = tile.images.begin; image < tile.images.end; ++image)
-        for (int64_t i = tile.rows.begin; i < tile.rows.end; ++i, pixel += count) {
+        for (int64_t i = tile.area.rows.begin; i < tile.area.rows.end; ++i, pixel += count) {
             const int64_t y = tile.row_phase.first + i * rows_.output_step();
             float* to = output.data + static_cast<size_t>(output.pixel(image, y, x, output_.width) * output_.channels);
             const float* sums = w.product.collect(tile.sums, channels, pixel, count, quantizations[image].scale, rows);

@@ -23,6 +23,14 @@ struct Rows {
     }
 };
 
+// Some output positions of a phase.
+struct Area {
+    Range rows, columns;
+
+    bool empty() const { return rows.size() <= 0 || columns.size() <= 0; }
+    bool operator==(const Area& other) const { return rows == other.rows && columns == other.columns; }
+};
+
 // It is run band by band: some rows of output positions of every phase at a time.
 class Convolution {
 public:
@@ -54,10 +62,17 @@ public:
 
 private:
     struct Tile;
+    struct Meetings;
 
     void run_tile(Tile& tile, const Rows<const void*>& sources, const Quantization* quantizations,
                   const Rows<float*>& output) const;
-    void add_tap(Tile& tile, const Tap& row, const Tap& column, const Rows<const void*>& sources) const;
+    void add_taps(Tile& tile, const Rows<const void*>& sources) const;
+    void add_inner_taps(Tile& tile, const Area& inner, const Rows<const void*>& sources) const;
+    Area inner_area(const Tile& tile) const;
+    Meetings meetings(const Tile& tile, const Area& area, const Area& without, const Tap& row, const Tap& column,
+                      const Rows<const void*>& sources) const;
+    TapWeights tap_weights(const Tile& tile, const Tap& row, const Tap& column) const;
+    void accumulate(Tile& tile, const TapWeights* taps, size_t count, const Meetings& meetings) const;
     void finish_tile(const Tile& tile, const Quantization* quantizations, const Rows<float*>& output) const;
 
     Phases rows_, columns_;
@@ -67,6 +82,7 @@ private:
     const Kernels& kernels_;
     size_t group_bytes_;  // of one pixel and group where the product reads
     size_t block_bytes_;  // from one block's inputs to the next's; 0 where all blocks read the same
+    size_t taps_together_;
 };
 
 }  // namespace pbgen

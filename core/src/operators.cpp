@@ -7,17 +7,18 @@
 namespace pbgen {
 namespace {
 
-// out[image][x][y] = in[image][y][x], in squares that fit the first cache.
+// out[image][x][y] = in[image][y][x], in parts that fit the first cache: squares, or of few columns more rows.
 void transpose(const float* in, size_t images, size_t height, size_t width, float* out, Threads& threads) {
     constexpr size_t side = 32;
-    const size_t bands = (height + side - 1) / side, parts = (width + side - 1) / side;
+    const size_t rows = side * side / std::min(width, side);
+    const size_t bands = (height + rows - 1) / rows, parts = (width + side - 1) / side;
     if (height == 1 || width == 1) {
         std::memcpy(out, in, images * height * width * sizeof(float));
         return;
     }
     threads.parallel_for(images * bands * parts, [&](size_t i) {
         const size_t first = i / parts / bands * height * width;
-        const size_t top = i / parts % bands * side, bottom = std::min(height, top + side);
+        const size_t top = i / parts % bands * rows, bottom = std::min(height, top + rows);
         const size_t left = i % parts * side, right = std::min(width, left + side);
         for (size_t x = left; x < right; ++x)
             for (size_t y = top; y < bottom; ++y) out[first + x * height + y] = in[first + y * width + x];

@@ -24,6 +24,7 @@ struct Range {
     int64_t begin, end;
 
     int64_t size() const { return end - begin; }
+    bool operator==(const Range& other) const { return begin == other.begin && end == other.end; }
 };
 
 // Those positions j of `range` for which j * step + delta is in 0 .. size - 1. It may have end < begin.

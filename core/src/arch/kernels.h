@@ -19,8 +19,14 @@ struct Quantization {
     bool negative = false;
 };
 
+// The weights of one tap and block, and where their inputs lie: so many bytes after those of the first tap.
+struct TapWeights {
+    const void* weights;
+    ptrdiff_t shift;
+};
+
 // How a layer's weights meet its inputs. The layer is done a tile of output pixels and a block of output channels at a
-// time, tap by tap; the sums of a tile lie in memory in whatever order suits the product.
+// time, some taps at a time; the sums of a tile lie in memory in whatever order suits the product.
 struct Product {
     const char* name;
 
@@ -41,9 +47,10 @@ struct Product {
     size_t (*source_bytes)(size_t inputs);
     void (*prepare)(const float* values, size_t inputs, const Quantization& quantization, void* source);
 
-    // sums[pixels[i]][o] += weights[o] . sources[i], for `count` pixels of the tile in ascending order.
-    void (*accumulate)(const void* weights, size_t inputs, size_t outputs, const void* const* sources,
-                       const uint8_t* pixels, size_t count, void* sums);
+    // sums[pixels[i]][o] += weights[o] . (sources[i] + shift) of each tap, for `count` pixels of the tile in ascending
+    // order.
+    void (*accumulate)(const TapWeights* taps, size_t tap_count, size_t inputs, size_t outputs,
+                       const void* const* sources, const uint8_t* pixels, size_t count, void* sums);
 
     // The sums of `count` pixels, times `scale`: each pixel's in the order of the channels, `block` numbers from one
     // pixel's to the next. They are written to `rows`, or where they lie as they should, found in place.
@@ -51,6 +58,9 @@ struct Product {
 
     // Whether prepare() makes the inputs integers.
     bool quantized;
+
+    // Taps are given several at a time as long as their weights have no more bytes than this, and otherwise one at a time.
+    size_t together = 0;
 };
 
 // What decides which product is the best for a layer. Inputs and outputs are those of one group.

@@ -1,9 +1,16 @@
 // Products whose weights are numbers, or are made into numbers as they are read.
 #ifdef __x86_64__
+#include "../each_tap.h"
 #include "products.h"
 
 namespace pbgen::avx512 {
 namespace {
+
+// One tap of a block.
+struct Dense {
+    const void* weights;
+    size_t inputs;
+};
 
 // Lanes are output channels. Weights: [inputs][vectors][16].
 namespace broadcasting {
@@ -23,11 +30,11 @@ void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged)
 
 template <int pixels, int vectors>
 struct Broadcast {
-    static void run(const void* weights, size_t inputs, const float* const* sources, float* const* out) {
+    static void run(const Dense& work, const float* const* sources, float* const* out) {
         __m512 sums[pixels][vectors];
         load<pixels, vectors>(sums, out);
-        const float* at = static_cast<const float*>(weights);
-        for (size_t input = 0; input < inputs; ++input, at += vectors * lanes)
+        const float* at = static_cast<const float*>(work.weights);
+        for (size_t input = 0; input < work.inputs; ++input, at += vectors * lanes)
             UNROLL for (int v = 0; v < vectors; ++v) {
                 const __m512 weight = _mm512_load_ps(at + v * lanes);
                 UNROLL for (int p = 0; p < pixels; ++p) sums[p][v] =
@@ -39,8 +46,8 @@ struct Broadcast {
 
 void accumulate(const void* weights, size_t inputs, size_t outputs, const void* const* sources, const uint8_t* pixels,
                 size_t count, void* sums) {
-    run_vectors<Broadcast, float, vectors>(divide_up(outputs, lanes), weights, inputs, sources, pixels, count, sums,
-                                           block);
+    run_vectors<Broadcast, float, vectors>(divide_up(outputs, lanes), Dense{weights, inputs}, sources, pixels, count,
+                                           sums, block);
 }
 
 const float* collect(const void* sums, size_t, size_t pixel, size_t, float, float*) {
@@ -86,11 +93,11 @@ template <class Weights>
 struct With {
     template <int pixels, int vectors>
     struct Dot {
-        static void run(const void* weights, size_t inputs, const float* const* sources, float* const* out) {
+        static void run(const Dense& work, const float* const* sources, float* const* out) {
             __m512 sums[pixels][vectors];
             load<pixels, vectors>(sums, out);
-            const char* from = static_cast<const char*>(weights);
-            size_t input = 0;
+            const char* from = static_cast<const char*>(work.weights);
+            size_t input = 0, inputs = work.inputs;
             for (; input + lanes <= inputs; input += lanes) add_inputs(from, inputs, sources, input, 0xffff, sums);
             if (input < inputs) add_inputs(from, inputs, sources, input, first_lanes(inputs - input), sums);
             store<pixels, vectors>(sums, out);
@@ -112,8 +119,8 @@ struct With {
 template <class Weights>
 void accumulate(const void* weights, size_t inputs, size_t outputs, const void* const* sources, const uint8_t* pixels,
                 size_t count, void* sums) {
-    run_vectors<With<Weights>::template Dot, float>(outputs, weights, inputs, sources, pixels, count, sums,
-                                                    max_vectors * lanes);
+    run_vectors<With<Weights>::template Dot, float>(outputs, Dense{weights, inputs}, sources, pixels, count,
+                                                    sums, max_vectors * lanes);
 }
 
 const float* collect(const void* sums, size_t outputs, size_t pixel, size_t count, float, float* rows) {
@@ -135,7 +142,7 @@ const Product broadcast = {
     broadcasting::arrange,
     nullptr,
     nullptr,
-    broadcasting::accumulate,
+    each_tap<broadcasting::accumulate>,
     broadcasting::collect,
     false,
 };
@@ -148,7 +155,7 @@ const Product dot = {
     dotting::arrange<dotting::Numbers>,
     nullptr,
     nullptr,
-    dotting::accumulate<dotting::Numbers>,
+    each_tap<dotting::accumulate<dotting::Numbers>>,
     dotting::collect,
     false,
 };
@@ -161,7 +168,7 @@ const Product one_bit_dot = {
     dotting::arrange<dotting::Bits>,
     nullptr,
     nullptr,
-    dotting::accumulate<dotting::Bits>,
+    each_tap<dotting::accumulate<dotting::Bits>>,
     dotting::collect,
     false,
 };

@@ -29,7 +29,11 @@ constexpr int zero_point = 128;  // of inputs that may be negative, where they a
 size_t tables(size_t inputs) { return divide_up(inputs, table_inputs); }
 size_t vectors(size_t outputs) { return divide_up(outputs, vector_channels); }
 size_t source_bytes(size_t inputs) { return (tables(inputs) + 1) * sizeof(__m512i); }
-size_t sum_bytes(size_t, size_t pixels) { return pixels * block * sizeof(int32_t); }
+
+// Numbers from one pixel's sums to the next's.
+size_t width(size_t outputs) { return vectors(outputs) * vector_channels; }
+
+size_t sum_bytes(size_t outputs, size_t pixels) { return pixels * width(outputs) * sizeof(int32_t); }
 
 size_t weight_bytes(size_t inputs, size_t outputs) {
     return divide_up(tables(inputs), word_tables) * vectors(outputs) * sizeof(__m512i);
@@ -45,7 +49,7 @@ void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged)
     const auto* rows = static_cast<const uint8_t*>(weights);
     auto* word = static_cast<uint16_t*>(arranged);
     for (size_t table = 0; table < tables(inputs); table += word_tables)
-        for (size_t lane = 0; lane < vectors(outputs) * vector_channels; ++lane, ++word) {
+        for (size_t lane = 0; lane < width(outputs); ++lane, ++word) {
             const size_t output = lane / vector_channels * vector_channels + lane % 2 * lanes + lane % vector_channels / 2;
             unsigned bits = 0;
             for (size_t t = 0; output < outputs && t < word_tables && table + t < tables(inputs); ++t)
@@ -110,22 +114,23 @@ void prepare(const float* values, size_t inputs, const Quantization& quantizatio
     *reinterpret_cast<int32_t*>(out) = _mm512_reduce_add_epi32(magnitudes);
 }
 
+// Some tables of each tap, from `first` on.
+struct Work {
+    const TapWeights* taps;
+    size_t tap_count, first, tables;
+};
+
 template <int pixels, int vectors>
 struct Lookup {
-    static void run(const void* weights, size_t tables, const int16_t* const* sources, float* const* out) {
+    static void run(const Work& work, const int16_t* const* sources, float* const* out) {
         __m512i sums[pixels][vectors];
         UNROLL for (int p = 0; p < pixels; ++p)
             UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = _mm512_setzero_si512();
-        const __m512i* word = static_cast<const __m512i*>(weights);
-        for (size_t table = 0, at = 0; table < tables; table += word_tables, word += vectors) {
-            __m512i words[vectors];
-            UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_load_si512(word + v);
-            add_table(words, sources, at, sums);
-            at += table_entries;
-            if (table + 1 == tables) break;
-            UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_srli_epi16(words[v], index_bits);
-            add_table(words, sources, at, sums);
-            at += table_entries;
+        for (const TapWeights* tap = work.taps; tap != work.taps + work.tap_count; ++tap) {
+            const int16_t* shifted[pixels];
+            shift_sources<pixels>(sources, *tap, shifted);
+            const __m512i* word = static_cast<const __m512i*>(tap->weights) + work.first / word_tables * vectors;
+            add_tap(word, work.first * table_entries, work.tables, shifted, sums);
         }
         const __m512i even = _mm512_set1_epi32(1);
         UNROLL for (int p = 0; p < pixels; ++p)
@@ -134,6 +139,21 @@ struct Lookup {
                 widen(to, _mm512_madd_epi16(sums[p][v], even));
                 widen(to + lanes, _mm512_srai_epi32(sums[p][v], 16));
             }
+    }
+
+    static inline void add_tap(const __m512i* word, size_t at, size_t tables, const int16_t* const* sources,
+                               __m512i (&sums)[pixels][vectors]) {
+        for (; tables; word += vectors) {
+            __m512i words[vectors];
+            UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_load_si512(word + v);
+            add_table(words, sources, at, sums);
+            at += table_entries;
+            if (--tables == 0) break;
+            UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_srli_epi16(words[v], index_bits);
+            add_table(words, sources, at, sums);
+            at += table_entries;
+            --tables;
+        }
     }
 
     static inline void add_table(const __m512i (&words)[vectors], const int16_t* const* source, size_t at,
@@ -153,38 +173,40 @@ struct Lookup {
     }
 };
 
-// Whether no sum of these pixels can exceed 16 bits.
-bool small(const void* const* sources, size_t inputs, size_t count) {
-    int32_t largest = 0;
+// The most that the magnitudes of all taps' inputs come to, for one of these pixels.
+int64_t largest_sum(const TapWeights* taps, size_t tap_count, size_t inputs, const void* const* sources, size_t count) {
+    int64_t largest = 0;
     for (size_t p = 0; p < count; ++p) {
-        const auto* magnitudes = reinterpret_cast<const int32_t*>(static_cast<const __m512i*>(sources[p]) + tables(inputs));
-        if (*magnitudes > largest) largest = *magnitudes;
+        int64_t sum = 0;
+        for (const TapWeights* tap = taps; tap != taps + tap_count; ++tap)
+            sum += *reinterpret_cast<const int32_t*>(static_cast<const char*>(sources[p]) + tap->shift +
+                                                     tables(inputs) * sizeof(__m512i));
+        if (sum > largest) largest = sum;
     }
-    return largest <= INT16_MAX;
+    return largest;
 }
 
-void accumulate(const void* weights, size_t inputs, size_t outputs, const void* const* sources, const uint8_t* pixels,
-                size_t count, void* sums) {
-    const auto* words = static_cast<const __m512i*>(weights);
-    const void* from[tile_pixels];
-    for (size_t p = 0; p < count; ++p) from[p] = sources[p];
-    // Equal parts, of whole words.
-    size_t left = tables(inputs);
-    for (size_t parts = divide_up(left, small(sources, inputs, count) ? most_tables : sure_tables), size; parts;
-         --parts, left -= size) {
-        size = parts == 1 ? left : divide_up(left / parts, word_tables) * word_tables;
-        run_vectors<Lookup, int16_t>(vectors(outputs), words, size, from, pixels, count, sums, block);
-        words += size / word_tables * vectors(outputs);
-        for (size_t p = 0; p < count; ++p) from[p] = static_cast<const __m512i*>(from[p]) + size;
+// As many tables at a time as sums of 16 bits can take, in equal parts of whole words.
+void accumulate(const TapWeights* taps, size_t tap_count, size_t inputs, size_t outputs, const void* const* sources,
+                const uint8_t* pixels, size_t count, void* sums) {
+    const bool together = largest_sum(taps, tap_count, inputs, sources, count) <= INT16_MAX;
+    const size_t calls = together ? 1 : tap_count, most = together ? most_tables : sure_tables;
+    for (size_t call = 0; call < calls; ++call) {
+        Work work = {taps + call, tap_count / calls, 0, 0};
+        for (size_t parts = divide_up(tables(inputs), most); parts; --parts, work.first += work.tables) {
+            const size_t left = tables(inputs) - work.first;
+            work.tables = parts == 1 ? left : divide_up(left / parts, word_tables) * word_tables;
+            run_vectors<Lookup, int16_t>(vectors(outputs), work, sources, pixels, count, sums, width(outputs));
+        }
     }
 }
 
 const float* collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows) {
-    const int32_t* from = static_cast<const int32_t*>(sums) + pixel * block;
-    for (size_t p = 0; p < count; ++p)
-        for (size_t o = p * block; o < p * block + outputs; o += lanes) {
+    const int32_t* from = static_cast<const int32_t*>(sums) + pixel * width(outputs);
+    for (size_t p = 0; p < count; ++p, from += width(outputs))
+        for (size_t o = 0; o < outputs; o += lanes) {
             const __m512 x = _mm512_cvtepi32_ps(_mm512_load_si512(from + o));
-            _mm512_store_ps(rows + o, _mm512_mul_ps(x, _mm512_set1_ps(scale)));
+            _mm512_store_ps(rows + p * block + o, _mm512_mul_ps(x, _mm512_set1_ps(scale)));
         }
     return rows;
 }
@@ -193,7 +215,7 @@ const float* collect(const void* sums, size_t outputs, size_t pixel, size_t coun
 
 const Product integer_lookup = {
     "tables in registers, int8", block, sum_bytes, weight_bytes, arrange, source_bytes, prepare, accumulate, collect,
-    true,
+    true, taps_together,
 };
 
 }  // namespace pbgen::avx512

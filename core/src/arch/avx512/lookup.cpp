@@ -15,7 +15,13 @@ namespace {
 constexpr size_t table_inputs = 5, table_entries = 16, word_tables = 6;
 constexpr size_t block = max_vectors * lanes;
 
-using WordsOfSix = Words<table_inputs, word_tables>;
+constexpr size_t table_bits = 5;  // of a word, by which it is rotated from one of its tables to the next
+
+size_t tables(size_t inputs) { return divide_up(inputs, table_inputs); }
+
+size_t weight_bytes(size_t inputs, size_t outputs) {
+    return divide_up(tables(inputs), word_tables) * divide_up(outputs, lanes) * sizeof(__m512i);
+}
 
 // Index and sign of five weights, the first in bit 0.
 uint32_t index_and_sign(uint32_t weights) {
@@ -23,7 +29,26 @@ uint32_t index_and_sign(uint32_t weights) {
     return same | (~weights & 1) << 31;
 }
 
-size_t source_bytes(size_t inputs) { return WordsOfSix::tables(inputs) * sizeof(__m512); }
+// Those of table `table` and on of a row of bits, which may end before the word is full.
+uint32_t make_word(const uint8_t* row, size_t inputs, size_t table) {
+    uint32_t word = 0;
+    for (size_t t = 0; t < word_tables && table + t < tables(inputs); ++t) {
+        const uint32_t bits = index_and_sign(read_bits(row, inputs, (table + t) * table_inputs, table_inputs));
+        const size_t shift = t * table_bits;
+        word |= bits << shift | bits >> (32 - shift) % 32;
+    }
+    return word;
+}
+
+void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
+    const auto* rows = static_cast<const uint8_t*>(weights);
+    auto* word = static_cast<uint32_t*>(arranged);
+    for (size_t table = 0; table < tables(inputs); table += word_tables)
+        for (size_t output = 0; output < divide_up(outputs, lanes) * lanes; ++output)
+            *word++ = output < outputs ? make_word(rows + output * row_bytes(inputs), inputs, table) : 0;
+}
+
+size_t source_bytes(size_t inputs) { return tables(inputs) * sizeof(__m512); }
 
 void prepare(const float* values, size_t inputs, const Quantization&, void* source) {
     // Lane i holds entry i: input j's sign there is bit j - 1 of i.
@@ -50,17 +75,31 @@ void prepare(const float* values, size_t inputs, const Quantization&, void* sour
     _mm512_store_ps(out, table(rest));
 }
 
+struct Work {
+    const TapWeights* taps;
+    size_t tap_count, tables;
+};
+
 template <int pixels, int vectors>
 struct Lookup {
-    static void run(const void* weights, size_t inputs, const float* const* sources, float* const* out) {
+    static void run(const Work& work, const float* const* sources, float* const* out) {
         __m512 sums[pixels][vectors];
         load<pixels, vectors>(sums, out);
-        const __m512i* word = static_cast<const __m512i*>(weights);
-        for (size_t depth = WordsOfSix::tables(inputs), at = 0; depth; word += vectors) {
+        for (const TapWeights* tap = work.taps; tap != work.taps + work.tap_count; ++tap) {
+            const float* shifted[pixels];
+            shift_sources<pixels>(sources, *tap, shifted);
+            add_tap(static_cast<const __m512i*>(tap->weights), work.tables, shifted, sums);
+        }
+        store<pixels, vectors>(sums, out);
+    }
+
+    static inline void add_tap(const __m512i* word, size_t tables, const float* const* sources,
+                               __m512 (&sums)[pixels][vectors]) {
+        for (size_t at = 0; tables; word += vectors) {
             __m512i words[vectors];
             UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_load_si512(word + v);
-            size_t here = depth < word_tables ? depth : word_tables;
-            depth -= here;
+            size_t here = tables < word_tables ? tables : word_tables;
+            tables -= here;
             // Unrolled where it counts; elsewhere it would only be larger.
             if (vectors == max_vectors && here == word_tables)
                 UNROLL for (size_t t = 0; t < word_tables; ++t, at += table_entries)
@@ -68,7 +107,6 @@ struct Lookup {
             else
                 for (; here; --here, at += table_entries) add_table(words, sources, at, sums);
         }
-        store<pixels, vectors>(sums, out);
     }
 
     // One table for each pixel: the words' low bits are the index, their sign bit the sign; then the words move on. The
@@ -85,14 +123,15 @@ struct Lookup {
                 sums[p][v] = _mm512_fmadd_ps(sign, _mm512_permutexvar_ps(words[v], table), sums[p][v]);
                 in_order(sums[p][v]);
             }
-            words[v] = _mm512_ror_epi32(words[v], WordsOfSix::table_step);
+            words[v] = _mm512_ror_epi32(words[v], table_bits);
         }
     }
 };
 
-void accumulate(const void* weights, size_t inputs, size_t outputs, const void* const* sources, const uint8_t* pixels,
-                size_t count, void* sums) {
-    run_vectors<Lookup, float>(divide_up(outputs, lanes), weights, inputs, sources, pixels, count, sums, block);
+void accumulate(const TapWeights* taps, size_t tap_count, size_t inputs, size_t outputs, const void* const* sources,
+                const uint8_t* pixels, size_t count, void* sums) {
+    const Work work = {taps, tap_count, tables(inputs)};
+    run_vectors<Lookup, float>(divide_up(outputs, lanes), work, sources, pixels, count, sums, block);
 }
 
 const float* collect(const void* sums, size_t, size_t pixel, size_t, float, float*) {
@@ -102,7 +141,7 @@ const float* collect(const void* sums, size_t, size_t pixel, size_t, float, floa
 }  // namespace
 
 const Product lookup = {
-    "tables in registers", block, sum_bytes<max_vectors>, WordsOfSix::weight_bytes, WordsOfSix::arrange<index_and_sign>, source_bytes, prepare, accumulate, collect, false,
+    "tables in registers", block, sum_bytes<max_vectors>, weight_bytes, arrange, source_bytes, prepare, accumulate, collect, false, taps_together,
 };
 
 }  // namespace pbgen::avx512

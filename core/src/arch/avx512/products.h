@@ -9,6 +9,7 @@ namespace pbgen::avx512 {
 
 constexpr size_t lanes = 16;
 constexpr size_t max_vectors = 4;  // of a pixel's sums
+constexpr size_t taps_together = 12 << 10;  // bytes of weights: a part of the first cache
 
 // What the sums of a tile take, each pixel having so many vectors.
 template <size_t vectors>
@@ -38,42 +39,6 @@ inline uint32_t read_bits(const uint8_t* row, size_t inputs, size_t first, size_
     return bits >> first % 8 & ((1u << count) - 1);
 }
 
-// Tables of `table_inputs` inputs, whose weights lie in words of 32 bits, one an output channel, that are rotated right by
-// `table_step` bits from one of a word's tables to the next.
-template <size_t table_inputs, size_t word_tables>
-struct Words {
-    static constexpr size_t table_step = 5;
-
-    static size_t tables(size_t inputs) { return divide_up(inputs, table_inputs); }
-
-    static size_t weight_bytes(size_t inputs, size_t outputs) {
-        return divide_up(tables(inputs), word_tables) * divide_up(outputs, lanes) * sizeof(__m512i);
-    }
-
-    // `field` makes a table's bits of its weights, the first in bit 0. [words][vectors][16]
-    template <uint32_t (*field)(uint32_t weights)>
-    static void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
-        uint32_t* word = static_cast<uint32_t*>(arranged);
-        const auto* rows = static_cast<const uint8_t*>(weights);
-        for (size_t table = 0; table < tables(inputs); table += word_tables)
-            for (size_t output = 0; output < divide_up(outputs, lanes) * lanes; ++output)
-                *word++ = output < outputs ? make<field>(rows + output * row_bytes(inputs), inputs, table) : 0;
-    }
-
-private:
-    // Weights of table `table` and on of a row of bits, which may end before the word is full.
-    template <uint32_t (*field)(uint32_t weights)>
-    static uint32_t make(const uint8_t* row, size_t inputs, size_t table) {
-        uint32_t word = 0;
-        for (size_t t = 0; t < word_tables && (table + t) * table_inputs < inputs; ++t) {
-            const uint32_t bits = field(read_bits(row, inputs, (table + t) * table_inputs, table_inputs));
-            const size_t shift = t * table_step;
-            word |= bits << shift | bits >> (32 - shift) % 32;
-        }
-        return word;
-    }
-};
-
 // Unrolled early, so that arrays of registers stay in registers.
 #define UNROLL _Pragma("GCC unroll 8")
 
@@ -89,50 +54,58 @@ inline __mmask16 first_lanes(size_t count) {
 }
 
 // A tile's sums in the order of these products: each pixel's, `width` numbers of 4 bytes, one after another. Calls
-// Kernel<pixels, vectors>::run(weights, inputs, sources, sums) for a few pixels at a time, in equal parts: 16 to 24
-// registers of sums are enough to hide an addition's latency, and leave registers for the rest.
+// Kernel<pixels, vectors>::run(work, sources, sums) for a few pixels at a time, in equal parts: 16 to 20 registers of sums
+// are enough to hide an addition's latency, and leave registers for the rest.
 template <template <int, int> class Kernel, int vectors, class Source>
 struct Pixels {
-    static constexpr size_t most = vectors == 4 ? 5 : vectors > 4 ? 4 : 8;
+    static constexpr size_t most = vectors == 4 ? 5 : vectors > 4 ? 4 : 7;
 
-    static void run(const void* weights, size_t inputs, const void* const* sources, const uint8_t* pixels, size_t count,
-                    void* sums, size_t width) {
+    template <class Work>
+    static void run(const Work& work, const void* const* sources, const uint8_t* pixels, size_t count, void* sums,
+                    size_t width) {
         for (size_t parts = divide_up(count, most), size; parts; --parts, count -= size) {
             size = divide_up(count, parts);
-            step<1>(size, weights, inputs, sources, pixels, sums, width);
+            step<1>(size, work, sources, pixels, sums, width);
             sources += size;
             pixels += size;
         }
     }
 
-    template <size_t some>
-    static void step(size_t size, const void* weights, size_t inputs, const void* const* sources,
-                     const uint8_t* pixels, void* sums, size_t width) {
+    template <size_t some, class Work>
+    static void step(size_t size, const Work& work, const void* const* sources, const uint8_t* pixels, void* sums,
+                     size_t width) {
         if constexpr (some < most)
-            if (size != some) return step<some + 1>(size, weights, inputs, sources, pixels, sums, width);
+            if (size != some) return step<some + 1>(size, work, sources, pixels, sums, width);
         const Source* from[some];
         float* to[some];
         UNROLL for (size_t p = 0; p < some; ++p) {
             from[p] = static_cast<const Source*>(sources[p]);
             to[p] = static_cast<float*>(sums) + pixels[p] * width;
         }
-        Kernel<some, vectors>::run(weights, inputs, from, to);
+        Kernel<some, vectors>::run(work, from, to);
     }
 };
 
-template <template <int, int> class Kernel, class Source, int most = max_vectors>
-void run_vectors(size_t vectors, const void* weights, size_t inputs, const void* const* sources, const uint8_t* pixels,
-                 size_t count, void* sums, size_t width) {
+template <template <int, int> class Kernel, class Source, int most = max_vectors, class Work>
+void run_vectors(size_t vectors, const Work& work, const void* const* sources, const uint8_t* pixels, size_t count,
+                 void* sums, size_t width) {
     if constexpr (most == 6) switch (vectors) {
-        case 6: return Pixels<Kernel, 6, Source>::run(weights, inputs, sources, pixels, count, sums, width);
-        case 5: return Pixels<Kernel, 5, Source>::run(weights, inputs, sources, pixels, count, sums, width);
+        case 6: return Pixels<Kernel, 6, Source>::run(work, sources, pixels, count, sums, width);
+        case 5: return Pixels<Kernel, 5, Source>::run(work, sources, pixels, count, sums, width);
     }
     switch (vectors) {
-        case 4: return Pixels<Kernel, 4, Source>::run(weights, inputs, sources, pixels, count, sums, width);
-        case 3: return Pixels<Kernel, 3, Source>::run(weights, inputs, sources, pixels, count, sums, width);
-        case 2: return Pixels<Kernel, 2, Source>::run(weights, inputs, sources, pixels, count, sums, width);
-        case 1: return Pixels<Kernel, 1, Source>::run(weights, inputs, sources, pixels, count, sums, width);
+        case 4: return Pixels<Kernel, 4, Source>::run(work, sources, pixels, count, sums, width);
+        case 3: return Pixels<Kernel, 3, Source>::run(work, sources, pixels, count, sums, width);
+        case 2: return Pixels<Kernel, 2, Source>::run(work, sources, pixels, count, sums, width);
+        case 1: return Pixels<Kernel, 1, Source>::run(work, sources, pixels, count, sums, width);
     }
+}
+
+// The inputs of some pixels for another tap.
+template <int pixels, class Source>
+inline void shift_sources(const Source* const* sources, const TapWeights& tap, const Source** shifted) {
+    UNROLL for (int p = 0; p < pixels; ++p) shifted[p] = reinterpret_cast<const Source*>(
+        reinterpret_cast<const char*>(sources[p]) + tap.shift);
 }
 
 template <int pixels, int vectors>

@@ -14,6 +14,7 @@
 #include <sys/auxv.h>
 #endif
 
+#include "../each_tap.h"
 #include "../tables.h"
 #include "../vector/round.h"
 
@@ -211,7 +212,7 @@ const Product dot_product = {
     arrange,
     source_bytes,
     prepare,
-    accumulate,
+    each_tap<accumulate>,
     collect,
     true,
 };

@@ -3,7 +3,7 @@
 // Weights: [channels] float32. Sums: [tile_pixels][channelwise_block].
 #pragma once
 
-#include "../kernels.h"
+#include "../each_tap.h"
 #include "vec.h"
 
 namespace pbgen {
@@ -49,7 +49,7 @@ const Product channelwise_product = {
     channelwise_arrange,
     nullptr,
     nullptr,
-    channelwise_accumulate,
+    each_tap<channelwise_accumulate>,
     channelwise_collect,
     false,
 };
@@ -62,7 +62,7 @@ const Product one_bit_channelwise_product = {
     one_bit_channelwise_arrange,
     nullptr,
     nullptr,
-    channelwise_accumulate,
+    each_tap<channelwise_accumulate>,
     channelwise_collect,
     false,
 };

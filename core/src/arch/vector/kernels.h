@@ -1,6 +1,7 @@
 // The kernels in vectors of the compiler's width. Each instruction set includes this and fills its table.
 #pragma once
 
+#include "../each_tap.h"
 #include "broadcast.h"
 #include "channelwise.h"
 #include "dot.h"
@@ -19,7 +20,7 @@ const Product lookup_product = {
     lookup_arrange,
     nullptr,
     nullptr,
-    lookup_accumulate<FloatTables>,
+    each_tap<lookup_accumulate<FloatTables>>,
     lookup_collect<float>,
     false,
 };
@@ -32,7 +33,7 @@ const Product integer_lookup_product = {
     lookup_arrange,
     integer_source_bytes,
     integer_prepare,
-    lookup_accumulate<IntegerTables>,
+    each_tap<lookup_accumulate<IntegerTables>>,
     lookup_collect<int32_t>,
     true,
 };
@@ -45,7 +46,7 @@ const Product broadcast_product = {
     broadcast_arrange,
     nullptr,
     nullptr,
-    broadcast_accumulate,
+    each_tap<broadcast_accumulate>,
     broadcast_collect,
     false,
 };
@@ -58,7 +59,7 @@ const Product dot_product = {
     dot_arrange,
     nullptr,
     nullptr,
-    dot_accumulate,
+    each_tap<dot_accumulate>,
     dot_collect,
     false,
 };
@@ -71,7 +72,7 @@ const Product one_bit_dot_product = {
     one_bit_dot_arrange,
     nullptr,
     nullptr,
-    one_bit_dot_accumulate,
+    each_tap<one_bit_dot_accumulate>,
     dot_collect,
     false,
 };
