@@ -5,6 +5,9 @@
 namespace pbgen {
 namespace {
 
+// Of input pixels, that are added up at a time.
+constexpr size_t most_rows = 8;
+
 // Both for b > 0.
 int64_t divide_down(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 int64_t divide_up(int64_t a, int64_t b) { return -divide_down(-a, b); }
@@ -26,26 +29,33 @@ bool Fold::add_row(const float* products, const Range& band, int64_t row, float*
     // The input rows between which those lie that contribute.
     const int64_t first = divide_up(at - taps, y.stride), last = std::min(divide_down(at, y.stride), input.height - 1);
     if (first >= band.begin || band.begin == 0) std::fill_n(values, output.width * output.channels, 0.0f);
+    const float* rows[most_rows];
+    size_t count = 0;
     for (int64_t i = std::max(first, band.begin); i <= std::min(last, band.end - 1); ++i) {
         const int64_t tap = at - i * y.stride;
         if (tap % y.dilation) continue;
         const int64_t pixel = (i - band.begin) * input.width * y.kernel + tap / y.dilation;
-        add_taps(products + pixel * x.kernel * output.channels, values, kernels);
+        rows[count++] = products + pixel * x.kernel * output.channels;
+        if (count < most_rows) continue;
+        add_taps(rows, count, values, kernels);
+        count = 0;
     }
+    if (count) add_taps(rows, count, values, kernels);
     return last < band.end;
 }
 
 // Taps are taken together whose contributions lie side by side, and those of neighbouring pixels apart.
-void Fold::add_taps(const float* products, float* values, const Kernels& kernels) const {
+void Fold::add_taps(const float* const* products, size_t rows, float* values, const Kernels& kernels) const {
     const int64_t channels = output.channels, pixel = y.kernel * x.kernel * channels;
     for (int64_t tap = 0, taps; tap < x.kernel; tap += taps) {
         const int64_t shift = tap * x.dilation - x.padding;  // of the output pixel, less stride times the input pixel
         taps = x.dilation > 1 ? 1 : std::min(x.kernel - tap, x.stride - (shift % x.stride + x.stride) % x.stride);
         const int64_t first = std::max<int64_t>(0, divide_up(-shift, x.stride));
         const int64_t whole = std::min(input.width, divide_down(output.width - taps - shift, x.stride) + 1);
-        const float* from = products + tap * channels;
         const auto add = [&](int64_t i, int64_t runs, int64_t length) {
-            kernels.add_runs(from + i * pixel, static_cast<size_t>(pixel), static_cast<size_t>(runs),
+            const float* from[most_rows];
+            for (size_t row = 0; row < rows; ++row) from[row] = products[row] + tap * channels + i * pixel;
+            kernels.add_runs(from, rows, static_cast<size_t>(pixel), static_cast<size_t>(runs),
                              static_cast<size_t>(length * channels), values + (i * x.stride + shift) * channels,
                              static_cast<size_t>(x.stride * channels));
         };

@@ -38,8 +38,8 @@ private:
     // Adds all that a band contributes to an output row; returns whether it is complete.
     bool add_row(const float* products, const Range& band, int64_t row, float* values, const Kernels& kernels) const;
 
-    // Adds what one row of input pixels contributes through one row of taps.
-    void add_taps(const float* products, float* values, const Kernels& kernels) const;
+    // Adds what some rows of input pixels contribute, each through one row of taps.
+    void add_taps(const float* const* products, size_t rows, float* values, const Kernels& kernels) const;
 };
 
 }  // namespace pbgen

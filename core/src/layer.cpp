@@ -140,7 +140,7 @@ size_t Layer::pixel_bytes() const {
 
 // Rows of output positions that are computed before the next: their scratch memory should fit into the second cache.
 int64_t Layer::band_positions(size_t images) const {
-    constexpr size_t cache = size_t{384} << 10;
+    constexpr size_t cache = size_t{768} << 10;
     constexpr int64_t fewest = 4;  // for tiles to be square, and threads to be busy
     const size_t row = images * static_cast<size_t>(input_.width) * pixel_bytes();
     if (row == 0) return convolution_.positions();

@@ -94,8 +94,10 @@ struct Kernels {
     void (*finish)(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
                    size_t out_step);
 
-    // to[i] += from[i] for `count` runs of numbers, each so many numbers after the one before it.
-    void (*add_runs)(const float* from, size_t from_step, size_t count, size_t length, float* to, size_t to_step);
+    // to[i] += from[s][i] for each of `sources`, in their order, for `count` runs of numbers, each so many numbers after
+    // the one before it.
+    void (*add_runs)(const float* const* from, size_t sources, size_t from_step, size_t count, size_t length, float* to,
+                     size_t to_step);
 
     // The lowest and the highest of 0 and `count` values; NaN counts as nothing.
     void (*range)(const float* values, size_t count, float* low, float* high);

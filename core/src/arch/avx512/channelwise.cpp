@@ -7,8 +7,9 @@ namespace pbgen::avx512 {
 
 const Product* channelwise(bool one_bit) { return pbgen::channelwise(one_bit); }
 
-void add_runs(const float* from, size_t from_step, size_t count, size_t length, float* to, size_t to_step) {
-    pbgen::add_runs(from, from_step, count, length, to, to_step);
+void add_runs(const float* const* from, size_t sources, size_t from_step, size_t count, size_t length, float* to,
+              size_t to_step) {
+    pbgen::add_runs(from, sources, from_step, count, length, to, to_step);
 }
 
 }  // namespace pbgen::avx512

@@ -6,7 +6,7 @@ namespace pbgen::avx512 {
 namespace {
 
 // exp(x) for x <= 0, to 2 units in the last place: 2^n times a polynomial of the rest (Cephes). Below -87, 0 or nearly.
-__m512 exp_negative(__m512 x) {
+inline __m512 exp_negative(__m512 x) {
     // max() with x as the second operand hands on a NaN.
     x = _mm512_max_ps(_mm512_set1_ps(-87), x);
     const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504088896341f)), 0);
@@ -16,22 +16,22 @@ __m512 exp_negative(__m512 x) {
     constexpr float coefficients[] = {
         1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 0.5f, 1, 1,
     };
-    for (float coefficient : coefficients)
+    UNROLL for (float coefficient : coefficients)
         sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(coefficient));
     return _mm512_scalef_ps(sum, n);
 }
 
 // x + x^3 times a polynomial of x^2, to 2 units in the last place for |x| < 0.625 (Cephes).
-__m512 tanh_near_zero(__m512 x) {
+inline __m512 tanh_near_zero(__m512 x) {
     const __m512 square = _mm512_mul_ps(x, x);
     __m512 sum = _mm512_set1_ps(-5.70498872745e-3f);
     constexpr float coefficients[] = {2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f};
-    for (float coefficient : coefficients) sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(coefficient));
+    UNROLL for (float coefficient : coefficients) sum = _mm512_fmadd_ps(sum, square, _mm512_set1_ps(coefficient));
     return _mm512_fmadd_ps(_mm512_mul_ps(sum, square), x, x);
 }
 
 // With e = exp(-2 |x|): tanh(|x|) = (1 - e) / (1 + e). Near 0 the difference would have few digits left.
-__m512 tanh(__m512 x) {
+inline __m512 tanh(__m512 x) {
     const __m512 sign_bit = _mm512_set1_ps(-0.0f), magnitude = _mm512_abs_ps(x);
     const __m512 e = exp_negative(_mm512_mul_ps(magnitude, _mm512_set1_ps(-2)));
     const __m512 one = _mm512_set1_ps(1);

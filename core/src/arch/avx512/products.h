@@ -22,7 +22,8 @@ extern const Product lookup, integer_lookup, broadcast, dot, one_bit_dot;
 const Product* channelwise(bool one_bit);
 void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
             size_t out_step);
-void add_runs(const float* from, size_t from_step, size_t count, size_t length, float* to, size_t to_step);
+void add_runs(const float* const* from, size_t sources, size_t from_step, size_t count, size_t length, float* to,
+              size_t to_step);
 void range(const float* values, size_t count, float* low, float* high);
 
 namespace {

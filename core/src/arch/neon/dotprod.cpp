@@ -236,8 +236,9 @@ void finish(const float* in, size_t in_step, size_t count, size_t channels, cons
     neon_kernels.finish(in, in_step, count, channels, epilogue, out, out_step);
 }
 
-void add_runs(const float* from, size_t from_step, size_t count, size_t length, float* to, size_t to_step) {
-    neon_kernels.add_runs(from, from_step, count, length, to, to_step);
+void add_runs(const float* const* from, size_t sources, size_t from_step, size_t count, size_t length, float* to,
+              size_t to_step) {
+    neon_kernels.add_runs(from, sources, from_step, count, length, to, to_step);
 }
 
 void range(const float* values, size_t count, float* low, float* high) { neon_kernels.range(values, count, low, high); }
