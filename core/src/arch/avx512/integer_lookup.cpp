@@ -22,7 +22,7 @@ constexpr size_t vector_channels = 2 * lanes, block = max_vectors * vector_chann
 
 // As many tables as sums of 16 bits can always take: 20 * 6 * 255 = 30600. And as many as are added up before the next
 // pixels have their turn, though the sums could take more: their weights should stay in the first cache.
-constexpr size_t sure_tables = 20, most_tables = 44;
+constexpr size_t sure_tables = 20, most_tables = 88;
 
 constexpr int zero_point = 128;  // of inputs that may be negative, where they are unsigned bytes
 
