@@ -159,14 +159,15 @@ bool has_avx512() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_su
 bool has_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 
 // One-bit weights, tables in registers: 16 output channels' indices each choose one of 16 signed sums of five inputs,
-// and one multiply-add gives it its sign and adds it: 80 multiply-adds a pair of instructions. The tables of `pixels`
-// pixels meet the weights of `vectors` vectors of channels; a word of 32 bits holds six indices and signs.
+// and one multiply-add gives it its sign and adds it; or they choose among 32, of which the second register has half,
+// and it is added: 80 multiply-adds a pair of instructions. The tables of `pixels` pixels meet the weights of `vectors`
+// vectors of channels, every other of which adds; a word of 32 bits holds six indices and signs.
 constexpr size_t depth = 30;  // tables of a pixel: few enough for the first cache
 
 template <int pixels, int vectors>
 TARGET("avx512f") double float_lookup(Memory& memory, size_t times) {
     auto* sums = reinterpret_cast<__m512*>(memory.sums);
-    const auto* tables = reinterpret_cast<const __m512*>(memory.tables);
+    const auto* tables = reinterpret_cast<const __m512i*>(memory.tables);
     const __m512i one = _mm512_set1_epi32(0x3f800000), sign_bit = _mm512_set1_epi32(int(0x80000000));
     constexpr int a_and_b_or_c = 0xea;
     __m512 sum[pixels][vectors];
@@ -176,16 +177,24 @@ TARGET("avx512f") double float_lookup(Memory& memory, size_t times) {
         for (size_t table = 0; table < depth; table += 6, weights += vectors) {
             __m512i word[vectors];
             UNROLL for (int v = 0; v < vectors; ++v) word[v] = weights[v];
-            UNROLL for (size_t i = 0; i < 6; ++i)
-                UNROLL for (int v = 0; v < vectors; ++v) {
-                    const __m512i sign = _mm512_ternarylogic_epi32(word[v], sign_bit, one, a_and_b_or_c);
-                    UNROLL for (int p = 0; p < pixels; ++p) {
-                        sum[p][v] = _mm512_fmadd_ps(_mm512_permutexvar_ps(word[v], tables[p * depth + table + i]),
-                                                    _mm512_castsi512_ps(sign), sum[p][v]);
+            UNROLL for (size_t i = 0; i < 6; ++i) {
+                __m512 sign[vectors];
+                UNROLL for (int v = 0; v < vectors; v += 2)
+                    sign[v] = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(word[v], sign_bit, one, a_and_b_or_c));
+                UNROLL for (int p = 0; p < pixels; ++p) {
+                    const __m512i found = tables[p * depth + table + i];
+                    const __m512 plus = _mm512_castsi512_ps(found);
+                    const __m512 minus = _mm512_castsi512_ps(_mm512_xor_si512(found, sign_bit));
+                    UNROLL for (int v = 0; v < vectors; ++v) {
+                        if (v % 2)
+                            sum[p][v] = _mm512_add_ps(sum[p][v], _mm512_permutex2var_ps(plus, word[v], minus));
+                        else
+                            sum[p][v] = _mm512_fmadd_ps(_mm512_permutexvar_ps(word[v], plus), sign[v], sum[p][v]);
                         IN_ORDER(sum[p][v]);
                     }
-                    word[v] = _mm512_ror_epi32(word[v], 5);
                 }
+                UNROLL for (int v = 0; v < vectors; ++v) word[v] = _mm512_ror_epi32(word[v], 5);
+            }
         }
     }
     UNROLL for (int p = 0; p < pixels; ++p) UNROLL for (int v = 0; v < vectors; ++v) sums[p * vectors + v] = sum[p][v];
@@ -271,8 +280,8 @@ std::vector<Peak> multiply_adds() {
          {float_tables_256_2x4, float_tables_256_4x1, float_tables_256_4x2}},
         {"int16-tables-256", "one bit, sums of 4 int16 in memory", has_avx2, {int_tables_256_1x8, int_tables_256_2x4}},
         {"multiply-add-512", "float32 times float32: vfmadd", has_avx512, {multiply_add_512}},
-        {"float32-registers-512", "one bit, sums of 5 float32 in registers: vpermps, vfmadd", has_avx512,
-         {float_lookup<6, 4>, float_lookup<5, 4>, float_lookup<8, 3>, float_lookup<12, 2>, float_lookup<24, 1>}},
+        {"float32-registers-512", "one bit, sums of 5 float32 in registers: vpermps, vfmadd; vpermt2ps, vaddps", has_avx512,
+         {float_lookup<5, 4>, float_lookup<4, 4>, float_lookup<8, 2>}},
         {"int16-registers-512", "one bit, sums of 6 int16 in registers: vpermt2w, vpaddw", has_avx512,
          {integer_lookup<6, 4>, integer_lookup<5, 4>, integer_lookup<4, 4>, integer_lookup<7, 3>}},
         {"int8-512", "uint8 times int8: vpdpbusd", has_vnni, {dot_products}},

@@ -3,9 +3,12 @@
 //     w0 x0 + ... + w4 x4  =  w0 (x0 + s1 x1 + ... + s4 x4),   s_i = w0 w_i = +-1,
 // and the bracket is one of 16 numbers: a table, built once a pixel, that fits one register. Lanes are output channels.
 //
+// There are two ways to put the sign on, for different units of the processor, and of four vectors of output channels two
+// take each: the sum is multiplied by +-1 while it is added up, or chosen from two tables, the second with signs turned.
+//
 // Weights: [words of six tables][vectors][16] of 32 bits. A word holds six tables' weights of one output channel:
-// rotated right by 5 t bits it has table t's index in bits 0 to 3, bit i - 1 set where s_i is +1, and its sign in bit
-// 31, set where w0 is -1. Bits 29 and 30 are unused. Sources: [tables][16] float32.
+// rotated right by 5 t bits it has table t's index in bits 0 to 3, bit i - 1 set where s_i is +1, and its sign, set where
+// w0 is -1, in bit 31, or in bit 4 where it chooses the table. Two bits are unused. Sources: [tables][16] float32.
 #ifdef __x86_64__
 #include "products.h"
 
@@ -14,7 +17,6 @@ namespace {
 
 constexpr size_t table_inputs = 5, table_entries = 16, word_tables = 6;
 constexpr size_t block = max_vectors * lanes;
-
 constexpr size_t table_bits = 5;  // of a word, by which it is rotated from one of its tables to the next
 
 size_t tables(size_t inputs) { return divide_up(inputs, table_inputs); }
@@ -23,17 +25,21 @@ size_t weight_bytes(size_t inputs, size_t outputs) {
     return divide_up(tables(inputs), word_tables) * divide_up(outputs, lanes) * sizeof(__m512i);
 }
 
-// Index and sign of five weights, the first in bit 0.
-uint32_t index_and_sign(uint32_t weights) {
+// Whether the sign chooses the table for this vector of output channels. Turning a table's signs pays with many of them.
+constexpr bool two_tables(size_t vector) { return vector >= 2; }
+
+// Index and sign of five weights, the first in bit 0, for this vector of output channels.
+uint32_t index_and_sign(uint32_t weights, size_t vector) {
     const uint32_t others = weights >> 1, same = weights & 1 ? others : ~others & 15;
-    return same | (~weights & 1) << 31;
+    return same | (~weights & 1) << (two_tables(vector) ? table_bits - 1 : 31);
 }
 
 // Those of table `table` and on of a row of bits, which may end before the word is full.
-uint32_t make_word(const uint8_t* row, size_t inputs, size_t table) {
+uint32_t make_word(const uint8_t* row, size_t inputs, size_t table, size_t vector) {
     uint32_t word = 0;
     for (size_t t = 0; t < word_tables && table + t < tables(inputs); ++t) {
-        const uint32_t bits = index_and_sign(read_bits(row, inputs, (table + t) * table_inputs, table_inputs));
+        const uint32_t weights = read_bits(row, inputs, (table + t) * table_inputs, table_inputs);
+        const uint32_t bits = index_and_sign(weights, vector);
         const size_t shift = t * table_bits;
         word |= bits << shift | bits >> (32 - shift) % 32;
     }
@@ -45,7 +51,7 @@ void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged)
     auto* word = static_cast<uint32_t*>(arranged);
     for (size_t table = 0; table < tables(inputs); table += word_tables)
         for (size_t output = 0; output < divide_up(outputs, lanes) * lanes; ++output)
-            *word++ = output < outputs ? make_word(rows + output * row_bytes(inputs), inputs, table) : 0;
+            *word++ = output < outputs ? make_word(rows + output * row_bytes(inputs), inputs, table, output / lanes) : 0;
 }
 
 size_t source_bytes(size_t inputs) { return tables(inputs) * sizeof(__m512); }
@@ -109,22 +115,28 @@ struct Lookup {
         }
     }
 
-    // One table for each pixel: the words' low bits are the index, their sign bit the sign; then the words move on. The
-    // product with +-1 is exact; it costs nothing, because on AMD's processors a plain addition competes with the
-    // permutation, and a multiply-add does not.
+    // One table for each pixel: the words' low bits are the index; then the words move on. On AMD's processors a
+    // permutation competes with an addition for some units, and with a multiply-add for others: so there are both.
     static inline void add_table(__m512i (&words)[vectors], const float* const* source, size_t at,
                                  __m512 (&sums)[pixels][vectors]) {
         const __m512i sign_bit = _mm512_set1_epi32(INT32_MIN), one = _mm512_castps_si512(_mm512_set1_ps(1));
         constexpr int a_and_b_or_c = 0xea;
-        UNROLL for (int v = 0; v < vectors; ++v) {
-            const __m512 sign = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(words[v], sign_bit, one, a_and_b_or_c));
-            UNROLL for (int p = 0; p < pixels; ++p) {
-                const __m512 table = _mm512_load_ps(source[p] + at);
-                sums[p][v] = _mm512_fmadd_ps(sign, _mm512_permutexvar_ps(words[v], table), sums[p][v]);
+        __m512 signs[vectors];
+        UNROLL for (int v = 0; v < vectors; ++v)
+            if (!two_tables(v))
+                signs[v] = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(words[v], sign_bit, one, a_and_b_or_c));
+        UNROLL for (int p = 0; p < pixels; ++p) {
+            const __m512 table = _mm512_load_ps(source[p] + at);
+            const __m512 negative = _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(table), sign_bit));
+            UNROLL for (int v = 0; v < vectors; ++v) {
+                if (two_tables(v))
+                    sums[p][v] = _mm512_add_ps(sums[p][v], _mm512_permutex2var_ps(table, words[v], negative));
+                else
+                    sums[p][v] = _mm512_fmadd_ps(signs[v], _mm512_permutexvar_ps(words[v], table), sums[p][v]);
                 in_order(sums[p][v]);
             }
-            words[v] = _mm512_ror_epi32(words[v], table_bits);
         }
+        UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_ror_epi32(words[v], table_bits);
     }
 };
 
