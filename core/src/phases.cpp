@@ -6,7 +6,8 @@
 namespace pbgen {
 namespace {
 
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+// A division takes long, and steps are mostly 1.
+int64_t divide_up(int64_t a, int64_t b) { return b == 1 ? a : (a + b - 1) / b; }
 
 }  // namespace
 
