@@ -40,6 +40,8 @@ Shape with_channels(Shape shape, size_t channels) {
     return shape;
 }
 
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 size_t on_cache_lines(size_t bytes) { return (bytes + cache_line - 1) / cache_line * cache_line; }
 
 // Each of `channels` values again for each of some pixels.
@@ -139,12 +141,15 @@ size_t Layer::pixel_bytes() const {
 }
 
 // Rows of output positions that are computed before the next: their scratch memory should fit into the second cache.
+// Bands are about equal, and whole tiles high.
 int64_t Layer::band_positions(size_t images) const {
-    constexpr size_t cache = size_t{768} << 10;
-    constexpr int64_t fewest = 4;  // for tiles to be square, and threads to be busy
-    const size_t row = images * static_cast<size_t>(input_.width) * pixel_bytes();
-    if (row == 0) return convolution_.positions();
-    return std::clamp<int64_t>(static_cast<int64_t>(cache / row), fewest, std::max(fewest, convolution_.positions()));
+    constexpr int64_t cache = int64_t{768} << 10;
+    constexpr int64_t tile = 4;
+    const int64_t row = static_cast<int64_t>(images) * input_.width * static_cast<int64_t>(pixel_bytes());
+    const int64_t all = convolution_.positions();
+    if (row == 0) return all;
+    const int64_t most = std::max<int64_t>(1, cache / row / tile), tiles = divide_up(all, tile);
+    return std::min(all, divide_up(tiles, divide_up(tiles, most)) * tile);
 }
 
 size_t Layer::scratch() const {
