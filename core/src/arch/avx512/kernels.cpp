@@ -57,8 +57,7 @@ const Product* choose_integer(const LayerSize& size) {
 }  // namespace
 
 const Kernels avx512_kernels = {
-    "avx512",         supported,         choose,        choose_integer, avx512::channelwise,
-    avx512::finish,   avx512::add_runs,  avx512::range,
+    "avx512", supported, choose, choose_integer, avx512::channelwise, avx512::finish, avx512::add_runs, avx512::range,
 };
 
 }  // namespace pbgen
