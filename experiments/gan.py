@@ -42,7 +42,6 @@ def run(trial: Trial, data: str, folder: Path, progress: training.Progress, acce
         "swd": sum(d.mean for d in distances) / SEEDS,
         "swd_seeds": [d.mean for d in distances],
         "swd_levels": {str(size): sum(d.levels[size] for d in distances) / SEEDS for size in distances[0].levels},
-        "seconds": trained.log[-1]["seconds"],
         "quantization_error": {} if trial.layers else quantization_errors(generator),
         "log": [{key: _short(row.get(key)) for key in _LOGGED} for row in trained.log],
     }
