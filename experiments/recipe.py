@@ -24,20 +24,20 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
     """What may help: the partial generator, and the float one that it is compared with, trained as long."""
     floats = Trial(NETWORK)
     partial = replace(floats, layers=_planned(NETWORK))
+    taught = replace(partial, teacher=NETWORK)
     slow, slow_float = replace(partial, learning_rate=2e-4), replace(floats, learning_rate=2e-4)
-    half = replace(slow, float_steps=1000, steps=1000)
     return {
         "2e-4": (slow, slow_float),
         "2e-4, latent weights no faster": (replace(slow, latent_rate=1.0), slow_float),
         "2e-4, latent weights 3 times faster": (replace(slow, latent_rate=3.0), slow_float),
         "2e-4, latent weights 30 times faster": (replace(slow, latent_rate=30.0), slow_float),
-        "2e-4, falling to 0 in the second half": (replace(slow, cooldown=0.5), slow_float),
-        "2e-4, half of the steps in float": (half, slow_float),
         "2e-4, two generator steps": (replace(slow, generator_steps=2), replace(slow_float, generator_steps=2)),
         "5e-4": (replace(partial, learning_rate=5e-4), replace(floats, learning_rate=5e-4)),
         "1e-3": (partial, floats),
         "1e-3, latent weights no faster": (replace(partial, latent_rate=1.0), floats),
         "1e-3, latent weights 3 times faster": (replace(partial, latent_rate=3.0), floats),
+        "1e-3, with the float generator as teacher": (taught, floats),
+        "1e-3, with the teacher, twice as wide": (replace(taught, network="double", layers=_planned("double")), floats),
         "1e-3, twice as long": (replace(partial, steps=4000), replace(floats, steps=4000)),
         "1e-3, twice as wide": (replace(partial, network="double", layers=_planned("double")), floats),
     }

@@ -49,7 +49,7 @@ def run(trial: Trial, data: str, folder: Path, progress: Progress) -> dict[str, 
 def _train(network: nn.Module, trial: Trial, images: "_Split", folder: Path, progress: Progress) -> None:
     latent = list(latent_weights(network).values())
     rest = [parameter for parameter in network.parameters() if all(parameter is not weight for weight in latent)]
-    groups = [{"params": rest, "rate": 1.0}, {"params": latent, "rate": trial.latent_rate}]
+    groups = [{"params": rest}, {"params": latent, "lr": trial.learning_rate * trial.latent_rate}]
     optimizer = torch.optim.Adam([group for group in groups if group["params"]], lr=trial.learning_rate)
     checkpoint = folder / "checkpoint.pt"
     first = 0
@@ -63,9 +63,6 @@ def _train(network: nn.Module, trial: Trial, images: "_Split", folder: Path, pro
     for step in range(first, trial.steps):
         torch.manual_seed(trial.seed << 32 | step)  # so that a training which goes on draws what it would have drawn
         set_progress(network, step / trial.steps)
-        left = (trial.steps - step) / max(1.0, trial.cooldown * trial.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = trial.learning_rate * group["rate"] * min(1.0, left)
         loss = network(_scaled(images.batch(step * trial.batch_size, trial.batch_size, trial.seed)))[1]
         optimizer.zero_grad()
         loss.backward()
