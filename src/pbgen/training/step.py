@@ -21,7 +21,7 @@ from pbgen.training.networks import Networks
 from pbgen.training.randomness import Stream
 
 IMITATION = 30.0
-"""Weight of the mean squared distance to the teacher's images beside the adversarial loss: experiments/recipe.py."""
+"""Weight of the mean squared distance to the teacher's images beside the adversarial loss (arXiv 1902.00159)."""
 
 
 class Pixels(Protocol):
