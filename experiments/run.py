@@ -124,7 +124,7 @@ def _set_up(threads: int, judged: int) -> None:
 
 def judge(trial: Trial, images: Path, work: Path, accelerator: str) -> Result:
     """Run one trial in a folder of its own in `work`. A training that diverges is a result."""
-    data = "faces" if trial.data == "faces" else str(_archive(images / DATA[trial.data]))
+    data = images_of(trial.data, images)
     folder = work / trial.folder
     machine = {
         "processor": torch.cuda.get_device_name() if accelerator == "cuda" else processor(),
@@ -145,6 +145,11 @@ def judge(trial: Trial, images: Path, work: Path, accelerator: str) -> Result:
     if whole:  # what an interrupted training took before is not known
         measured["cpu_seconds"] = time.process_time() - start
     return Result(trial, measured, None, machine)
+
+
+def images_of(data: str, images: Path) -> str:
+    """Where PBGen finds a set of images: those of faces are built in, others in the folder `images`."""
+    return "faces" if data == "faces" else str(_archive(images / DATA[data]))
 
 
 def _archive(folder: Path) -> Path:
