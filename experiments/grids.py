@@ -1,6 +1,7 @@
 """Draws what generators of the first question and their taught sisters make, from the trainings on this machine.
 
-python -m experiments.grids --work runs
+python -m experiments.grids                         of seed 0
+python -m experiments.grids faces --seed 1          some images, of another seed
 """
 
 from dataclasses import replace
@@ -35,13 +36,14 @@ def shown(data: str, seed: int) -> dict[str, Trial]:
 
 
 def main(
+    sets: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(DATA)}; default: all.")] = None,
     images: Annotated[Path, typer.Option(help="Folder with the folders of images that the README names.")] = Path(),
     work: Annotated[Path, typer.Option(help="Folder with the trainings.")] = Path("runs"),
     pictures: Annotated[Path, typer.Option(help="Folder for the pictures.")] = HERE / "plots",
     seed: Annotated[int, typer.Option(min=0, help="Of the trainings.")] = 0,
 ) -> None:
     """Draw a picture for each set of images, of those trainings that there are."""
-    for data in DATA:
+    for data in sets or DATA:
         samples = {
             name: work / trial.folder / "samples" / f"step-{trial.steps:06}.png"
             for name, trial in shown(data, seed).items()

@@ -12,9 +12,10 @@ from .statistics import ratio
 from .trial import Result, Trial
 
 NETWORK = "base"
+DATA = ("faces", "cells")
 SEEDS = range(3)
 REPEATED = ("1e-3", "1e-3, with the float generator as teacher", "1e-3, with the teacher, twice as wide")
-"""Those of the variants that are trained with all seeds; the others with the first alone."""
+"""Those of the variants that are trained on all data with all seeds; the others with the first of each alone."""
 SIZES = ("eighth", "quarter", "half", "base", "double")
 
 
@@ -56,45 +57,57 @@ def sizes() -> list[Trial]:
 
 def trials() -> list[Trial]:
     """Those of this question."""
-    chosen = [
-        replace(trial, seed=seed)
-        for name, pair in variants().items()
-        for trial in pair
-        for seed in (SEEDS if name in REPEATED else SEEDS[:1])
+    chosen = {trial for pair in variants().values() for trial in pair}
+    repeated = [
+        replace(trial, data=data, seed=seed)
+        for name in REPEATED
+        for trial in variants()[name]
+        for data in DATA
+        for seed in SEEDS
     ]
-    return [*chosen, *sizes()]
+    return [*chosen, *repeated, *sizes()]
 
 
 def report(results: dict[Trial, Result], pictures: Path) -> str:
-    """Two tables, and the chart of quality against bytes."""
-    base = [Trial(NETWORK, seed=seed) for seed in SEEDS]
+    """Three tables, and the chart of quality against bytes."""
+    base = [Trial(NETWORK)]
     rows = []
     for name, (partial, floats) in variants().items():
-        ours = [replace(partial, seed=seed) for seed in SEEDS]
-        theirs = [replace(floats, seed=seed) for seed in SEEDS]
-        found = [ratio(results, ours, theirs), ratio(results, ours, base), ratio(results, theirs, base)]
+        found = [ratio(results, [partial], [floats]), ratio(results, [partial], base), ratio(results, [floats], base)]
         rows.append([name, *(str(value or "") for value in found)])
     heads = [
-        "learning rate and more",
+        "learning rate and more, one seed",
         "partial over float alike",
         "partial over float at 1e-3",
         "float over float at 1e-3",
     ]
-    return plots.markdown(heads, rows) + "\n" + _bytes_table(results, base, pictures)
+    tables = plots.markdown(heads, rows), _repeated_table(results), _bytes_table(results, base, pictures)
+    return "\n".join(tables)
+
+
+def _repeated_table(results: dict[Trial, Result]) -> str:
+    rows = []
+    for name in REPEATED:
+        pair = variants()[name]
+        cells = (
+            ratio(results, *([replace(trial, data=data, seed=seed) for seed in SEEDS] for trial in pair))
+            for data in DATA
+        )
+        rows.append([name, *(f"{value}, {value.seeds} seeds" if value else "" for value in cells)])
+    return plots.markdown(["partial over float", *DATA], rows)
 
 
 def _bytes_table(results: dict[Trial, Result], base: list[Trial], pictures: Path) -> str:
     rows: list[list[str]] = []
     curves: dict[str, list[tuple[float, float]]] = {"float": [], "partial": []}
     for trial in sizes():
-        found = ratio(results, [trial], base[:1])
+        found = ratio(results, [trial], base)
         if found:
             size, kind = _bytes(trial), "partial" if trial.layers else "float"
             rows.append([trial.network, kind, f"{size:,}", str(found)])
             curves[kind].append((size, found.mean))
-    drawn = {name: points for name, points in curves.items() if points}
-    if drawn:
-        plots.lines(drawn, "bytes of the packed file", "SWD over that of float base", pictures / "bytes.png")
+    if all(curves.values()):
+        plots.lines(curves, "bytes of the packed file", "SWD over that of float base", pictures / "bytes.png")
     return plots.markdown(["network", "weights", "bytes", "SWD over that of float base"], rows)
 
 
