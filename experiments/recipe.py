@@ -47,12 +47,14 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
 
 
 def sizes() -> list[Trial]:
-    """Float and partial generators from small to large, all with the same teacher."""
-    return [
+    """The float teacher, and float and partial generators from small to large that it taught."""
+    taught = [
         Trial(network, layers=layers, teacher=NETWORK)
         for network in SIZES
         for layers in dict.fromkeys([(), _planned(network)])
+        if layers or network != NETWORK
     ]
+    return [Trial(NETWORK), *taught]
 
 
 def trials() -> list[Trial]:
