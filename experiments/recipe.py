@@ -14,7 +14,12 @@ from .trial import Result, Trial
 NETWORK = "base"
 DATA = ("faces", "cells")
 SEEDS = range(3)
-REPEATED = ("1e-3", "1e-3, with the float generator as teacher", "1e-3, with the teacher, twice as wide")
+REPEATED = (
+    "1e-3",
+    "1e-3, with the float generator as teacher",
+    "1e-3, both with the float generator as teacher",
+    "1e-3, with the teacher, twice as wide",
+)
 """Those of the variants that are trained on all data with all seeds; the others with the first of each alone."""
 SIZES = ("eighth", "quarter", "half", "base", "double")
 
@@ -40,6 +45,7 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
         "1e-3, latent weights no faster": (replace(partial, latent_rate=1.0), floats),
         "1e-3, latent weights 3 times faster": (replace(partial, latent_rate=3.0), floats),
         "1e-3, with the float generator as teacher": (taught, floats),
+        "1e-3, both with the float generator as teacher": (taught, replace(floats, teacher=NETWORK)),
         "1e-3, with the teacher, twice as wide": (replace(taught, network="double", layers=_planned("double")), floats),
         "1e-3, twice as long": (replace(partial, steps=4000), replace(floats, steps=4000)),
         "1e-3, twice as wide": (replace(partial, network="double", layers=_planned("double")), floats),
