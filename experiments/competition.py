@@ -7,8 +7,8 @@ from .layers import NETWORK, selections
 from .statistics import ratio
 from .trial import Result, Trial
 
-DATA = ("faces", "cells")
-SEEDS = range(3)
+DATA = ("faces",)
+SEEDS = range(1)
 
 
 def generators() -> dict[str, tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """A trial of a generator and its discriminator: `pbgen train`, then the sliced Wasserstein distance."""
 
+import fcntl
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,10 @@ _LOGGED = ("step", "generator_loss", "discriminator_loss", "real_output", "fake_
 def run(trial: Trial, data: str, folder: Path, progress: training.Progress, accelerator: str) -> dict[str, Any]:
     """Train in `folder`, going on where it was left, and judge on images from `data`."""
     config = _config(trial, data, accelerator)
-    if trial.float_steps:
-        before = replace(trial, layers=(), steps=trial.float_steps, discriminator="float")
-        _train(_config(before, data, accelerator), folder / "float", progress)
-        config = replace(config, start=str(folder / "float"))
+    if trial.taught_by:
+        teacher = folder.parent / trial.taught_by.folder
+        _train(_config(trial.taught_by, data, accelerator), teacher, progress)
+        config = replace(config, teacher=str(teacher))
     _train(config, folder, progress)
     trained = training.load_run(folder)
     generator = trained.generator
@@ -42,14 +43,17 @@ def run(trial: Trial, data: str, folder: Path, progress: training.Progress, acce
         "swd": sum(d.mean for d in distances) / SEEDS,
         "swd_seeds": [d.mean for d in distances],
         "swd_levels": {str(size): sum(d.levels[size] for d in distances) / SEEDS for size in distances[0].levels},
-        "seconds": trained.log[-1]["seconds"],
         "quantization_error": {} if trial.layers else quantization_errors(generator),
         "log": [{key: _short(row.get(key)) for key in _LOGGED} for row in trained.log],
     }
 
 
 def _train(config: training.TrainConfig, folder: Path, progress: training.Progress) -> None:
-    training.train(config, folder, resume=(folder / "config.json").exists(), progress=progress)
+    """Train, or go on; where another trial is at it, which has the same teacher, wait."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        training.train(config, folder, resume=(folder / "config.json").exists(), progress=progress)
 
 
 @torch.no_grad()
@@ -79,7 +83,6 @@ def _config(trial: Trial, data: str, accelerator: str) -> training.TrainConfig:
         batch_size=trial.batch_size,
         learning_rate=trial.learning_rate,
         latent_rate=trial.latent_rate,
-        cooldown=trial.cooldown,
         average=trial.average,
         generator_steps=trial.generator_steps,
         seed=trial.seed,

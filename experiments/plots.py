@@ -34,7 +34,7 @@ def ratios(found: Mapping[str, Mapping[str, Ratio]], axis: str, path: Path) -> N
             offset = (i - (len(found) - 1) / 2) * 0.24
             for name, value in values.items():
                 place = names.index(name) + offset
-                if value.seeds > 1:
+                if value.telling:
                     axes.plot([value.low, value.high], [place, place], color=colour, linewidth=1.2)
                 axes.plot(value.mean, place, "o", color=colour, markersize=5)
             axes.plot([], [], "o", color=colour, label=group)

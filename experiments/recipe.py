@@ -12,7 +12,15 @@ from .statistics import ratio
 from .trial import Result, Trial
 
 NETWORK = "base"
+DATA = ("faces", "cells")
 SEEDS = range(3)
+REPEATED = (
+    "1e-3",
+    "1e-3, with the float generator as teacher",
+    "1e-3, both with the float generator as teacher",
+    "1e-3, with the teacher, twice as wide",
+)
+"""Those of the variants that are trained on all data with all seeds; the others with the first of each alone."""
 SIZES = ("eighth", "quarter", "half", "base", "double")
 
 
@@ -24,66 +32,90 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
     """What may help: the partial generator, and the float one that it is compared with, trained as long."""
     floats = Trial(NETWORK)
     partial = replace(floats, layers=_planned(NETWORK))
+    taught = replace(partial, teacher=NETWORK)
     slow, slow_float = replace(partial, learning_rate=2e-4), replace(floats, learning_rate=2e-4)
-    half = replace(slow, float_steps=1000, steps=1000)
     return {
         "2e-4": (slow, slow_float),
         "2e-4, latent weights no faster": (replace(slow, latent_rate=1.0), slow_float),
         "2e-4, latent weights 3 times faster": (replace(slow, latent_rate=3.0), slow_float),
         "2e-4, latent weights 30 times faster": (replace(slow, latent_rate=30.0), slow_float),
-        "2e-4, falling to 0 in the second half": (replace(slow, cooldown=0.5), slow_float),
-        "2e-4, half of the steps in float": (half, slow_float),
         "2e-4, two generator steps": (replace(slow, generator_steps=2), replace(slow_float, generator_steps=2)),
         "5e-4": (replace(partial, learning_rate=5e-4), replace(floats, learning_rate=5e-4)),
         "1e-3": (partial, floats),
         "1e-3, latent weights no faster": (replace(partial, latent_rate=1.0), floats),
         "1e-3, latent weights 3 times faster": (replace(partial, latent_rate=3.0), floats),
+        "1e-3, with the float generator as teacher": (taught, floats),
+        "1e-3, both with the float generator as teacher": (taught, replace(floats, teacher=NETWORK)),
+        "1e-3, with the teacher, twice as wide": (replace(taught, network="double", layers=_planned("double")), floats),
         "1e-3, twice as long": (replace(partial, steps=4000), replace(floats, steps=4000)),
         "1e-3, twice as wide": (replace(partial, network="double", layers=_planned("double")), floats),
     }
 
 
 def sizes() -> list[Trial]:
-    """Float and partial generators from small to large."""
-    return [Trial(network, layers=layers) for network in SIZES for layers in dict.fromkeys([(), _planned(network)])]
+    """The float teacher, and float and partial generators from small to large that it taught."""
+    taught = [
+        Trial(network, layers=layers, teacher=NETWORK)
+        for network in SIZES
+        for layers in dict.fromkeys([(), _planned(network)])
+        if layers or network != NETWORK
+    ]
+    return [Trial(NETWORK), *taught]
 
 
 def trials() -> list[Trial]:
     """Those of this question."""
-    chosen = [*(trial for pair in variants().values() for trial in pair), *sizes()]
-    return [replace(trial, seed=seed) for seed in SEEDS for trial in chosen]
+    chosen = {trial for pair in variants().values() for trial in pair}
+    repeated = [
+        replace(trial, data=data, seed=seed)
+        for name in REPEATED
+        for trial in variants()[name]
+        for data in DATA
+        for seed in SEEDS
+    ]
+    return [*chosen, *repeated, *sizes()]
 
 
 def report(results: dict[Trial, Result], pictures: Path) -> str:
-    """Two tables, and the chart of quality against bytes."""
-    base = [Trial(NETWORK, seed=seed) for seed in SEEDS]
+    """Three tables, and the chart of quality against bytes."""
+    base = [Trial(NETWORK)]
     rows = []
     for name, (partial, floats) in variants().items():
-        ours = [replace(partial, seed=seed) for seed in SEEDS]
-        theirs = [replace(floats, seed=seed) for seed in SEEDS]
-        found = [ratio(results, ours, theirs), ratio(results, ours, base), ratio(results, theirs, base)]
+        found = [ratio(results, [partial], [floats]), ratio(results, [partial], base), ratio(results, [floats], base)]
         rows.append([name, *(str(value or "") for value in found)])
     heads = [
-        "learning rate and more",
+        "learning rate and more, one seed",
         "partial over float alike",
         "partial over float at 1e-3",
         "float over float at 1e-3",
     ]
-    return plots.markdown(heads, rows) + "\n" + _bytes_table(results, base, pictures)
+    tables = plots.markdown(heads, rows), _repeated_table(results), _bytes_table(results, base, pictures)
+    return "\n".join(tables)
+
+
+def _repeated_table(results: dict[Trial, Result]) -> str:
+    rows = []
+    for name in REPEATED:
+        pair = variants()[name]
+        cells = (
+            ratio(results, *([replace(trial, data=data, seed=seed) for seed in SEEDS] for trial in pair))
+            for data in DATA
+        )
+        rows.append([name, *(f"{value}, {value.seeds} seeds" if value else "" for value in cells)])
+    return plots.markdown(["partial over float", *DATA], rows)
 
 
 def _bytes_table(results: dict[Trial, Result], base: list[Trial], pictures: Path) -> str:
     rows: list[list[str]] = []
     curves: dict[str, list[tuple[float, float]]] = {"float": [], "partial": []}
     for trial in sizes():
-        found = ratio(results, [replace(trial, seed=seed) for seed in SEEDS], base)
+        found = ratio(results, [trial], base)
         if found:
             size, kind = _bytes(trial), "partial" if trial.layers else "float"
             rows.append([trial.network, kind, f"{size:,}", str(found)])
             curves[kind].append((size, found.mean))
-    drawn = {name: points for name, points in curves.items() if points}
-    if drawn:
-        plots.lines(drawn, "bytes of the packed file", "SWD over that of float base", pictures / "bytes.png")
+    if all(curves.values()):
+        plots.lines(curves, "bytes of the packed file", "SWD over that of float base", pictures / "bytes.png")
     return plots.markdown(["network", "weights", "bytes", "SWD over that of float base"], rows)
 
 

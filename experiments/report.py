@@ -24,8 +24,8 @@ def main(
     for name in questions or QUESTIONS:
         trials = set(QUESTIONS[name].trials())
         done = sum(trial in results for trial in trials)
-        seconds = sum(results[trial].measured.get("seconds", 0) for trial in trials if trial in results)
-        print(f"## {name}: {done} of {len(trials)} trials, {seconds / 3600:.1f} hours of training\n")
+        seconds = [results[trial].measured.get("cpu_seconds", 0) for trial in trials if trial in results]
+        print(f"## {name}: {done} of {len(trials)} trials, {sum(seconds) / 3600:.1f} CPU hours that are known of\n")
         print(QUESTIONS[name].report(results, pictures))
 
 

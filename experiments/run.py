@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import replace
@@ -37,6 +38,8 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results.jsonl"
 TRIED_STEPS, TRIED_JUDGED = 3, 64
 """Of a trial that is only tried."""
+TUNABLES = "glibc.malloc.hugetlb=1:glibc.malloc.trim_threshold=2000000000:glibc.malloc.mmap_threshold=33554432"
+"""Have glibc keep freed memory, in large pages: else it fetches the tensors of each step anew from the system."""
 
 
 def main(
@@ -91,6 +94,7 @@ def _work(
     """Run trials, `jobs` at once, and give each result to `keep` when it is there."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     todo: Sequence[Trial] = list(trials)
+    os.environ.setdefault("GLIBC_TUNABLES", TUNABLES)  # read when the processes of the pool start
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context, _set_up, (threads, judged), max_tasks_per_child=8)
     try:
@@ -101,7 +105,7 @@ def _work(
                 result = future.result()
                 keep(result)
                 left = len(futures)
-                score = result.failure or f"{result.score:.4g}, {result.measured['seconds']:.0f} s"
+                score = result.failure or f"{result.score:.4g}"
                 terminal.say(f"[{len(todo) - left}/{len(todo)}] {result.trial}: {score}")
     except (KeyboardInterrupt, PBGenError) as error:
         for process in multiprocessing.active_children():
@@ -120,7 +124,7 @@ def _set_up(threads: int, judged: int) -> None:
 
 def judge(trial: Trial, images: Path, work: Path, accelerator: str) -> Result:
     """Run one trial in a folder of its own in `work`. A training that diverges is a result."""
-    data = "faces" if trial.data == "faces" else str(_archive(images / DATA[trial.data]))
+    data = images_of(trial.data, images)
     folder = work / trial.folder
     machine = {
         "processor": torch.cuda.get_device_name() if accelerator == "cuda" else processor(),
@@ -130,6 +134,7 @@ def judge(trial: Trial, images: Path, work: Path, accelerator: str) -> Result:
         "kernels": pbgen._core.kernels(),
         "commit": COMMIT,
     }
+    whole, start = not folder.exists(), time.process_time()
     try:
         if trial.network in SUPERVISED:
             measured = supervised.run(trial, data, folder, _quietly)
@@ -137,7 +142,14 @@ def judge(trial: Trial, images: Path, work: Path, accelerator: str) -> Result:
             measured = gan.run(trial, data, folder, _quietly, accelerator)
     except training.DivergedError as error:
         return Result(trial, {}, str(error), machine)
+    if whole:  # what an interrupted training took before is not known
+        measured["cpu_seconds"] = time.process_time() - start
     return Result(trial, measured, None, machine)
+
+
+def images_of(data: str, images: Path) -> str:
+    """Where PBGen finds a set of images: those of faces are built in, others in the folder `images`."""
+    return "faces" if data == "faces" else str(_archive(images / DATA[data]))
 
 
 def _archive(folder: Path) -> Path:

@@ -13,7 +13,10 @@ _T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of scores over several seeds: the geometric mean and its 95% interval (infinite for one seed)."""
+    """A ratio of scores over several seeds: the geometric mean and its 95% interval (infinite for one seed).
+
+    That of two seeds, with a t of 12.7, says no more than none, and is not shown.
+    """
 
     mean: float
     low: float
@@ -29,8 +32,13 @@ class Ratio:
         mean = logs.mean()
         return cls(float(np.exp(mean)), float(np.exp(mean - reach)), float(np.exp(mean + reach)), n)
 
+    @property
+    def telling(self) -> bool:
+        """Whether the interval is worth showing."""
+        return self.seeds > 2
+
     def __str__(self) -> str:
-        return f"{self.mean:.2f} ({self.low:.2f}-{self.high:.2f})" if self.seeds > 1 else f"{self.mean:.2f}"
+        return f"{self.mean:.2f} ({self.low:.2f}-{self.high:.2f})" if self.telling else f"{self.mean:.2f}"
 
 
 def ranks(values: Sequence[float]) -> np.ndarray:

@@ -1,6 +1,5 @@
 """A trial of a network that is trained on an error: an autoencoder's decoder, a super-resolution network."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def run(trial: Trial, data: str, folder: Path, progress: Progress) -> dict[str, 
     if trial.layers:
         pbgen.binarize(generator, trial.layers, trial.method)
     images = _Split(open_images(data, SIZE, 3))
-    seconds = _train(network, trial, images, folder, progress)
+    _train(network, trial, images, folder, progress)
     held_out = _scaled(images.held_out())
     network.eval()
     with torch.no_grad():
@@ -43,32 +42,27 @@ def run(trial: Trial, data: str, folder: Path, progress: Progress) -> dict[str, 
     save_picture(image_grid(to_pixels(made[0][:32].numpy())), folder / "samples.png")
     return {
         "error": float(torch.stack(error).mean()),
-        "seconds": seconds,
         "quantization_error": {} if trial.layers else quantization_errors(generator),
     }
 
 
-def _train(network: nn.Module, trial: Trial, images: "_Split", folder: Path, progress: Progress) -> float:
+def _train(network: nn.Module, trial: Trial, images: "_Split", folder: Path, progress: Progress) -> None:
     latent = list(latent_weights(network).values())
     rest = [parameter for parameter in network.parameters() if all(parameter is not weight for weight in latent)]
-    groups = [{"params": rest, "rate": 1.0}, {"params": latent, "rate": trial.latent_rate}]
+    groups = [{"params": rest}, {"params": latent, "lr": trial.learning_rate * trial.latent_rate}]
     optimizer = torch.optim.Adam([group for group in groups if group["params"]], lr=trial.learning_rate)
     checkpoint = folder / "checkpoint.pt"
-    first, seconds = 0, 0.0
+    first = 0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
-        first, seconds = state["step"], state["seconds"]
+        first = state["step"]
     folder.mkdir(parents=True, exist_ok=True)
-    start = time.perf_counter() - seconds
     network.train()
     for step in range(first, trial.steps):
         torch.manual_seed(trial.seed << 32 | step)  # so that a training which goes on draws what it would have drawn
         set_progress(network, step / trial.steps)
-        left = (trial.steps - step) / max(1.0, trial.cooldown * trial.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = trial.learning_rate * group["rate"] * min(1.0, left)
         loss = network(_scaled(images.batch(step * trial.batch_size, trial.batch_size, trial.seed)))[1]
         optimizer.zero_grad()
         loss.backward()
@@ -76,15 +70,8 @@ def _train(network: nn.Module, trial: Trial, images: "_Split", folder: Path, pro
         clip_latent_weights(network)
         progress(step + 1, trial.steps, {})
         if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == trial.steps:
-            seconds = time.perf_counter() - start
-            state = {
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step + 1,
-                "seconds": seconds,
-            }
+            state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
             write_atomically(checkpoint, lambda file, state=state: torch.save(state, file))
-    return seconds
 
 
 class _Split:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ JUDGED = 2048
 class Trial:
     """What is trained and how. `layers` are the binary ones of the generator; none: it is float.
 
-    `float_steps`: the networks are float for so many steps first; `steps` come after.
+    `teacher`: the network of the float generator that this one imitates, of the trial that is else the same.
     """
 
     network: str
@@ -27,14 +27,18 @@ class Trial:
     discriminator: str = "float"
     loss: str = "nonsaturating"
     method: str = "bwn"
-    float_steps: int = 0
+    teacher: str | None = None
     steps: int = 2000
     batch_size: int = 64
     learning_rate: float = 1e-3  # at PBGen's usual 2e-4, float generators have not settled after so few steps
     latent_rate: float = 10.0
-    cooldown: float = 0.0
     average: float = 0.999
     generator_steps: int = 1
+
+    @property
+    def taught_by(self) -> "Trial | None":
+        """The trial of the teacher."""
+        return replace(self, network=self.teacher, layers=(), teacher=None) if self.teacher else None
 
     @property
     def folder(self) -> str:

@@ -23,6 +23,11 @@ def test_one_seed_has_no_interval() -> None:
     assert str(found) == "1.50"
 
 
+def test_an_interval_is_told_from_three_seeds_on() -> None:
+    assert str(Ratio.of([3, 3], [2, 1])) == "2.12"
+    assert str(Ratio.of([1, 2, 4], [1, 1, 1])) == "2.00 (0.36-11.19)"
+
+
 def test_ranks_share_ties() -> None:
     assert ranks([10, 30, 20, 30]).tolist() == [0, 2.5, 1, 2.5]
 

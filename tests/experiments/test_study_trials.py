@@ -61,6 +61,18 @@ def test_a_generator_is_trained_and_judged(layers: tuple[str, ...], tmp_path: Pa
     assert again.score == result.score
 
 
+def test_a_teacher_is_the_float_trial_and_is_trained_once(tmp_path: Path) -> None:
+    trial = Trial("half", layers=("deconv8",), steps=2, batch_size=8, teacher="quarter")
+    assert trial.taught_by == Trial("quarter", steps=2, batch_size=8)
+    taught = run.judge(trial, Path(), tmp_path, "cpu")
+    assert taught.score > 0
+    trained = tmp_path / trial.taught_by.folder / "checkpoint.pt"
+    assert load_run(tmp_path / trial.folder).config.teacher == str(trained.parent)
+    before = trained.stat().st_mtime_ns
+    run.judge(trial.taught_by, Path(), tmp_path, "cpu")
+    assert trained.stat().st_mtime_ns == before
+
+
 @pytest.mark.parametrize("network", networks.SUPERVISED)
 def test_a_supervised_network_goes_on_where_it_was(
     network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -29,7 +29,6 @@ from pbgen.training import TrainConfig
         ({"betas": (0.5, 1.0)}, "betas (0.5, 1.0)"),
         ({"seed": -1}, "seed -1: must not be negative"),
         ({"latent_rate": 0}, "latent_rate 0: must be greater than 0"),
-        ({"cooldown": 1.1}, "cooldown 1.1: must lie in 0 .. 1"),
         ({"layers": ()}, "layers: name at least one layer"),
         ({"layers": ("deconv8",), "generator": "float"}, "of a partial generator"),
         ({"batch_size": 10, "micro_batch": 4}, "batch_size 10: must be a multiple"),
@@ -50,15 +49,6 @@ def test_derived_values() -> None:
     assert TrainConfig(loss="wgan-gp", discriminator_steps=2).updates == 2
     assert TrainConfig(batch_size=64, devices=2).images_per_pass == 32
     assert TrainConfig(batch_size=64, devices=2, micro_batch=8).images_per_pass == 8
-
-
-@pytest.mark.parametrize(
-    ("cooldown", "rates"),
-    [(0, [2, 2, 2, 2, 2, 2, 2, 2]), (0.5, [2, 2, 2, 2, 2, 1.5, 1, 0.5]), (1, [2, 1.75, 1.5, 1.25, 1, 0.75, 0.5, 0.25])],
-)
-def test_the_learning_rate_falls_at_the_end(cooldown: float, rates: list[float]) -> None:
-    config = TrainConfig(steps=8, learning_rate=2, cooldown=cooldown)
-    assert [config.learning_rate_at(step) for step in range(8)] == rates
 
 
 @pytest.mark.parametrize("layers", [None, ("deconv8", "deconv16")])

@@ -1,5 +1,6 @@
 """A run that was stopped and resumed ends with the very weights of one that never stopped."""
 
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -136,6 +137,11 @@ def test_an_interrupt_leaves_no_thread_and_the_handlers_as_they_were(
         train(tiny(), tmp_path / "run", progress=stop_at(2))
     assert threading.active_count() == threads
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_a_stop_can_be_told_by_another_process(tmp_path: Path) -> None:
+    stop = pickle.loads(pickle.dumps(TrainingStopped(3, tmp_path)))
+    assert (stop.step, stop.out, str(stop)) == (3, tmp_path, "stopped at step 3; resume with --resume")
 
 
 def test_training_leaves_the_callers_random_numbers_alone(tiny: Callable[..., TrainConfig], tmp_path: Path) -> None:

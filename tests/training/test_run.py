@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_gan import OTHER, TINY
+from tiny_gan import SHORT, TINY
 
 from pbgen.binarize import binary_layers
 from pbgen.errors import PBGenError
@@ -64,33 +63,38 @@ def test_layers_that_there_are_not(tiny: Tiny, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_begins_with_the_weights_of_another(tiny: Tiny, tmp_path: Path) -> None:
-    train(tiny(generator="float", discriminator="float", steps=3), tmp_path / "float")
-    config = tiny(start=str(tmp_path / "float"), steps=2, learning_rate=1e-9)
-    train(config, tmp_path / "partial")
-    before, after = (checkpoint.load(tmp_path / run / "checkpoint.pt") for run in ("float", "partial"))
-    for network in ("generator", "discriminator"):
-        for name, value in before[network].items():
-            latent = name.replace("weight", "parametrizations.weight.original")
-            if "running" not in name and "num_batches" not in name:
-                begun = after[network][latent if latent in after[network] else name]
-                torch.testing.assert_close(begun, value, rtol=0, atol=1e-7)
-    shutil.rmtree(tmp_path / "float")  # is not needed again
-    train(replace(config, steps=3), tmp_path / "partial", resume=True)
-    assert load_run(tmp_path / "partial").step == 3
+def test_a_generator_learns_from_a_teacher(tiny: Tiny, tmp_path: Path) -> None:
+    train(tiny(generator="float", discriminator="float", steps=3), tmp_path / "teacher")
+    for name, teacher in {"taught": str(tmp_path / "teacher"), "alone": None}.items():
+        train(tiny(teacher=teacher, steps=60, learning_rate=1e-3), tmp_path / name)
+    generators = {name: load_run(tmp_path / name).generator for name in ("teacher", "taught", "alone")}
+    images = {name: sample(generator, 64) for name, generator in generators.items()}
+    distances = {name: np.square(images[name].astype(float) - images["teacher"]).mean() for name in images}
+    assert distances["taught"] < 0.5 * distances["alone"]
 
 
-@pytest.mark.parametrize(
-    "options", [{"discriminator": "float"}, {"generator": "float", "discriminator": "float", "model": OTHER}]
-)
-def test_a_run_cannot_begin_with_other_networks(tiny: Tiny, tmp_path: Path, options: dict[str, str]) -> None:
-    train(tiny(steps=1, **options), tmp_path / "first")
+def test_the_generator_goes_on_with_its_teacher(tiny: Tiny, tmp_path: Path) -> None:
+    train(tiny(generator="float", discriminator="float", steps=3), tmp_path / "teacher")
+    config = tiny(teacher=str(tmp_path / "teacher"), steps=4)
+    train(config, tmp_path / "whole")
+    train(replace(config, steps=2), tmp_path / "parts")
+    train(config, tmp_path / "parts", resume=True)
+    whole, parts = (checkpoint.load(tmp_path / run / "checkpoint.pt")["generator"] for run in ("whole", "parts"))
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, rtol=0, atol=0)
+
+
+def test_a_teacher_makes_the_same_kind_of_images(tiny: Tiny, tmp_path: Path) -> None:
+    train(tiny(model=SHORT, steps=1), tmp_path / "short")
     with pytest.raises(PBGenError) as refusal:
-        train(tiny(start=str(tmp_path / "first")), tmp_path / "second")
-    assert one_line(refusal).endswith("its networks are binary or others; give a float run of the same")
-    with pytest.raises(PBGenError, match="there is no checkpoint"):
-        train(tiny(start=str(tmp_path / "third")), tmp_path / "second")
-    assert not (tmp_path / "second").exists()
+        train(tiny(teacher=str(tmp_path / "short")), tmp_path / "taught")
+    assert one_line(refusal).endswith(
+        "makes images of shape (1, 16, 16) from latents of (5,); "
+        "this run needs a teacher that makes (1, 16, 16) from (6,)"
+    )
+    with pytest.raises(PBGenError, match="not the folder of a training run"):
+        train(tiny(teacher=str(tmp_path / "none")), tmp_path / "taught")
+    assert not (tmp_path / "taught").exists()
 
 
 def test_latent_weights_move_faster(tiny: Tiny, tmp_path: Path) -> None:

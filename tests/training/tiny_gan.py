@@ -3,7 +3,7 @@
 from torch import nn
 
 TINY = f"{__file__}:pair"
-OTHER = f"{__file__}:wider"
+SHORT = f"{__file__}:of_short_latents"
 
 
 def pair() -> tuple[nn.Module, nn.Module]:
@@ -31,9 +31,10 @@ def pair() -> tuple[nn.Module, nn.Module]:
     return generator, discriminator
 
 
-def wider() -> tuple[nn.Module, nn.Module]:
+def of_short_latents() -> tuple[nn.Module, nn.Module]:
     generator, discriminator = pair()
-    discriminator[5] = nn.Conv2d(8, 2, 4)
+    generator[0] = nn.Linear(5, 8 * 4 * 4, bias=False)
+    generator.input_shape = (5,)
     return generator, discriminator
 
 

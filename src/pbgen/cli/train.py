@@ -25,8 +25,8 @@ def train(
     ] = "partial",
     discriminator: Annotated[Literal["binary", "float"], typer.Option(help="Its weights.")] = "binary",
     loss: Annotated[Loss, typer.Option(help="The adversarial loss.")] = "nonsaturating",
-    start: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Begin with the weights of this float run of the same networks.")
+    teacher: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Imitate the images of this run, usually a float one.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 10_000,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with RUN, by its own options.")] = False,
@@ -34,7 +34,6 @@ def train(
     micro_batch: Annotated[int | None, typer.Option(min=1, help="Images worked on at a time, to save memory.")] = None,
     learning_rate: Annotated[float, typer.Option(help="Adam's step size.")] = 2e-4,
     latent_rate: Annotated[float, typer.Option(help="Factor of it for the weights behind binary ones.")] = 10,
-    cooldown: Annotated[float, typer.Option(help="Share of the steps, at the end, in which it falls to 0.")] = 0,
     generator_steps: Annotated[int, typer.Option(min=1, help="Updates of the generator in a step.")] = 1,
     method: Annotated[Method, typer.Option(help="How weights are made binary.")] = "bwn",
     threshold: options.Threshold = DEFAULT_THRESHOLD,

@@ -44,7 +44,7 @@ class TrainConfig:
     generator: str = "partial"  # partial: the layers that the plan chooses are binary; binary: all; float: none
     discriminator: str = "binary"
     loss: str = "nonsaturating"
-    start: str | None = None  # the folder of a float run with the same networks, whose weights this one begins with
+    teacher: str | None = None  # the folder of a run whose images, from the same latents, the generator imitates
     steps: int = 10_000
     batch_size: int = 64
     micro_batch: int | None = None  # images; default: all that a process has
@@ -52,7 +52,6 @@ class TrainConfig:
     discriminator_steps: int | None = None  # default: 5 for wgan-gp, else 1
     learning_rate: float = 2e-4
     latent_rate: float = 10.0  # latent weights move so many times faster: nothing happens until their sign changes
-    cooldown: float = 0.0  # the share of the steps, at the end, over which the learning rate falls linearly to 0
     betas: tuple[float, float] = (0.5, 0.999)
     method: str = "bwn"  # how weights are binarized
     threshold: float = 1e4  # the degree of redundancy from which on the plan makes a layer binary
@@ -85,8 +84,6 @@ class TrainConfig:
                 raise PBGenError(f"{name} {value}: must be greater than 0")
         if not 0 <= self.average < 1 or not all(0 <= beta < 1 for beta in self.betas):
             raise PBGenError(f"average {self.average}, betas {self.betas}: each must be at least 0 and less than 1")
-        if not 0 <= self.cooldown <= 1:
-            raise PBGenError(f"cooldown {self.cooldown}: must lie in 0 .. 1")
         if self.seed < 0:
             raise PBGenError(f"seed {self.seed}: must not be negative")
         if self.batch_size % (self.devices * (self.micro_batch or 1)):
@@ -109,11 +106,6 @@ class TrainConfig:
     def images_per_pass(self) -> int:
         """Images of a micro-batch."""
         return self.micro_batch or self.batch_size // self.devices
-
-    def learning_rate_at(self, step: int) -> float:
-        """Adam's step size in training step `step`, counted from 0."""
-        left = self.steps - step
-        return self.learning_rate * min(1.0, left / max(1.0, self.cooldown * self.steps))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the configuration as JSON, atomically."""

@@ -36,9 +36,12 @@ class TrainingStopped(KeyboardInterrupt):
     """Training was interrupted after `step` steps, which are saved in the run's folder `out`."""
 
     def __init__(self, step: int, out: Path) -> None:
-        super().__init__(f"stopped at step {step}; resume with --resume")
+        super().__init__(step, out)  # from which another process makes it again
         self.step = step
         self.out = out
+
+    def __str__(self) -> str:
+        return f"stopped at step {self.step}; resume with --resume"
 
 
 class DivergedError(PBGenError):

@@ -11,29 +11,28 @@ from pbgen.measure import plan as make_plan
 from pbgen.models import dcgan, load
 from pbgen.redundancy import Plan
 from pbgen.training import randomness
-from pbgen.training.checkpoint import Checkpoint
 from pbgen.training.config import TrainConfig
 from pbgen.training.randomness import Stream
 
 
 @dataclass(frozen=True)
 class Networks:
-    """Generator and discriminator with the weights that a run starts from."""
+    """Generator and discriminator with the weights that a run starts from, and what the generator imitates."""
 
     generator: nn.Module
     discriminator: nn.Module
+    teacher: nn.Module | None  # a generator in evaluation mode, without gradients
     plan: Plan | None  # of a partially binary generator
     latent_shape: tuple[int, ...]
     size: int  # of the images, pixels
     memory_format: torch.memory_format  # of weights and images in training
 
 
-def build(config: TrainConfig, plan: Plan | None = None, start: Checkpoint | None = None) -> Networks:
+def build(config: TrainConfig, plan: Plan | None = None, teacher: nn.Module | None = None) -> Networks:
     """Build the networks of a run; a partially binary generator follows `plan`, or a plan made here.
 
-    Their weights are random, or those of `start`. Raises PBGenError where there is no discriminator, the images are not
-    square or not of `config.channels`, no layer of a partially binary generator may be binary, or `start` is of other
-    networks or of binary ones.
+    Raises PBGenError where there is no discriminator, the images are not square or not of `config.channels`, no layer
+    of a partially binary generator may be binary, or `teacher` makes other images or makes them from other latents.
     """
     randomness.seed_layers(config.seed, Stream.WEIGHTS)
     generator, discriminator = load(
@@ -46,16 +45,10 @@ def build(config: TrainConfig, plan: Plan | None = None, start: Checkpoint | Non
     )
     if discriminator is None:
         raise PBGenError(f"{config.model}: gives a generator alone; return a pair of generator and discriminator")
-    if start:
-        try:
-            generator.load_state_dict(start["generator"])
-            discriminator.load_state_dict(start["discriminator"])
-        except RuntimeError:
-            raise PBGenError(
-                f"{config.start}: its networks are binary or others; give a float run of the same"
-            ) from None
     latent_shape = tuple(generator.input_shape)  # type: ignore[arg-type]  # models.load has checked it
     size = _image_size(config, generator, latent_shape)
+    if teacher:
+        _check_teacher(config, teacher, latent_shape, size)
     if config.generator == "partial":
         plan = plan or _plan(config, generator, latent_shape)
         if not plan.binary:
@@ -69,7 +62,8 @@ def build(config: TrainConfig, plan: Plan | None = None, start: Checkpoint | Non
         binarize(generator, plan or "all", config.method)
     if config.discriminator == "binary":
         binarize(discriminator, "all", config.method)
-    return Networks(generator, discriminator, plan, latent_shape, size, _memory_format(generator, discriminator))
+    memory_format = _memory_format(generator, discriminator)
+    return Networks(generator, discriminator, teacher, plan, latent_shape, size, memory_format)
 
 
 def _plan(config: TrainConfig, generator: nn.Module, latent_shape: tuple[int, ...]) -> Plan:
@@ -83,11 +77,26 @@ def _memory_format(*modules: nn.Module) -> torch.memory_format:
     return torch.channels_last if ours else torch.contiguous_format
 
 
-@torch.no_grad()
 def _image_size(config: TrainConfig, generator: nn.Module, latent_shape: tuple[int, ...]) -> int:
-    shape = tuple(generator.eval()(torch.zeros(1, *latent_shape)).shape[1:])
+    shape = _image_shape(generator, latent_shape)
     if len(shape) != 3 or shape[0] != config.channels or shape[1] != shape[2]:
         raise PBGenError(
             f"{config.model}: makes images of shape {shape}; training needs square ones, ({config.channels}, n, n)"
         )
     return int(shape[1])
+
+
+@torch.no_grad()
+def _image_shape(generator: nn.Module, latent_shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(generator.eval()(torch.zeros(1, *latent_shape)).shape[1:])
+
+
+def _check_teacher(config: TrainConfig, teacher: nn.Module, latent_shape: tuple[int, ...], size: int) -> None:
+    latents = tuple(teacher.input_shape)  # type: ignore[arg-type]  # models.load has checked it
+    shape = _image_shape(teacher, latents)
+    expected = config.channels, size, size
+    if latents != latent_shape or shape != expected:
+        raise PBGenError(
+            f"{config.teacher}: makes images of shape {shape} from latents of {latents}; "
+            f"this run needs a teacher that makes {expected} from {latent_shape}"
+        )

@@ -91,8 +91,8 @@ def _prepare(config: TrainConfig, out: Path, resume: bool) -> _Prepared:
         raise PBGenError(f"{out}: holds a run already; resume it, or choose another folder")
     plan = Plan.load(out / PLAN) if exists and config.generator == "partial" else None
     has_state = exists and (out / CHECKPOINT).exists()
-    start = checkpoint.load(Path(config.start) / CHECKPOINT) if config.start and not has_state else None
-    built = networks.build(config, plan, start)
+    teacher = load_run(config.teacher).generator if config.teacher else None
+    built = networks.build(config, plan, teacher)
     source = open_images(config.data, built.size, config.channels, seed=config.seed)
     state = checkpoint.load(out / CHECKPOINT) if has_state else None
     if state and state["step"] > config.steps:

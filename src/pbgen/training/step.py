@@ -20,6 +20,9 @@ from pbgen.training.native import NativeLayers, worthwhile
 from pbgen.training.networks import Networks
 from pbgen.training.randomness import Stream
 
+IMITATION = 30.0
+"""Weight of the mean squared distance to the teacher's images beside the adversarial loss (arXiv 1902.00159)."""
+
 
 class Pixels(Protocol):
     """Where real images come from, such as a Feed."""
@@ -35,7 +38,7 @@ class Player:
         self, fabric: Fabric, config: TrainConfig, module: nn.Module, memory: torch.memory_format, native: bool
     ) -> None:
         self.module = module.train()
-        self.module.to(memory_format=memory)  # type: ignore[call-overload]  # missing in torch's annotations
+        _arrange(module, memory)
         self.forward = fabric.setup_module(module)
         self._trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self._dense = [_dense(parameter).detach() for parameter in self._trainable]
@@ -49,12 +52,7 @@ class Player:
         groups: dict[float, list[Tensor]] = {config.latent_rate: [], 1.0: []}
         for parameter, dense in zip(self._trainable, self._dense, strict=True):
             groups[config.latent_rate if id(parameter) in latent else 1.0].append(dense)
-        return [{"params": tensors, "rate": rate} for rate, tensors in groups.items() if tensors]
-
-    def set_learning_rate(self, rate: float) -> None:
-        """Give Adam another step size."""
-        for group in self._adam.param_groups:
-            group["lr"] = rate * group["rate"]
+        return [{"params": tensors, "lr": config.learning_rate * rate} for rate, tensors in groups.items() if tensors]
 
     def update(self) -> None:
         """Move the weights along the gradients that were collected, and forget these."""
@@ -81,6 +79,10 @@ def _dense(values: Tensor) -> Tensor:
     return values if values.is_contiguous() or values.dim() < 3 else values.movedim(1, -1)
 
 
+def _arrange(module: nn.Module, memory: torch.memory_format) -> nn.Module:
+    return module.to(memory_format=memory)  # type: ignore[call-overload, no-any-return]  # missing in torch's annotations
+
+
 class TrainingStep:
     """Trains the two networks a step at a time.
 
@@ -94,6 +96,7 @@ class TrainingStep:
         native = worthwhile() if native is None else native
         self.generator = Player(fabric, config, networks.generator, networks.memory_format, native)
         self.discriminator = Player(fabric, config, networks.discriminator, networks.memory_format, native)
+        self._teacher = networks.teacher and fabric.to_device(_arrange(networks.teacher, networks.memory_format))
         self._fabric = fabric
         self._config = config
         self._memory_format = networks.memory_format
@@ -110,7 +113,6 @@ class TrainingStep:
         for player in (self.generator, self.discriminator):
             set_progress(player.module, step / config.steps)
             player.layers.forget()
-            player.set_learning_rate(config.learning_rate_at(step))
         for update in range(step * config.updates, (step + 1) * config.updates):
             against = self._update_discriminator(update, self._images(feed))
         for update in range(step * config.generator_steps, (step + 1) * config.generator_steps):
@@ -164,10 +166,18 @@ class TrainingStep:
             ):
                 fake = self.generator.forward(latents[rows])
                 value = config.objective.generator(self.discriminator.forward(fake))
+                if self._teacher:
+                    value = value + IMITATION * (fake - self._taught(latents[rows])).square().mean()
                 self._fabric.backward(value / self._passes)
             told.append(value.detach())
         self.generator.update()
         return torch.stack(told).mean()
+
+    @torch.no_grad()
+    def _taught(self, latents: Tensor) -> Tensor:
+        assert self._teacher
+        images: Tensor = self._teacher(latents)
+        return images
 
     def _numbered_passes(self, stream: Stream, update: int) -> Iterator[tuple[int, bool]]:
         """The numbers of this process's passes, and whether gradients are exchanged after it (the last alone)."""
