@@ -79,7 +79,7 @@ def _wanted() -> set[Trial]:
 PREDICTORS: dict[str, Callable[[Layer], float]] = {
     "R = F x F(reader)": lambda layer: layer.plan.degree_of_redundancy,
     "F": lambda layer: layer.plan.fan_in,
-    "F, the last layer set apart": lambda layer: layer.plan.fan_in * (0 if layer.last else 1),
+    "F, the last layer set apart": lambda layer: 1 if layer.last else layer.plan.fan_in,
     "output / input dimension": lambda layer: math.prod(layer.plan.output_shape) / math.prod(layer.plan.input_shape),
     "C_out k^2 / C_in": lambda layer: layer.channels[1] * layer.kernel_area / layer.channels[0],
     "C_in / k^2": lambda layer: layer.channels[0] / layer.kernel_area,
@@ -94,7 +94,10 @@ def report(results: dict[Trial, Result], pictures: Path) -> str:
     layers = measured(results)
     if not layers:
         return ""
-    plots.damage(layers, PREDICTORS, pictures / "metric.png")
+    predictions = {name: [abs(predictor(layer)) for layer in layers] for name, predictor in PREDICTORS.items()}
+    plots.damage(
+        predictions, [layer.ratio for layer in layers], [layer.last for layer in layers], pictures / "metric.png"
+    )
     damages = [layer.damage for layer in layers]
     rows = []
     for name, predictor in PREDICTORS.items():

@@ -1,8 +1,8 @@
 """What the questions show: tables in Markdown, and charts in the style of PBGen's own."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -10,9 +10,6 @@ from matplotlib.figure import Figure
 from pbgen.report.charts import FLOAT, INK, SERIES, STYLE, WIDTH, save_chart
 
 from .statistics import Ratio
-
-if TYPE_CHECKING:
-    from .metric import Layer
 
 
 def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -68,28 +65,27 @@ def losses(curves: Mapping[str, Sequence[Mapping[str, float | None]]], path: Pat
     save_chart(figure, path)
 
 
-def damage(layers: Sequence["Layer"], predictors: Mapping[str, Callable[["Layer"], float]], path: Path) -> None:
-    """What binarizing one layer cost, against what each predictor says of it; last layers stand out."""
+def damage(
+    predictions: Mapping[str, Sequence[float]], ratios: Sequence[float], last: Sequence[bool], path: Path
+) -> None:
+    """What binarizing one layer cost, against what each predictor says of it, above 0; last layers stand out."""
+    colours = [FLOAT if is_last else SERIES[1] for is_last in last]
     with rc_context(STYLE):
         columns = 2
-        rows = -(-len(predictors) // columns)
+        rows = -(-len(predictions) // columns)
         figure = Figure((WIDTH, 1.9 * rows), layout="constrained")
-        for axes, (name, predictor) in zip(figure.subplots(rows, columns).flat, predictors.items(), strict=False):
-            for last, colour in ((False, SERIES[1]), (True, FLOAT)):
-                some = [layer for layer in layers if layer.last == last]
-                axes.plot(
-                    [abs(predictor(layer)) for layer in some],
-                    [layer.ratio for layer in some],
-                    "o",
-                    color=colour,
-                    markersize=3,
-                    alpha=0.7,
-                )
+        for axes, (name, values) in zip(figure.subplots(rows, columns).flat, predictions.items(), strict=False):
+            axes.scatter(values, ratios, c=colours, s=9, alpha=0.7)
             axes.axhline(1, color=INK, linewidth=0.7, linestyle=(0, (4, 3)), zorder=0)
             axes.set_xscale("log")
             axes.set_yscale("log")
             _plain_numbers(axes, "y")
+            if max(values) < 10 * min(values):
+                _plain_numbers(axes)
+            else:
+                axes.xaxis.set_minor_formatter(lambda value, _: "")
             axes.set_title(name)
+        figure.supylabel("SWD over that of the float generator")
     save_chart(figure, path)
 
 
