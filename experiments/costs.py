@@ -54,6 +54,8 @@ def _inference(folder: Path, threads: int, rounds: int) -> tuple[dict[str, float
     memory = {"float_bytes": packed.float_bytes, "packed_bytes": packed.packed_bytes, "ratio": packed.ratio}
     partial = asdict(compare(folder / "partial.safetensors", threads=threads, rounds=rounds))
     floats = asdict(compare(folder / "float.safetensors", ["pbgen"], threads=threads, rounds=rounds))
+    for measured in (partial, floats):
+        measured["file"] = Path(measured["file"]).name
     return memory, {"partial": partial, "float": floats}
 
 
