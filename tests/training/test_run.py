@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny_gan import SHORT, TINY
+from torch import nn
 
 from pbgen.binarize import binary_layers
 from pbgen.errors import PBGenError
 from pbgen.redundancy import Plan
 from pbgen.training import LOSSES, TrainConfig, checkpoint, load_run, sample, train
+from pbgen.training.networks import build
+from pbgen.training.step import TrainingStep
 
 Tiny = Callable[..., TrainConfig]
 
@@ -317,3 +321,31 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tiny: Tiny, tmp_p
     train(tiny(steps=2), tmp_path, resume=True)
     assert load_run(tmp_path).step == 2
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == 2
+
+
+class Viewing(nn.Module):
+    """A user's generator that sees its convolution's output as a row of numbers, which channels last does not allow."""
+
+    input_shape = (100,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 3, 5)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        row = self.convolution(z.view(-1, 1, 10, 10)).view(len(z), -1)
+        return row.repeat(1, 29)[:, : 3 * 32 * 32].view(-1, 3, 32, 32)
+
+
+class Noise:
+    """Real images, for as long as nobody looks."""
+
+    def next(self) -> np.ndarray:
+        return np.random.default_rng(0).integers(0, 256, (4, 3, 32, 32), np.uint8)
+
+
+def test_a_teacher_may_see_its_images_as_rows() -> None:
+    config = TrainConfig(model="dcgan32", width=16, batch_size=4, threshold=1)
+    teacher = Viewing().requires_grad_(False).eval()
+    step = TrainingStep(Fabric(accelerator="cpu"), config, build(config, teacher=teacher))
+    assert step(0, Noise()).isfinite().all()

@@ -45,7 +45,7 @@ def build(config: TrainConfig, plan: Plan | None = None, teacher: nn.Module | No
     )
     if discriminator is None:
         raise PBGenError(f"{config.model}: gives a generator alone; return a pair of generator and discriminator")
-    latent_shape = tuple(generator.input_shape)  # type: ignore[arg-type]  # models.load has checked it
+    latent_shape = _latent_shape(generator)
     size = _image_size(config, generator, latent_shape)
     if teacher:
         _check_teacher(config, teacher, latent_shape, size)
@@ -62,7 +62,7 @@ def build(config: TrainConfig, plan: Plan | None = None, teacher: nn.Module | No
         binarize(generator, plan or "all", config.method)
     if config.discriminator == "binary":
         binarize(discriminator, "all", config.method)
-    memory_format = _memory_format(generator, discriminator)
+    memory_format = _memory_format(generator, discriminator, *([teacher] if teacher else []))
     return Networks(generator, discriminator, teacher, plan, latent_shape, size, memory_format)
 
 
@@ -86,13 +86,17 @@ def _image_size(config: TrainConfig, generator: nn.Module, latent_shape: tuple[i
     return int(shape[1])
 
 
+def _latent_shape(generator: nn.Module) -> tuple[int, ...]:
+    return tuple(generator.input_shape)  # type: ignore[arg-type]  # models.load has checked it
+
+
 @torch.no_grad()
 def _image_shape(generator: nn.Module, latent_shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(generator.eval()(torch.zeros(1, *latent_shape)).shape[1:])
 
 
 def _check_teacher(config: TrainConfig, teacher: nn.Module, latent_shape: tuple[int, ...], size: int) -> None:
-    latents = tuple(teacher.input_shape)  # type: ignore[arg-type]  # models.load has checked it
+    latents = _latent_shape(teacher)
     shape = _image_shape(teacher, latents)
     expected = config.channels, size, size
     if latents != latent_shape or shape != expected:
