@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 import pbgen
@@ -33,7 +34,7 @@ def run(trial: Trial, data: str, folder: Path, progress: training.Progress, acce
         config = replace(config, teacher=str(teacher))
     _train(config, folder, progress)
     trained = training.load_run(folder)
-    generator = trained.generator
+    generator = trained.generator.to(Fabric(accelerator=accelerator, devices=1).device)
     channels, size = _image_shape(generator)
     real = real_images(open_images(data, size, channels), JUDGED)
     distances = [
@@ -89,6 +90,7 @@ def _config(trial: Trial, data: str, accelerator: str) -> training.TrainConfig:
         accelerator=accelerator,
         log_every=max(1, trial.steps // 50),
         sample_every=trial.steps,
+        checkpoint_every=max(500, trial.steps // 10),
     )
 
 

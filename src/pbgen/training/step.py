@@ -121,13 +121,13 @@ class TrainingStep:
 
     def _images(self, feed: Pixels) -> Tensor:
         """This process's share of the next batch, scaled to [-1, 1]."""
-        pixels = torch.from_numpy(feed.next()).to(self._fabric.device)
+        pixels = self._sent(torch.from_numpy(feed.next()))
         return pixels.float().div_(127.5).sub_(1).contiguous(memory_format=self._memory_format)
 
     def _update_discriminator(self, update: int, images: Tensor) -> Tensor:
         config, loss = self._config, self._config.objective
         latents = self._latents(Stream.DISCRIMINATOR, update)
-        mixing = randomness.uniform(config.seed, Stream.MIXING, update, config.batch_size).to(self._fabric.device)
+        mixing = self._sent(randomness.uniform(config.seed, Stream.MIXING, update, config.batch_size))
         shares = torch.split(images, config.images_per_pass)
         told = []
         for number, sync in self._numbered_passes(Stream.DISCRIMINATOR_LAYERS, update):
@@ -189,4 +189,9 @@ class TrainingStep:
     def _latents(self, stream: Stream, update: int) -> Tensor:
         """Latents for the whole batch, of which each pass takes its rows."""
         drawn = randomness.latents(self._config.seed, stream, update, self._config.batch_size, self._latent_shape)
-        return drawn.to(self._fabric.device)
+        return self._sent(drawn)
+
+    def _sent(self, values: Tensor) -> Tensor:
+        """The same on the device. From pinned memory, the step need not wait until the device has done all before."""
+        device = self._fabric.device
+        return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
