@@ -86,6 +86,7 @@ def _config(trial: Trial, data: str, accelerator: str) -> training.TrainConfig:
         latent_rate=trial.latent_rate,
         average=trial.average,
         generator_steps=trial.generator_steps,
+        precision=trial.precision,
         seed=trial.seed,
         accelerator=accelerator,
         log_every=max(1, trial.steps // 50),

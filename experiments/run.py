@@ -118,6 +118,7 @@ def _work(
 
 def _set_up(threads: int, judged: int) -> None:
     torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = True  # shapes never change
     gan.JUDGED = supervised.JUDGED = judged
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides when to stop
 

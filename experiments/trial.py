@@ -34,6 +34,7 @@ class Trial:
     latent_rate: float = 10.0
     average: float = 0.999
     generator_steps: int = 1
+    precision: str = "32-true"
 
     @property
     def taught_by(self) -> "Trial | None":
