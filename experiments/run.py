@@ -9,12 +9,11 @@ Each result is a line of results.jsonl at once. Ctrl-C keeps the trainings that 
 
 import multiprocessing
 import os
-import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -95,10 +94,9 @@ def _work(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     todo: Sequence[Trial] = list(trials)
     os.environ.setdefault("GLIBC_TUNABLES", TUNABLES)  # read when the processes of the pool start
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, _set_up, (threads, judged), max_tasks_per_child=8)
+    pool = ThreadPoolExecutor(jobs)
     try:
-        futures: set[Future[Result]] = {pool.submit(judge, trial, images, work, accelerator) for trial in todo}
+        futures = {pool.submit(_alone, trial, images, work, accelerator, threads, judged) for trial in todo}
         while futures:
             done, futures = wait(futures, return_when="FIRST_COMPLETED")
             for future in done:
@@ -107,20 +105,28 @@ def _work(
                 left = len(futures)
                 score = result.failure or f"{result.score:.4g}"
                 terminal.say(f"[{len(todo) - left}/{len(todo)}] {result.trial}: {score}")
-    except (KeyboardInterrupt, PBGenError) as error:
+    except (KeyboardInterrupt, PBGenError, BrokenExecutor) as error:
+        pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
             process.terminate()  # a training takes this as the request to complete its step, save and stop
-        terminal.say(f"{error or 'interrupted'}; what was trained is kept, and the same command goes on")
-        raise typer.Exit(2 if isinstance(error, PBGenError) else 130) from None
+        terminal.say(f"{str(error) or 'interrupted'}; what was trained is kept, and the same command goes on")
+        raise typer.Exit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _alone(trial: Trial, images: Path, work: Path, accelerator: str, threads: int, judged: int) -> Result:
+    """Run a trial in a process of its own, whose memory goes with it. Raises BrokenExecutor where it is killed."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, _set_up, (threads, judged)) as process:
+        return process.submit(judge, trial, images, work, accelerator).result()
 
 
 def _set_up(threads: int, judged: int) -> None:
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = True  # shapes never change
     gan.JUDGED = supervised.JUDGED = judged
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides when to stop
+    os.setpgrp()  # Ctrl-C goes to the first process alone, which decides when to stop
 
 
 def judge(trial: Trial, images: Path, work: Path, accelerator: str) -> Result:
