@@ -108,6 +108,8 @@ def _work(
         while futures:
             done, futures = wait(futures, return_when="FIRST_COMPLETED")
             for future in done:
+                if future.cancelled():
+                    continue  # the one that failed is yet to come
                 result = future.result()
                 keep(result)
                 left = len(futures)
