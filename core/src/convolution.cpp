@@ -88,6 +88,10 @@ Convolution::Convolution(const Phases& rows, const Phases& columns, const Shape&
     block_bytes_ = weights_->channelwise ? product.block * sizeof(float) : 0;
     const size_t tap_bytes = product.weight_bytes(inputs, weights_->block_outputs(0));
     taps_together_ = std::min({most_taps, weights_->taps, product.together / tap_bytes});
+    if (!weights_->scales()) return;
+    scale_.assign(weights_->scales(), weights_->scales() + output_.channels);
+    for (size_t i = 0; epilogue.scale && i < scale_.size(); ++i) scale_[i] *= epilogue.scale[i];
+    epilogue_.scale = scale_.data();
 }
 
 size_t Convolution::source_bytes() const { return weights_->product.prepare ? weights_->groups * group_bytes_ : 0; }

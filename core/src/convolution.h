@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "arch/kernels.h"
 #include "graph.h"
@@ -79,6 +80,7 @@ private:
     Shape input_, output_;
     std::shared_ptr<const Weights> weights_;
     Epilogue epilogue_;
+    std::vector<float> scale_;  // the epilogue's, times the weights'
     const Kernels& kernels_;
     size_t group_bytes_;  // of one pixel and group where the product reads
     size_t block_bytes_;  // from one block's inputs to the next's; 0 where all blocks read the same
