@@ -44,6 +44,30 @@ long process_id() {
 #endif
 }
 
+// The processor that this thread runs on; -1 where the system does not tell.
+int this_processor() {
+#ifdef __linux__
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
+// Moves this thread to another processor than this one, if it may use another.
+void leave(int processor) {
+#ifdef __linux__
+    cpu_set_t usable;
+    if (processor < 0 || sched_getaffinity(0, sizeof usable, &usable) != 0) return;
+    cpu_set_t others = usable;
+    CPU_CLR(static_cast<size_t>(processor), &others);
+    if (CPU_COUNT(&others) == 0) return;
+    sched_setaffinity(0, sizeof others, &others);
+    sched_setaffinity(0, sizeof usable, &usable);
+#else
+    static_cast<void>(processor);
+#endif
+}
+
 }  // namespace
 
 unsigned usable_cores() {
@@ -99,6 +123,7 @@ private:
     };
 
     void open_job() {
+        caller_processor_.store(this_processor(), std::memory_order_relaxed);
         const uint64_t number = (state_.load() >> 32) + 1;
         state_.store(number << 32 | open_bit);
         if (sleepers_.load() == 0) return;
@@ -126,6 +151,9 @@ private:
     void work(size_t thread) {
         uint64_t last = 0;
         while (wait_for_job(last)) {
+            // Linux may wake a worker on the processor of the caller, which then waits for it, though another is idle.
+            const int processor = this_processor();
+            if (processor == caller_processor_.load(std::memory_order_relaxed)) leave(processor);
             uint64_t state = state_.load();
             // Coming in must be one step with seeing the job open, so that the caller cannot close it in between.
             while ((state & open_bit) && !state_.compare_exchange_weak(state, state + 1)) {
@@ -160,6 +188,7 @@ private:
     // Bits 32 and up: number of the job. Bit 31: open, workers may come in. Below: how many are inside.
     alignas(64) std::atomic<uint64_t> state_{0};
 
+    std::atomic<int> caller_processor_{-1};
     std::mutex sleep_mutex_;
     std::condition_variable wake_;
     std::atomic<unsigned> sleepers_{0};

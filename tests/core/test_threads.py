@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -124,6 +125,19 @@ def test_two_engines_beside_onnx_runtime(generator: Path) -> None:
     x = np.random.default_rng(1).standard_normal((4, 32, 16, 16)).astype(np.float32)
     with meanwhile(lambda: session.run(None, {"x": x})[0]):
         call_two_engines(generator)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are moved on Linux alone")
+def test_workers_may_use_the_processors_that_they_might_before(generator: Path) -> None:
+    """A worker that wakes on the caller's processor leaves it, and is not banned from it."""
+    engine, usable = Engine(generator, threads=4), os.sched_getaffinity(0)
+    for _ in range(30):
+        time.sleep(0.002)  # the workers fall asleep
+        engine(latent(1))
+    time.sleep(0.05)
+    threads = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+    assert len(threads) > 3
+    assert all(os.sched_getaffinity(thread) == usable for thread in threads)
 
 
 def test_engines_come_and_go(generator: Path) -> None:
