@@ -31,12 +31,12 @@ def degree_of_redundancy(fan_in: float, reader_fan_in: float) -> float:
 
 
 def predicted_cost(redundancy: float) -> float:
-    """How many times the float generator's sliced Wasserstein distance one binary layer makes it: exp(5.4 / R^(1/3)).
+    """How many times the float generator's sliced Wasserstein distance one binary layer makes it: exp(5.8 / R^(1/3)).
 
     A law fitted to small networks, the layer alone binary by the method "bwn"; for networks that it was not fitted to
     it is off by a third, either way (docs/results.md). Infinite where it is too large for a number.
     """
-    exponent = 5.4 / math.cbrt(redundancy) if redundancy else math.inf
+    exponent = 5.8 / math.cbrt(redundancy) if redundancy else math.inf
     return math.exp(exponent) if exponent < 700 else math.inf
 
 
