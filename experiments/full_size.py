@@ -23,8 +23,8 @@ def generators() -> dict[str, Trial]:
     return {
         "float": FLOAT,
         "the plan's choice": partial,
-        "all": replace(FLOAT, layers=networks.layers(NETWORK)),
         "the plan's choice, binary discriminator": replace(partial, discriminator="binary"),
+        "all": replace(FLOAT, layers=networks.layers(NETWORK)),
     }
 
 

@@ -1,4 +1,4 @@
-"""Draws what generators of the first question and their taught sisters make, from the trainings on this machine.
+"""Draws what generators make beside real images, from the trainings on this machine.
 
 python -m experiments.grids                         of seed 0
 python -m experiments.grids faces --seed 1          some images, of another seed
@@ -15,15 +15,18 @@ from pbgen.data import open_images
 from pbgen.evaluation import real_images
 from pbgen.report import image_grid, save_picture
 
-from .layers import DATA, NETWORK, selections
+from . import full_size
+from .layers import NETWORK, selections
 from .run import HERE, images_of
-from .trial import Trial
+from .trial import DATA, Trial
 
-COLUMNS, ROWS, PIXELS, GAP = 4, 4, 34, 12
+COLUMNS, ROWS, GAP = 4, 4, 12
+WIDTH = 1400
+"""Pixels; pictures of small images are doubled as long as they are not wider."""
 
 
-def shown(data: str, seed: int) -> dict[str, Trial]:
-    """The trials in a picture, by what is written over them."""
+def small(data: str, seed: int) -> dict[str, Trial]:
+    """Of the first question, and taught ones: trials by what is written over them."""
     layers = selections()
     chosen = Trial(NETWORK, data, layers["the plan's choice"], seed)
     return {
@@ -35,6 +38,18 @@ def shown(data: str, seed: int) -> dict[str, Trial]:
     }
 
 
+def full(data: str, seed: int) -> dict[str, Trial]:
+    """At full size."""
+    names = {"the plan's choice, binary discriminator": "the same, D binary"}
+    return {
+        names.get(name, name): replace(trial, data=data, seed=seed) for name, trial in full_size.generators().items()
+    }
+
+
+PICTURES = {"layers": (32, small), "full": (64, full)}
+"""The size of the images, and the trials."""
+
+
 def main(
     sets: Annotated[list[str] | None, typer.Argument(help=f"{', '.join(DATA)}; default: all.")] = None,
     images: Annotated[Path, typer.Option(help="Folder with the folders of images that the README names.")] = Path(),
@@ -43,20 +58,26 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Of the trainings.")] = 0,
 ) -> None:
     """Draw a picture for each set of images, of those trainings that there are."""
-    for data in sets or DATA:
-        samples = {
-            name: work / trial.folder / "samples" / f"step-{trial.steps:06}.png"
-            for name, trial in shown(data, seed).items()
-        }
-        columns = {name: _corner(path) for name, path in samples.items() if path.exists()}
-        if columns:
-            real = real_images(open_images(images_of(data, images), PIXELS - 2, 3), COLUMNS * ROWS // 2)
-            save_picture(_captioned({"real": image_grid(real, COLUMNS), **columns}), pictures / f"layers-{data}.png")
+    for name, (size, shown) in PICTURES.items():
+        for data in sets or DATA:
+            columns = _columns(shown(data, seed), work, size)
+            if columns:
+                real = real_images(open_images(images_of(data, images), size, 3), COLUMNS * ROWS // 2)
+                columns = {"real": image_grid(real, COLUMNS), **columns}
+                save_picture(_captioned(columns), pictures / f"{name}-{data}.png")
 
 
-def _corner(path: Path) -> Image.Image:
+def _columns(trials: dict[str, Trial], work: Path, size: int) -> dict[str, Image.Image]:
+    """Samples of those trials that were trained here."""
+    paths = {
+        caption: work / trial.folder / "samples" / f"step-{trial.steps:06}.png" for caption, trial in trials.items()
+    }
+    return {caption: _corner(path, size) for caption, path in paths.items() if path.exists()}
+
+
+def _corner(path: Path, size: int) -> Image.Image:
     with Image.open(path) as samples:
-        return samples.crop((0, 0, COLUMNS * PIXELS - 2, ROWS * PIXELS - 2))
+        return samples.crop((0, 0, COLUMNS * (size + 2) - 2, ROWS * (size + 2) - 2))
 
 
 def _captioned(columns: dict[str, Image.Image]) -> Image.Image:
@@ -66,7 +87,8 @@ def _captioned(columns: dict[str, Image.Image]) -> Image.Image:
     for i, (name, column) in enumerate(columns.items()):
         draw.text((i * (width + GAP), 0), name, "#333435")
         picture.paste(column, (i * (width + GAP), 16))
-    return picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.NEAREST)
+    doubled = (picture.width * 2, picture.height * 2)
+    return picture if doubled[0] > WIDTH else picture.resize(doubled, Image.Resampling.NEAREST)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,10 @@ def double() -> Pair:
     return _pair(Generator(64, [256, 128, 64], 3, 4))
 
 
+def quadruple() -> Pair:
+    return _pair(Generator(64, [512, 256, 128], 3, 4))
+
+
 def resize() -> Pair:
     """Nearest-neighbour upsampling and 3x3 convolutions instead of transposed ones (Odena et al. 2016)."""
     return _pair(ResizeGenerator(64, [128, 64, 32], 3))
@@ -148,7 +152,7 @@ GANS: dict[str, Callable[[], Pair]] = {
     factory.__name__: factory
     for factory in (
         base, late_bottleneck, early_bottleneck, widening, kernel2, kernel3, kernel9, narrow_latent, wide_latent, grey,
-        half, quarter, eighth, double, resize,
+        half, quarter, eighth, double, quadruple, resize,
     )
 }  # fmt: skip
 SUPERVISED: dict[str, Callable[[], nn.Module]] = {"autoencoder": Autoencoder, "superresolution": SuperResolution}

@@ -19,6 +19,7 @@ REPEATED = (
     "1e-3, with the float generator as teacher",
     "1e-3, both with the float generator as teacher",
     "1e-3, with the teacher, twice as wide",
+    "1e-3, with the teacher, four times as wide",
 )
 """Those of the variants that are trained on all data with all seeds; the others with the first of each alone."""
 SIZES = ("eighth", "quarter", "half", "base", "double")
@@ -47,6 +48,10 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
         "1e-3, with the float generator as teacher": (taught, floats),
         "1e-3, both with the float generator as teacher": (taught, replace(floats, teacher=NETWORK)),
         "1e-3, with the teacher, twice as wide": (replace(taught, network="double", layers=_planned("double")), floats),
+        "1e-3, with the teacher, four times as wide": (
+            replace(taught, network="quadruple", layers=_planned("quadruple")),
+            floats,
+        ),
         "1e-3, twice as long": (replace(partial, steps=4000), replace(floats, steps=4000)),
         "1e-3, twice as wide": (replace(partial, network="double", layers=_planned("double")), floats),
     }
@@ -60,7 +65,7 @@ def sizes() -> list[Trial]:
         for layers in dict.fromkeys([(), _planned(network)])
         if layers or network != NETWORK
     ]
-    return [Trial(NETWORK), *taught]
+    return [Trial(NETWORK), *taught, variants()["1e-3, with the teacher, four times as wide"][0]]
 
 
 def trials() -> list[Trial]:
