@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from pbgen.redundancy import LayerPlan
 
 from . import networks, plots
-from .statistics import spearman
+from .statistics import fit, spearman
 from .trial import Result, Trial
 
 DATA = ("faces", "cells")
@@ -76,35 +78,72 @@ def _wanted() -> set[Trial]:
     return set(trials())
 
 
-PREDICTORS: dict[str, Callable[[Layer], float]] = {
-    "R = F x F(reader)": lambda layer: layer.plan.degree_of_redundancy,
-    "F": lambda layer: layer.plan.fan_in,
-    "F, the last layer set apart": lambda layer: 1 if layer.last else layer.plan.fan_in,
-    "output / input dimension": lambda layer: math.prod(layer.plan.output_shape) / math.prod(layer.plan.input_shape),
-    "C_out k^2 / C_in": lambda layer: layer.channels[1] * layer.kernel_area / layer.channels[0],
-    "C_in / k^2": lambda layer: layer.channels[0] / layer.kernel_area,
-    "weights": lambda layer: layer.plan.weights,
-    "quantization error": lambda layer: -layer.quantization_error,
+@dataclass(frozen=True)
+class Predictor:
+    """What speaks for a layer's being binary: the larger `of`, the less damage is predicted.
+
+    `apart`: the layer that makes the image is a kind of its own, the worst.
+    """
+
+    of: Callable[[Layer], float]
+    apart: bool = False
+
+    def rank(self, layer: Layer) -> float:
+        """By which layers are ordered."""
+        return -math.inf if self.apart and layer.last else self.of(layer)
+
+
+PREDICTORS = {
+    "R = F x F(reader)": Predictor(lambda layer: layer.plan.degree_of_redundancy),
+    "F": Predictor(lambda layer: layer.plan.fan_in),
+    "F, the last layer apart": Predictor(lambda layer: layer.plan.fan_in, apart=True),
+    "the last layer apart, nothing else": Predictor(lambda layer: 1, apart=True),
+    "output / input dimension": Predictor(
+        lambda layer: math.prod(layer.plan.output_shape) / math.prod(layer.plan.input_shape)
+    ),
+    "C_out k^2 / C_in": Predictor(lambda layer: layer.channels[1] * layer.kernel_area / layer.channels[0]),
+    "C_in / k^2": Predictor(lambda layer: layer.channels[0] / layer.kernel_area),
+    "weights": Predictor(lambda layer: layer.plan.weights),
+    "1 / quantization error": Predictor(lambda layer: 1 / layer.quantization_error),
 }
-"""What speaks for a layer's being binary: the larger, the less damage is predicted."""
 
 
 def report(results: dict[Trial, Result], pictures: Path) -> str:
-    """A table, and the pictures beside it."""
+    """A table of predictors, and the pictures beside it."""
     layers = measured(results)
     if not layers:
         return ""
-    predictions = {name: [abs(predictor(layer)) for layer in layers] for name, predictor in PREDICTORS.items()}
-    plots.damage(
-        predictions, [layer.ratio for layer in layers], [layer.last for layer in layers], pictures / "metric.png"
-    )
+    drawn = {name: [p.of(layer) for layer in layers] for name, p in PREDICTORS.items() if "apart" not in name}
+    plots.damage(drawn, [layer.ratio for layer in layers], [layer.last for layer in layers], pictures / "metric.png")
     damages = [layer.damage for layer in layers]
     rows = []
     for name, predictor in PREDICTORS.items():
-        values = [predictor(layer) for layer in layers]
-        rows.append([name, f"{-spearman(values, damages):+.2f}", f"{_within(layers, values):+.2f}"])
+        values = [predictor.rank(layer) for layer in layers]
+        order = -spearman(values, damages), _within(layers, values)
+        rows.append([name, *(f"{value:+.2f}" for value in order), f"{left_out_error(layers, predictor):.2f}"])
     rows.sort(key=lambda row: -float(row[1]))
-    return plots.markdown(["predictor", f"all {len(layers)} layers", "within a network"], rows)
+    heads = ["predictor", f"all {len(layers)} layers", "within a network", "error of a left-out network"]
+    return plots.markdown(heads, rows) + "\n" + _calibration(layers)
+
+
+def _calibration(layers: list[Layer]) -> str:
+    """From which R on a binary layer is predicted to cost at most so many times the distance."""
+    law = fit([layer.plan.degree_of_redundancy for layer in layers], [layer.damage for layer in layers])
+    rows = [[f"{ratio:.2f}", f"{law.inverse(math.log(ratio)):,.0f}"] for ratio in (1.1, 1.2, 1.5, 2.0, 3.0)]
+    return f"ln(ratio) = {law.a:.2f} / R^{law.p:.2f}\n\n" + plots.markdown(["ratio at most", "R at least"], rows)
+
+
+def left_out_error(layers: list[Layer], predictor: Predictor) -> float:
+    """How far the predicted logarithm of the ratio is off, root mean square, for networks that it was not fitted on."""
+    errors = []
+    for network in {layer.network for layer in layers}:
+        others = [layer for layer in layers if layer.network != network]
+        for layer in layers:
+            if layer.network == network:
+                peers = [other for other in others if not predictor.apart or other.last == layer.last]
+                law = fit([predictor.of(peer) for peer in peers], [peer.damage for peer in peers])
+                errors.append(law.at(predictor.of(layer)) - layer.damage)
+    return float(np.sqrt(np.mean(np.square(errors)))) if errors else math.nan
 
 
 def _within(layers: list[Layer], values: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""Ratios with their intervals, and rank correlation."""
+"""Ratios with their intervals, rank correlation, and power laws."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,6 +50,33 @@ def ranks(values: Sequence[float]) -> np.ndarray:
 def spearman(xs: Sequence[float], ys: Sequence[float]) -> float:
     """Spearman's rank correlation, -1 to 1."""
     return float(np.corrcoef(ranks(xs), ranks(ys))[0, 1])
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """a / x^p."""
+
+    a: float
+    p: float
+
+    def at(self, x: float) -> float:
+        """Its value."""
+        return float(self.a / x**self.p)
+
+    def inverse(self, value: float) -> float:
+        """Where it has a value."""
+        return float((self.a / value) ** (1 / self.p)) if self.p else np.nan
+
+
+def fit(values: list[float], damages: list[float]) -> PowerLaw:
+    """The power law, p from -1 to 1, that is nearest to the damages in least squares."""
+    x, d = np.array(values), np.array(damages)
+    laws = []
+    for p in np.linspace(-1, 1, 41):
+        scale = x**-p
+        a = float(scale @ d / (scale @ scale))
+        laws.append((float(np.square(a * scale - d).sum()), a, float(p)))
+    return PowerLaw(*min(laws)[1:])
 
 
 def ratio(results: Mapping[Trial, Result], trials: Iterable[Trial], references: Iterable[Trial]) -> Ratio | None:

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from experiments.statistics import Ratio, ranks, ratio, spearman
+from experiments import metric, networks
+from experiments.statistics import Ratio, fit, ranks, ratio, spearman
 from experiments.trial import Result, Trial
 
 
@@ -58,3 +59,36 @@ def test_a_ratio_takes_the_pairs_that_there_are() -> None:
     assert ratio(results, binary[1:2], float_ones[1:2]) is None
     results[binary[0]] = Result(binary[0], {}, "it diverged", {})
     assert ratio(results, binary, float_ones) is None
+
+
+def test_a_power_law_is_found_again() -> None:
+    values = [30.0, 120.0, 1000.0, 25000.0]
+    law = fit(values, [6 / value**0.35 for value in values])
+    assert (law.a, law.p) == (pytest.approx(6), pytest.approx(0.35))
+    assert law.at(64) == pytest.approx(6 / 64**0.35)
+    assert law.inverse(law.at(64)) == pytest.approx(64)
+
+
+def test_what_depends_on_nothing_is_a_constant() -> None:
+    law = fit([1.0, 1.0, 1.0], [0.1, 0.2, 0.6])
+    assert law.at(1) == pytest.approx(0.3)
+
+
+def test_a_network_is_predicted_from_the_others() -> None:
+    """Damage that falls with R alone: R predicts what it was not fitted on, and no rival does."""
+    results = {}
+    for network, bad in (("base", 1.0), ("kernel2", 1.0), ("late_bottleneck", 1.0)):
+        errors = dict.fromkeys(networks.layers(network), 0.4)
+        results[Trial(network)] = _result(Trial(network), bad, errors)
+        for row in networks.plan(network).layers:
+            trial = Trial(network, layers=(row.name,))
+            results[trial] = _result(trial, bad * math.exp(6 / row.degree_of_redundancy**0.35), {})
+    layers = metric.measured(results)
+    assert len(layers) == 12
+    found = {name: metric.left_out_error(layers, predictor) for name, predictor in metric.PREDICTORS.items()}
+    assert found["R = F x F(reader)"] < 1e-6
+    assert min(error for name, error in found.items() if name != "R = F x F(reader)") > 0.03
+
+
+def _result(trial: Trial, score: float, errors: dict[str, float]) -> Result:
+    return Result(trial, {"swd": score, "quantization_error": errors}, None, {})

@@ -1,5 +1,10 @@
 """Trials: run once, written down at once, and the same again from the same settings."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -127,3 +132,36 @@ def test_images_in_a_folder_or_in_a_zip_in_it(tmp_path: Path) -> None:
     (tmp_path / "images.zip").rename(folder / "images.zip")
     (folder / "LICENSE.txt").write_text("free")
     assert run.judge(trial, tmp_path, tmp_path / "zip", "cpu").score == loose.score
+
+
+LONG = Trial("half", layers=("deconv8",), steps=1000, batch_size=8)
+INTERRUPTED = f"""
+import sys, pathlib, typer
+from experiments import run
+from experiments.trial import Trial
+from pbgen.cli.terminal import Terminal
+try:
+    run._work([{LONG!r}], pathlib.Path(), pathlib.Path(sys.argv[1]), 1, "cpu", Terminal(), print)
+except typer.Exit as stop:
+    sys.exit(stop.exit_code)
+"""
+
+
+def test_ctrl_c_keeps_what_was_trained(tmp_path: Path) -> None:
+    """A terminal sends it to all processes; the trainings must be told once."""
+    root = Path(run.__file__).parents[1]
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path)]
+    process = subprocess.Popen(
+        command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    log = tmp_path / LONG.folder / "log.csv"
+    end = time.monotonic() + 120
+    while not log.exists() or len(log.read_text().splitlines()) < 2:
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "interrupted; what was trained is kept" in told
+    assert "Traceback" not in told
+    assert 0 < load_run(tmp_path / LONG.folder).step < LONG.steps
