@@ -1,4 +1,4 @@
-"""Which estimator should be the default: all of them under the same budget, and the two best with more seeds and data."""
+"""Which estimator should be the default: all under the same budget, and the two best with more seeds and data."""
 
 from dataclasses import replace
 from pathlib import Path
