@@ -39,6 +39,13 @@
 // more at once than there are registers.
 #define IN_ORDER(value) asm volatile("" : "+v"(value))
 
+// Makes the compiler think that a register changes here.
+#ifdef __x86_64__
+#define HIDE(value) asm("" : "+x"(value))
+#else
+#define HIDE(value) asm("" : "+w"(value))
+#endif
+
 namespace {
 
 // What one thread works on: 64 kB of random bits, of tables and of sums, and its part of a buffer to read.
@@ -63,6 +70,7 @@ constexpr int registers = 24;
 #define VECTORS(bits)                                                    \
     typedef float Floats##bits __attribute__((vector_size(bits / 8)));   \
     typedef int16_t Shorts##bits __attribute__((vector_size(bits / 8))); \
+    typedef int32_t Integers##bits __attribute__((vector_size(bits / 8))); \
     typedef uint64_t Words##bits __attribute__((vector_size(bits / 8)));
 VECTORS(128)
 VECTORS(256)
@@ -77,6 +85,22 @@ VECTORS(512)
         for (size_t t = 0; t < times; ++t) UNROLL for (int i = 0; i < count; ++i) sum[i] = sum[i] * a + b; \
         UNROLL for (int i = 0; i < count; ++i) sums[i] = sum[i];                                           \
         return double(times) * count * (sizeof(Floats) / sizeof(float));                                   \
+    }
+
+// Integers of 16 bits, products of two at a time added up; that a and b stay as they are is hidden from the compiler.
+#define PAIRS(name, bits, count, multiply, features)                                        \
+    TARGET(features) double name(Memory& memory, size_t times) {                            \
+        auto* from = reinterpret_cast<Shorts##bits*>(memory.sums);                          \
+        auto* sums = reinterpret_cast<Integers##bits*>(memory.sums);                        \
+        Shorts##bits a = from[count], b = from[count + 1];                                  \
+        Integers##bits sum[count];                                                          \
+        UNROLL for (int i = 0; i < count; ++i) sum[i] = sums[i];                            \
+        for (size_t t = 0; t < times; ++t) UNROLL for (int i = 0; i < count; ++i) {         \
+            HIDE(a);                                                                        \
+            sum[i] += (Integers##bits)multiply(a, b);                                       \
+        }                                                                                   \
+        UNROLL for (int i = 0; i < count; ++i) sums[i] = sum[i];                            \
+        return double(times) * count * (sizeof(Shorts##bits) / sizeof(int16_t));            \
     }
 
 // One-bit weights, tables in memory: four bits choose one of 16 signed sums of four inputs, `vectors` vectors of pixels
@@ -135,6 +159,12 @@ struct InMemory {
 #endif
 
 MULTIPLY_ADD(multiply_add_128, Floats128, 12, BASE)
+#ifdef __x86_64__
+PAIRS(pairs_128, 128, 12, __builtin_ia32_pmaddwd128, BASE)
+#else
+#define DOT_PAIRS(a, b) (((Integers128)a << 16 >> 16) * ((Integers128)b << 16 >> 16) + ((Integers128)a >> 16) * ((Integers128)b >> 16))
+PAIRS(pairs_128, 128, 12, DOT_PAIRS, BASE)
+#endif
 IN_MEMORY(float_tables_128_2x4, Floats128, 2, 4, BASE)
 IN_MEMORY(float_tables_128_8x1, Floats128, 8, 1, BASE)
 IN_MEMORY(int_tables_128_2x4, Shorts128, 2, 4, BASE)
@@ -146,6 +176,9 @@ bool always() { return true; }
 #ifdef __x86_64__
 MULTIPLY_ADD(multiply_add_256, Floats256, 12, "avx2,fma")
 MULTIPLY_ADD(multiply_add_512, Floats512, registers, "avx512f")
+#define pmaddwd_512(a, b) _mm512_madd_epi16((__m512i)a, (__m512i)b)
+PAIRS(pairs_256, 256, 12, __builtin_ia32_pmaddwd256, "avx2")
+PAIRS(pairs_512, 512, registers, pmaddwd_512, "avx512bw")
 IN_MEMORY(float_tables_256_2x4, Floats256, 2, 4, "avx2")
 IN_MEMORY(float_tables_256_4x1, Floats256, 4, 1, "avx2")
 IN_MEMORY(float_tables_256_4x2, Floats256, 4, 2, "avx2")
@@ -271,15 +304,18 @@ struct Peak {
 std::vector<Peak> multiply_adds() {
     return {
         {"multiply-add-128", "float32 times float32", always, {multiply_add_128}},
+        {"int16-multiply-add-128", "int16 times int16, two at a time", always, {pairs_128}},
         {"float32-tables-128", "one bit, sums of 4 float32 in memory", always,
          {float_tables_128_2x4, float_tables_128_8x1}},
         {"int16-tables-128", "one bit, sums of 4 int16 in memory", always, {int_tables_128_2x4, int_tables_128_4x2}},
 #ifdef __x86_64__
         {"multiply-add-256", "float32 times float32: vfmadd", has_avx2, {multiply_add_256}},
+        {"int16-multiply-add-256", "int16 times int16, two at a time: vpmaddwd, vpaddd", has_avx2, {pairs_256}},
         {"float32-tables-256", "one bit, sums of 4 float32 in memory", has_avx2,
          {float_tables_256_2x4, float_tables_256_4x1, float_tables_256_4x2}},
         {"int16-tables-256", "one bit, sums of 4 int16 in memory", has_avx2, {int_tables_256_1x8, int_tables_256_2x4}},
         {"multiply-add-512", "float32 times float32: vfmadd", has_avx512, {multiply_add_512}},
+        {"int16-multiply-add-512", "int16 times int16, two at a time: vpmaddwd, vpaddd", has_avx512, {pairs_512}},
         {"float32-registers-512", "one bit, sums of 5 float32 in registers: vpermps, vfmadd; vpermt2ps, vaddps", has_avx512,
          {float_lookup<5, 4>, float_lookup<4, 4>, float_lookup<8, 2>}},
         {"int16-registers-512", "one bit, sums of 6 int16 in registers: vpermt2w, vpaddw", has_avx512,

@@ -22,11 +22,13 @@ PEAKS = {
     "tables in memory, int8": "int16-tables",
     "tables in memory": "float32-tables",
     "float32 weights": "multiply-add",
+    "float weights as int8, dot products": "int8",
+    "float weights as int8, broadcast": "int16-multiply-add",
     "one-bit weights": "multiply-add",
     "dot products, int8": "int8",
 }
 """The peak in peaks.cpp for each kernel, by how its name begins; the first that fits counts."""
-BITS = {"avx512": "512", "avx2": "256"}
+BITS = {"avx512-vnni": "512", "avx512": "512", "avx2": "256"}
 """What the peak's name ends with, by instruction set; 128 for the others."""
 
 

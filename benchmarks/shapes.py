@@ -86,9 +86,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    print(f"{'G multiply-adds/s':38}{'one-bit':>9}{'int8':>9}{'float':>9}   kernel of one-bit")
+    print(f"{'G multiply-adds/s':38}{'one-bit':>9}{'int8':>9}{'float':>9}{'int8':>9}   kernel of one-bit")
     for name, case in CASES.items():
-        kinds = [(True, "float32"), (True, "int8"), (False, "float32")]
+        kinds = [(binary, activations) for binary in (True, False) for activations in ("float32", "int8")]
         rates = [rate(case, *kind, arguments.threads, arguments.batch) for kind in kinds]
         print(f"{name:38}" + "".join(f"{value / 1e9:9.1f}" for value, _ in rates) + f"   {rates[0][1]}")
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,13 @@ import numpy as np
 from pbgen.redundancy import LayerPlan
 
 from . import networks, plots
-from .statistics import fit, spearman
+from .statistics import fit, ratio, spearman
 from .trial import Result, Trial
 
 DATA = ("faces", "cells")
 SEEDS = range(1)
 NETWORKS = ("base", "kernel2", "late_bottleneck", "early_bottleneck", "widening", "narrow_latent", "wide_latent",
-            "kernel3", "kernel9", "resize", "grey", "half")  # fmt: skip
+            "resize", "kernel3", "grey", "half", "kernel9")  # fmt: skip
 """First those that PAPER.md's first look could not settle."""
 
 
@@ -48,34 +48,40 @@ class Layer:
         return math.log(self.ratio)
 
 
+METHODS = ("bwn", "learned-scale")
+"""Of the layer that makes the image, whose scale counts, as no normalization follows; the others have the first."""
+
+
 def trials() -> list[Trial]:
     """Those of this question."""
-    found = []
-    for seed in SEEDS:
-        for network in (*networks.SUPERVISED, *NETWORKS):
-            for data in DATA if network == "base" else DATA[:1]:
-                for layers in [(), *((name,) for name in networks.layers(network))]:
-                    found.append(Trial(network, data, layers, seed))
-    return found
+    floats = [
+        Trial(network, data, seed=seed)
+        for seed in SEEDS
+        for network in (*networks.SUPERVISED, *NETWORKS)
+        for data in (DATA if network == "base" else DATA[:1])
+    ]
+    return [trial for float_one in floats for trial in (float_one, *_alone(float_one))]
 
 
-def measured(results: dict[Trial, Result]) -> list[Layer]:
-    """Every layer that was trained binary, alone."""
+def _alone(float_one: Trial) -> list[Trial]:
+    *others, last = (replace(float_one, layers=(name,)) for name in networks.layers(float_one.network))
+    return [*others, *(replace(last, method=method) for method in METHODS)]
+
+
+def measured(results: dict[Trial, Result], method: str) -> list[Layer]:
+    """Every layer that was trained binary, alone, the one that makes the image by `method`."""
     layers = []
-    for trial, result in results.items():
-        reference = results.get(Trial(trial.network, trial.data, (), trial.seed))
-        if trial not in _wanted() or len(trial.layers) != 1 or not reference or result.failure or reference.failure:
-            continue
-        plan = networks.plan(trial.network)
-        (row,) = (layer for layer in plan.layers if layer.name == trial.layers[0])
-        ratio = result.score / reference.score
-        error = reference.measured["quantization_error"][row.name]
-        layers.append(Layer(trial.network, trial.data, trial.seed, row, row is plan.layers[-1], error, ratio))
+    for float_one in (trial for trial in trials() if not trial.layers and trial in results):
+        *others, last = networks.plan(float_one.network).layers
+        for row in (*others, last):
+            binary = replace(float_one, layers=(row.name,), method=method if row is last else METHODS[0])
+            damage = ratio(results, [binary], [float_one])
+            if damage:
+                error = results[float_one].measured["quantization_error"][row.name]
+                layers.append(
+                    Layer(float_one.network, float_one.data, float_one.seed, row, row is last, error, damage.mean)
+                )
     return layers
-
-
-def _wanted() -> set[Trial]:
-    return set(trials())
 
 
 @dataclass(frozen=True)
@@ -109,27 +115,37 @@ PREDICTORS = {
 
 
 def report(results: dict[Trial, Result], pictures: Path) -> str:
-    """A table of predictors, and the pictures beside it."""
-    layers = measured(results)
-    if not layers:
-        return ""
-    drawn = {name: [p.of(layer) for layer in layers] for name, p in PREDICTORS.items() if "apart" not in name}
-    plots.damage(drawn, [layer.ratio for layer in layers], [layer.last for layer in layers], pictures / "metric.png")
+    """A table of predictors for each method of the last layer, and the pictures beside the second."""
+    found = {method: measured(results, method) for method in METHODS}
+    _draw(found[METHODS[-1]], pictures / "metric.png")
+    return "\n".join(
+        f"### {method}\n\n{_table(layers)}\n{_calibration(layers)}" for method, layers in found.items() if layers
+    )
+
+
+def _draw(layers: list[Layer], path: Path) -> None:
+    drawn = {name: [p.of(layer) for layer in layers] for name, p in PREDICTORS.items() if not p.apart}
+    if layers:
+        plots.damage(drawn, [layer.ratio for layer in layers], [layer.last for layer in layers], path)
+
+
+def _table(layers: list[Layer]) -> str:
     damages = [layer.damage for layer in layers]
     rows = []
     for name, predictor in PREDICTORS.items():
         values = [predictor.rank(layer) for layer in layers]
         order = -spearman(values, damages), _within(layers, values)
         rows.append([name, *(f"{value:+.2f}" for value in order), f"{left_out_error(layers, predictor):.2f}"])
-    rows.sort(key=lambda row: -float(row[1]))
-    heads = ["predictor", f"all {len(layers)} layers", "within a network", "error of a left-out network"]
-    return plots.markdown(heads, rows) + "\n" + _calibration(layers)
+    rows.sort(key=lambda row: float(row[-1]))
+    return plots.markdown(
+        ["predictor", f"all {len(layers)} layers", "within a network", "error of a left-out network"], rows
+    )
 
 
 def _calibration(layers: list[Layer]) -> str:
     """From which R on a binary layer is predicted to cost at most so many times the distance."""
     law = fit([layer.plan.degree_of_redundancy for layer in layers], [layer.damage for layer in layers])
-    rows = [[f"{ratio:.2f}", f"{law.inverse(math.log(ratio)):,.0f}"] for ratio in (1.1, 1.2, 1.5, 2.0, 3.0)]
+    rows = [[f"{most:.1f}", f"{law.inverse(math.log(most)):,.0f}"] for most in (1.1, 1.2, 1.5, 2.0, 3.0)]
     return f"ln(ratio) = {law.a:.2f} / R^{law.p:.2f}\n\n" + plots.markdown(["ratio at most", "R at least"], rows)
 
 

@@ -95,11 +95,21 @@ def _work(
     todo: Sequence[Trial] = list(trials)
     os.environ.setdefault("GLIBC_TUNABLES", TUNABLES)  # read when the processes of the pool start
     pool = ThreadPoolExecutor(jobs)
+
+    def run(trial: Trial) -> Result:
+        try:
+            return _alone(trial, images, work, accelerator, threads, judged)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # or this thread would begin the next
+            raise
+
     try:
-        futures = {pool.submit(_alone, trial, images, work, accelerator, threads, judged) for trial in todo}
+        futures = {pool.submit(run, trial) for trial in todo}
         while futures:
             done, futures = wait(futures, return_when="FIRST_COMPLETED")
             for future in done:
+                if future.cancelled():
+                    continue  # the one that failed is yet to come
                 result = future.result()
                 keep(result)
                 left = len(futures)

@@ -57,12 +57,17 @@ struct Convolution::Tile {
     Range images;
     Area area;
     size_t group, block;
+    const Quantization* quantizations;
     alignas(64) uint8_t sums[tile_bytes];
 
     // Which of the tile's pixels an output position is.
     size_t pixel(int64_t image, int64_t i, int64_t j) const {
         return static_cast<size_t>(((image - images.begin) * area.rows.size() + i - area.rows.begin) *
                                        area.columns.size() + j - area.columns.begin);
+    }
+
+    const Quantization& quantization(size_t pixel) const {
+        return quantizations[images.begin + static_cast<int64_t>(pixel) / (area.rows.size() * area.columns.size())];
     }
 };
 
@@ -84,13 +89,21 @@ Convolution::Convolution(const Phases& rows, const Phases& columns, const Shape&
       kernels_(kernels) {
     const Product& product = weights_->product;
     const size_t inputs = static_cast<size_t>(input_.channels) / weights_->groups;
-    group_bytes_ = product.source_bytes ? product.source_bytes(inputs) : inputs * sizeof(float);
+    const size_t prepared = product.prepare ? product.source_bytes(inputs) : 0;
+    at_once_ = prepared && weights_->taps == 1 && weights_->blocks() == 1 && prepared <= tile_bytes / tile_pixels;
+    group_bytes_ = prepared && !at_once_ ? prepared : inputs * sizeof(float);
     block_bytes_ = weights_->channelwise ? product.block * sizeof(float) : 0;
     const size_t tap_bytes = product.weight_bytes(inputs, weights_->block_outputs(0));
     taps_together_ = std::min({most_taps, weights_->taps, product.together / tap_bytes});
+    if (!weights_->scales()) return;
+    scale_.assign(weights_->scales(), weights_->scales() + output_.channels);
+    for (size_t i = 0; epilogue.scale && i < scale_.size(); ++i) scale_[i] *= epilogue.scale[i];
+    epilogue_.scale = scale_.data();
 }
 
-size_t Convolution::source_bytes() const { return weights_->product.prepare ? weights_->groups * group_bytes_ : 0; }
+size_t Convolution::source_bytes() const {
+    return weights_->product.prepare && !at_once_ ? weights_->groups * group_bytes_ : 0;
+}
 
 void Convolution::prepare(const float* input, size_t images, const Quantization* quantizations,
                           const Rows<uint8_t*>& sources, Threads& threads) const {
@@ -136,6 +149,7 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
     const size_t items = parts * row_phases * column_phases * groups * blocks * part_tiles;
     const auto run_item = [&](size_t item) {
         Tile tile;
+        tile.quantizations = quantizations;
         const size_t part_tile = take_digit(item, part_tiles);
         tile.block = take_digit(item, blocks);
         tile.group = take_digit(item, groups);
@@ -148,7 +162,7 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
         tile.area.rows = part(row, shape.rows, {band.begin, std::min(band.end, tile.row_phase.count)});
         tile.area.columns = part(column, shape.columns, {0, tile.column_phase.count});
         // Phases differ in size: the last tile may be empty.
-        if (!tile.area.empty()) run_tile(tile, sources, quantizations, output);
+        if (!tile.area.empty()) run_tile(tile, sources, output);
     };
     // A thread takes some small items at a time.
     const size_t pixels = static_cast<size_t>(shape.images * shape.rows * shape.columns);
@@ -160,12 +174,11 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
     });
 }
 
-void Convolution::run_tile(Tile& tile, const Rows<const void*>& sources, const Quantization* quantizations,
-                           const Rows<float*>& output) const {
+void Convolution::run_tile(Tile& tile, const Rows<const void*>& sources, const Rows<float*>& output) const {
     const auto pixels = static_cast<size_t>(tile.images.size() * tile.area.rows.size() * tile.area.columns.size());
     std::memset(tile.sums, 0, weights_->product.sum_bytes(weights_->block_outputs(tile.block), pixels));
     add_taps(tile, sources);
-    finish_tile(tile, quantizations, output);
+    finish_tile(tile, output);
 }
 
 // Only the pixels whose input lies inside the image take part: no work is spent on the border.
@@ -249,11 +262,24 @@ TapWeights Convolution::tap_weights(const Tile& tile, const Tap& row, const Tap&
 
 void Convolution::accumulate(Tile& tile, const TapWeights* taps, size_t count, const Meetings& met) const {
     if (count == 0 || met.count == 0) return;
-    weights_->product.accumulate(taps, count, weights_->inputs, weights_->block_outputs(tile.block), met.sources,
-                                 met.pixels, met.count, tile.sums);
+    const Weights& w = *weights_;
+    const auto add = [&](const void* const* sources) {
+        w.product.accumulate(taps, count, w.inputs, w.block_outputs(tile.block), sources, met.pixels, met.count,
+                             tile.sums);
+    };
+    if (!at_once_) return add(met.sources);
+    alignas(64) uint8_t prepared[tile_bytes];
+    const void* sources[tile_pixels];
+    for (size_t i = 0; i < met.count; ++i) {
+        uint8_t* source = prepared + i * w.product.source_bytes(w.inputs);
+        const auto* values = static_cast<const float*>(met.sources[i]);
+        w.product.prepare(values, w.inputs, tile.quantization(met.pixels[i]), source);
+        sources[i] = source;
+    }
+    add(sources);
 }
 
-void Convolution::finish_tile(const Tile& tile, const Quantization* quantizations, const Rows<float*>& output) const {
+void Convolution::finish_tile(const Tile& tile, const Rows<float*>& output) const {
     const Weights& w = *weights_;
     const size_t channels = w.block_outputs(tile.block);
     const size_t channel = tile.group * w.outputs + tile.block * w.product.block;
@@ -270,7 +296,8 @@ void Convolution::finish_tile(const Tile& tile, const Quantization* quantization
         for (int64_t i = tile.area.rows.begin; i < tile.area.rows.end; ++i, pixel += count) {
             const int64_t y = tile.row_phase.first + i * rows_.output_step();
             float* to = output.data + static_cast<size_t>(output.pixel(image, y, x, output_.width) * output_.channels);
-            const float* sums = w.product.collect(tile.sums, channels, pixel, count, quantizations[image].scale, rows);
+            const float scale = tile.quantizations[image].scale;
+            const float* sums = w.product.collect(tile.sums, channels, pixel, count, scale, rows);
             kernels_.finish(sums, w.product.block, count, channels, epilogue, to + channel, step);
         }
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "arch/kernels.h"
 #include "graph.h"
@@ -37,7 +38,7 @@ public:
     Convolution(const Phases& rows, const Phases& columns, const Shape& input, const Shape& output,
                 std::shared_ptr<const Weights> weights, const Epilogue& epilogue, const Kernels& kernels);
 
-    // Bytes that a pixel's inputs take where the product reads them, if it does not read the inputs themselves.
+    // Bytes that a pixel's inputs take in what prepare() makes of them; 0 if run() reads the inputs themselves.
     size_t source_bytes() const;
 
     // Rows of output positions.
@@ -64,8 +65,7 @@ private:
     struct Tile;
     struct Meetings;
 
-    void run_tile(Tile& tile, const Rows<const void*>& sources, const Quantization* quantizations,
-                  const Rows<float*>& output) const;
+    void run_tile(Tile& tile, const Rows<const void*>& sources, const Rows<float*>& output) const;
     void add_taps(Tile& tile, const Rows<const void*>& sources) const;
     void add_inner_taps(Tile& tile, const Area& inner, const Rows<const void*>& sources) const;
     Area inner_area(const Tile& tile) const;
@@ -73,14 +73,16 @@ private:
                       const Rows<const void*>& sources) const;
     TapWeights tap_weights(const Tile& tile, const Tap& row, const Tap& column) const;
     void accumulate(Tile& tile, const TapWeights* taps, size_t count, const Meetings& meetings) const;
-    void finish_tile(const Tile& tile, const Quantization* quantizations, const Rows<float*>& output) const;
+    void finish_tile(const Tile& tile, const Rows<float*>& output) const;
 
     Phases rows_, columns_;
     Shape input_, output_;
     std::shared_ptr<const Weights> weights_;
     Epilogue epilogue_;
+    std::vector<float> scale_;  // the epilogue's, times the weights'
     const Kernels& kernels_;
-    size_t group_bytes_;  // of one pixel and group where the product reads
+    bool at_once_;        // whether a tile prepares its inputs itself, as nothing else reads them
+    size_t group_bytes_;  // of one pixel and group in the sources
     size_t block_bytes_;  // from one block's inputs to the next's; 0 where all blocks read the same
     size_t taps_together_;
 };

@@ -8,7 +8,7 @@ namespace pbgen {
 namespace {
 
 // With fewer output channels, neither a product's lanes nor the epilogue's are filled.
-constexpr int64_t few_channels = 16;
+constexpr size_t few_channels = 16;
 
 // Parts of an image whose ranges are found one by one.
 constexpr size_t parts = 8;
@@ -70,9 +70,16 @@ Quantization quantization(const ImageRange& range) {
 bool to_be_folded(const Node& node, const Shape& input, const LayerSize& size) {
     constexpr size_t most_products = 4;
     if (node.groups != 1 || size.taps == 1) return false;
-    const bool few = node.shape.channels < few_channels && size.taps * size.outputs <= most_products * size.inputs;
+    const bool few = size.outputs < few_channels && size.taps * size.outputs <= most_products * size.inputs;
     if (node.op == Op::conv_transpose) return few || input.pixels() == 1;
     return few && node.op == Op::conv && node.y.stride == 1 && node.x.stride == 1;
+}
+
+// Whether sums of 8-bit inputs fit 32 bits, and save more time than it takes to round a pixel's inputs.
+bool may_be_rounded(const LayerSize& size) {
+    const size_t terms = size.inputs * size.taps;
+    if (size.one_bit) return terms <= 8'000'000;
+    return terms <= 66'000 && std::min(size.inputs, size.outputs) >= few_channels;
 }
 
 }  // namespace
@@ -83,7 +90,7 @@ Method choose_method(const Node& node, const Shape& input, const LayerSize& size
         return {kernels.channelwise(size.one_bit), false, true};
     const bool folded = to_be_folded(node, input, size);
     const LayerSize run = folded ? LayerSize{size.one_bit, size.inputs, size.outputs * size.taps, 1} : size;
-    return {integers ? kernels.choose_integer(run) : kernels.choose(run), folded, false};
+    return {integers && may_be_rounded(run) ? kernels.choose_integer(run) : kernels.choose(run), folded, false};
 }
 
 CanonicalWeights weights_for(const Method& method, const Node& node, const CanonicalWeights& canonical) {
@@ -101,7 +108,7 @@ Layer::Layer(const Node& node, const Shape& input, const Method& method, std::sh
       fold_{node.op == Op::conv ? turned_round(node.y) : node.y, node.op == Op::conv ? turned_round(node.x) : node.x,
             input, node.shape},
       in_place_(folded_ && input.pixels() == 1 && fills(fold_.y, output_.height) && fills(fold_.x, output_.width)),
-      by_rows_(folded_ || (node.shape.channels < few_channels && node.shape.width > 1)),
+      by_rows_(folded_ || (output_.channels < int64_t{few_channels} && node.shape.width > 1)),
       piece_(piece_pixels(output_)),
       piece_epilogue_(epilogue),
       kernels_(kernels),

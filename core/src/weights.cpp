@@ -1,5 +1,6 @@
 #include "weights.h"
 
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -17,6 +18,21 @@ void copy_bits(const uint8_t* bits, size_t at, size_t step, size_t count, uint8_
         for (size_t j = 0; j < 8 && i + j < count; ++j, at += step) byte |= (bits[at / 8] >> at % 8 & 1u) << j;
         *row++ = static_cast<uint8_t>(byte);
     }
+}
+
+// Makes the weights of an output channel, rows of `count` numbers `stride` bytes apart, integers from -127 to 127.
+// Returns their scale. What is not a number becomes one.
+float round_weights(uint8_t* rows, size_t stride, size_t taps, size_t count) {
+    constexpr float levels = 127;
+    float largest = 0;
+    const auto each = [&](const auto& change) {
+        for (size_t tap = 0; tap < taps; ++tap)
+            for (size_t i = 0; i < count; ++i) change(reinterpret_cast<float*>(rows + tap * stride)[i]);
+    };
+    each([&](float weight) { largest = std::max(largest, std::abs(weight)); });
+    const float inverse = largest > 0 ? levels / largest : 0;
+    each([&](float& weight) { weight = std::nearbyint(std::min(std::max(-levels, weight * inverse), levels)); });
+    return largest / levels;
 }
 
 }  // namespace
@@ -77,13 +93,18 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
       channelwise(canonical.channelwise()),
       full_block_(product.weight_bytes(inputs, product.block)),
       last_block_(product.weight_bytes(inputs, block_outputs(blocks() - 1))),
-      data_(offset(groups, 0, 0)) {
+      data_(offset(groups, 0, 0)),
+      scales_(product.quantized && !canonical.one_bit() ? groups * outputs : 0) {
     threads.parallel_for(groups * blocks(), [&](size_t i) {
         const size_t group = i / blocks(), block = i % blocks(), count = block_outputs(block);
         const size_t row = canonical.row_bytes();
         std::vector<uint8_t> rows(taps * count * row);
-        for (size_t output = 0; output < count; ++output)
-            canonical.copy(group, block * product.block + output, rows.data() + output * row, count * row);
+        for (size_t o = 0; o < count; ++o) {
+            const size_t output = block * product.block + o;
+            uint8_t* first = rows.data() + o * row;
+            canonical.copy(group, output, first, count * row);
+            if (scales_.size()) scales_.data()[group * outputs + output] = round_weights(first, count * row, taps, inputs);
+        }
         for (size_t t = 0; t < taps; ++t)
             product.arrange(rows.data() + t * count * row, inputs, count, data_.data() + offset(group, block, t));
     });

@@ -1,4 +1,5 @@
-// Weights in memory, arranged for the product that reads them. One-bit weights stay one bit, but for padding.
+// Weights in memory, arranged for the product that reads them. One-bit weights stay one bit, but for padding; numbers
+// become integers of 8 bits where the inputs do.
 #pragma once
 
 #include <algorithm>
@@ -69,13 +70,17 @@ public:
     size_t blocks() const { return (outputs + product.block - 1) / product.block; }
     size_t block_outputs(size_t block) const { return std::min(product.block, outputs - block * product.block); }
     const uint8_t* tap(size_t group, size_t block, size_t tap) const { return data_.data() + offset(group, block, tap); }
-    size_t bytes() const { return data_.bytes(); }
+    size_t bytes() const { return data_.bytes() + scales_.bytes(); }
+
+    // What all channels' sums are to be multiplied by, or nullptr.
+    const float* scales() const { return scales_.size() ? scales_.data() : nullptr; }
 
 private:
     size_t offset(size_t group, size_t block, size_t tap) const;
 
     size_t full_block_, last_block_;  // bytes of a tap
     Aligned<uint8_t> data_;
+    Aligned<float> scales_;  // of weights that were rounded
 };
 
 }  // namespace pbgen

@@ -1,4 +1,4 @@
-"""int8 activations: the integers are those that the definition gives, and sums of them are exact."""
+"""int8 activations: the integers are those that the definition gives, of float weights, too; their sums are exact."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -27,26 +27,70 @@ def quantized(x: np.ndarray) -> np.ndarray:
     return result
 
 
+def quantized_weights(weights: np.ndarray, folded: bool) -> np.ndarray:
+    """The same for float weights: each output channel, and tap where the layer is folded, has a scale of its own."""
+    weights = weights.astype(np.float32)
+    axes = 1 if folded else tuple(range(1, weights.ndim))
+    largest, levels = np.abs(weights).max(axis=axes, keepdims=True), np.float32(127)
+    inverse = np.divide(levels, largest, out=np.zeros_like(largest), where=largest > 0)
+    return np.rint(weights * inverse) * (largest / levels)
+
+
+def with_weights(layer: Layer, weights: np.ndarray) -> Layer:
+    return type("Given", (Layer,), {"weights": lambda self: weights})(**vars(layer))
+
+
 def check(layer: Layer, path: Path, x: np.ndarray) -> str:
     engine = Engine(layer.write(path), threads=2, activations="int8")
     (kernel,) = engine.kernels.values()
+    if "int8" in kernel and not layer.one_bit:
+        layer = with_weights(layer, quantized_weights(layer.weights(), "folded" in kernel))
     assert_close(engine(x), layer.reference(quantized(x) if "int8" in kernel else x))
     return kernel
 
 
+@pytest.mark.parametrize("one_bit", [True, False], ids=["one-bit", "float"])
 @pytest.mark.parametrize("signs", SIGNS)
 @pytest.mark.parametrize("name", LAYERS)
-def test_layer_of_rounded_inputs(name: str, signs: str, arch: str, tmp_path: Path) -> None:
-    layer = LAYERS[name]
+def test_layer_of_rounded_inputs(name: str, signs: str, one_bit: bool, arch: str, tmp_path: Path) -> None:
+    layer = replace(LAYERS[name], one_bit=one_bit)
     kernel = check(layer, tmp_path / "g.safetensors", SIGNS[signs](layer.input(2)))
     if layer.groups == 1 and layer.inputs >= 16 and layer.outputs >= 16:
         assert "int8" in kernel
 
 
 @pytest.mark.parametrize("inputs", range(1, 36))
-def test_every_rest_of_the_tables(inputs: int, arch: str, tmp_path: Path) -> None:
-    layer = Layer(inputs, 64, (2, 2), (2, 2))
+@pytest.mark.parametrize("one_bit", [True, False], ids=["one-bit", "float"])
+def test_every_rest_of_the_inputs(inputs: int, one_bit: bool, arch: str, tmp_path: Path) -> None:
+    layer = Layer(inputs, 64, (2, 2), (2, 2), one_bit=one_bit)
     check(layer, tmp_path / "g.safetensors", layer.input(1))
+
+
+@pytest.mark.parametrize("outputs", [15, 16, 17, 48, 49, 95, 96, 97, 200])
+def test_every_rest_of_the_lanes(outputs: int, arch: str, tmp_path: Path) -> None:
+    layer = Layer(40, outputs, (4, 4), (2, 2), (2, 2), transposed=False, one_bit=False)  # which is not folded
+    assert ("int8" in check(layer, tmp_path / "g.safetensors", layer.input(1))) == (outputs >= 16)
+
+
+@pytest.mark.parametrize("folded", [True, False])
+def test_weights_of_channels_of_any_size(folded: bool, arch: str, tmp_path: Path) -> None:
+    layer = Layer(40, 3 if folded else 20, (4, 4), (5, 5), (2, 2), (2, 2), (1, 1), one_bit=False)
+    weights = layer.weights()
+    weights[0], weights[1] = 0, weights[1] * 1000
+    weights[2, :, 1, 1] = 0
+    kernel = check(with_weights(layer, weights), tmp_path / "g.safetensors", layer.input(2))
+    assert "int8" in kernel
+    assert ("folded" in kernel) == folded
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 33])
+@pytest.mark.parametrize("name", ["dcgan first", "dcgan last", "linear", "kernel 1", "groups"])
+def test_images_of_both_signs(name: str, batch: int, arch: str, tmp_path: Path) -> None:
+    """Images with negative inputs and such without share tiles."""
+    layer = replace(LAYERS[name], one_bit=False)
+    x = layer.input(batch)
+    x[::2] = np.abs(x[::2])
+    assert "int8" in check(layer, tmp_path / "g.safetensors", x)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -59,8 +103,18 @@ def test_random_layer(tmp_path_factory: pytest.TempPathFactory, case: tuple[Laye
 def test_largest_sums(arch: str, tmp_path: Path) -> None:
     """All weights +1 and all inputs at the highest level: the sums that overflow first, if any do."""
     layer = replace(Layer(4096, 32, (5, 5), (5, 5)), epilogue=())
-    layer = type("Ones", (Layer,), {"weights": lambda self: np.ones((32, 4096, 5, 5))})(**vars(layer))
+    layer = with_weights(layer, np.ones((32, 4096, 5, 5)))
     check(layer, tmp_path / "g.safetensors", np.full((1, 4096, 5, 5), 3, np.float32))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("inputs", [66000, 66001])
+def test_largest_sums_of_float_weights(inputs: int, sign: int, arch: str, tmp_path: Path) -> None:
+    """As many terms as surely fit 32 bits, and one more; all inputs at the highest level, or but one at the lowest."""
+    layer = with_weights(Layer(inputs, 16, (), one_bit=False, epilogue=()), np.ones((16, inputs), np.float32))
+    x = np.full((2, inputs), 3, np.float32)
+    x[1, :-1] *= sign
+    assert ("int8" in check(layer, tmp_path / "g.safetensors", x)) == (inputs == 66000)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -68,7 +122,7 @@ def test_largest_sums(arch: str, tmp_path: Path) -> None:
 def test_sums_at_the_edge_of_16_bits(total: int, sign: int, arch: str, tmp_path: Path) -> None:
     """One pixel whose integers add up to as much as 16 bits hold, or a little more, among others that are small."""
     layer = replace(Layer(300, 64, (5, 5), (3, 3)), epilogue=())
-    layer = type("Equal", (Layer,), {"weights": lambda self: np.full((64, 300, 3, 3), sign)})(**vars(layer))
+    layer = with_weights(layer, np.full((64, 300, 3, 3), sign))
     x = np.zeros((1, 300, 5, 5), np.float32)
     x[:, ::7] = 1
     x[:, :, 2, 2] = 0
@@ -77,16 +131,26 @@ def test_sums_at_the_edge_of_16_bits(total: int, sign: int, arch: str, tmp_path:
     check(layer, tmp_path / "g.safetensors", x)
 
 
-@pytest.mark.parametrize("name", ["dcgan middle", "linear", "groups", "conv, stride 2", "kernel 9", "stride mixed"])
-def test_instruction_sets_agree_to_the_bit(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    layer = replace(LAYERS[name], epilogue=())
+@pytest.mark.parametrize(
+    ("name", "one_bit"),
+    [
+        (name, one_bit)
+        for name in ["dcgan middle", "dcgan last", "linear", "groups", "conv, stride 2", "kernel 9", "stride mixed"]
+        for one_bit in [True, False]
+        if one_bit or LAYERS[name].inputs >= 16
+    ],
+)
+def test_instruction_sets_agree_to_the_bit(
+    name: str, one_bit: bool, arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = replace(LAYERS[name], epilogue=(), one_bit=one_bit, activation="none")
     path, x = layer.write(tmp_path / "g.safetensors"), layer.input(3)
-    best = Engine(path, activations="int8")
+    this = Engine(path, activations="int8")
     monkeypatch.setenv("PBGEN_ARCH", "portable")
     portable = Engine(path, activations="int8")
-    assert "int8" in str(best.kernels)
+    assert "int8" in str(this.kernels)
     assert "int8" in str(portable.kernels)
-    np.testing.assert_array_equal(best(x), portable(x))
+    np.testing.assert_array_equal(this(x), portable(x))
 
 
 def test_no_run_changes_the_next(tmp_path: Path) -> None:

@@ -99,9 +99,15 @@ def test_layers_equal_torch(name: str, one_bit: bool, arch: str, program: Path, 
 
 
 @pytest.mark.parametrize("signs", ["signed", "unsigned", "mixed"])
-@pytest.mark.parametrize("name", [name for name in LAYERS if name != "one"])
-def test_integers_equal_this_machine_to_the_bit(name: str, signs: str, program: Path, tmp_path: Path) -> None:
-    layer = replace(LAYERS[name], epilogue=())
+@pytest.mark.parametrize(
+    ("name", "one_bit"),
+    [(name, True) for name in LAYERS if name != "one"]
+    + [(name, False) for name, layer in LAYERS.items() if layer.inputs >= 16],
+)
+def test_integers_equal_this_machine_to_the_bit(
+    name: str, signs: str, one_bit: bool, program: Path, tmp_path: Path
+) -> None:
+    layer = replace(LAYERS[name], epilogue=(), one_bit=one_bit)
     file, x = layer.write(tmp_path / "g.safetensors"), layer.input(3)
     x = {"signed": x, "unsigned": np.abs(x), "mixed": np.concatenate([np.abs(x[:2]), x[2:]])}[signs]
     expected = Engine(file, activations="int8")(x)

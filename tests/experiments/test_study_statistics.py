@@ -83,7 +83,7 @@ def test_a_network_is_predicted_from_the_others() -> None:
         for row in networks.plan(network).layers:
             trial = Trial(network, layers=(row.name,))
             results[trial] = _result(trial, bad * math.exp(6 / row.degree_of_redundancy**0.35), {})
-    layers = metric.measured(results)
+    layers = metric.measured(results, "bwn")
     assert len(layers) == 12
     found = {name: metric.left_out_error(layers, predictor) for name, predictor in metric.PREDICTORS.items()}
     assert found["R = F x F(reader)"] < 1e-6

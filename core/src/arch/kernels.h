@@ -37,8 +37,9 @@ struct Product {
     size_t (*sum_bytes)(size_t outputs, size_t pixels);
 
     // The weights of one tap of a block of `outputs` channels: bytes, and their making. Numbers come as float32
-    // [outputs][inputs]; one-bit weights as rows of ceil(inputs / 8) bytes, bit i of a row being that of input i, set
-    // where it is +1. They are read from memory on cache lines where the size is a multiple of them.
+    // [outputs][inputs], but integers from -127 to 127 if `quantized`; one-bit weights as rows of ceil(inputs / 8)
+    // bytes, bit i of a row being that of input i, set where it is +1. They are read from memory on cache lines where
+    // the size is a multiple of them.
     size_t (*weight_bytes)(size_t inputs, size_t outputs);
     void (*arrange)(const void* weights, size_t inputs, size_t outputs, void* arranged);
 
@@ -82,7 +83,8 @@ struct Kernels {
     const char* name;
     bool (*supported)();
 
-    // Never nullptr. choose_integer is for int8 activations, and may choose a product that is not quantized.
+    // Never nullptr. choose_integer is for int8 activations, whose sums fit 32 bits; of one-bit weights it may choose a
+    // product that is not quantized.
     const Product* (*choose)(const LayerSize& size);
     const Product* (*choose_integer)(const LayerSize& size);
 

@@ -1,63 +1,55 @@
 // Products whose weights are numbers, or are made into numbers as they are read.
 #ifdef __x86_64__
+#include <cstring>
+
 #include "../each_tap.h"
-#include "products.h"
+#include "broadcast.h"
 
 namespace pbgen::avx512 {
 namespace {
+
+struct FloatUnits {
+    using Number = float;
+    using Vector = __m512;
+
+    static inline __m512 add(__m512 sums, __m512 weights, const char* unit) {
+        return _mm512_fmadd_ps(weights, _mm512_set1_ps(*reinterpret_cast<const float*>(unit)), sums);
+    }
+};
+
+using FloatBroadcast = Broadcast<FloatUnits>;
+
+// Integers of 8 bits as such of 16, for processors that multiply no smaller ones without loss.
+struct ShortUnits {
+    using Number = int16_t;
+    using Vector = __m512i;
+
+    static inline __m512i add(__m512i sums, __m512i weights, const char* unit) {
+        int32_t inputs;
+        memcpy(&inputs, unit, sizeof inputs);
+        return _mm512_add_epi32(sums, _mm512_madd_epi16(weights, _mm512_set1_epi32(inputs)));
+    }
+};
+
+using ShortBroadcast = Broadcast<ShortUnits>;
+
+size_t source_bytes(size_t inputs) { return divide_up(inputs * sizeof(int16_t), sizeof(__m512i)) * sizeof(__m512i); }
+
+void prepare(const float* values, size_t inputs, const Quantization& quantization, void* source) {
+    auto* to = static_cast<int16_t*>(source);
+    for (size_t i = 0; i < inputs; i += lanes)
+        _mm256_store_si256(reinterpret_cast<__m256i*>(to + i),
+                           _mm512_cvtepi32_epi16(quantize(values + i, inputs - i, quantization)));
+}
+
+// Lanes are partial sums of one output channel: a vector of sums for each.
+namespace dotting {
 
 // One tap of a block.
 struct Dense {
     const void* weights;
     size_t inputs;
 };
-
-// Lanes are output channels. Weights: [inputs][vectors][16].
-namespace broadcasting {
-
-// Six, because a folded layer's outputs, taps times channels, are often 48 or 75.
-constexpr size_t vectors = 6, block = vectors * lanes;
-
-size_t weight_bytes(size_t inputs, size_t outputs) { return inputs * divide_up(outputs, lanes) * sizeof(__m512); }
-
-void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
-    const auto* from = static_cast<const float*>(weights);
-    auto* to = static_cast<float*>(arranged);
-    for (size_t input = 0; input < inputs; ++input)
-        for (size_t output = 0; output < divide_up(outputs, lanes) * lanes; ++output)
-            *to++ = output < outputs ? from[output * inputs + input] : 0;
-}
-
-template <int pixels, int vectors>
-struct Broadcast {
-    static void run(const Dense& work, const float* const* sources, float* const* out) {
-        __m512 sums[pixels][vectors];
-        load<pixels, vectors>(sums, out);
-        const float* at = static_cast<const float*>(work.weights);
-        for (size_t input = 0; input < work.inputs; ++input, at += vectors * lanes)
-            UNROLL for (int v = 0; v < vectors; ++v) {
-                const __m512 weight = _mm512_load_ps(at + v * lanes);
-                UNROLL for (int p = 0; p < pixels; ++p) sums[p][v] =
-                    _mm512_fmadd_ps(weight, _mm512_set1_ps(sources[p][input]), sums[p][v]);
-            }
-        store<pixels, vectors>(sums, out);
-    }
-};
-
-void accumulate(const void* weights, size_t inputs, size_t outputs, const void* const* sources, const uint8_t* pixels,
-                size_t count, void* sums) {
-    run_vectors<Broadcast, float, vectors>(divide_up(outputs, lanes), Dense{weights, inputs}, sources, pixels, count,
-                                           sums, block);
-}
-
-const float* collect(const void* sums, size_t, size_t pixel, size_t, float, float*) {
-    return static_cast<const float*>(sums) + pixel * block;
-}
-
-}  // namespace broadcasting
-
-// Lanes are partial sums of one output channel: a vector of sums for each.
-namespace dotting {
 
 constexpr size_t block = max_vectors;
 
@@ -136,15 +128,28 @@ const float* collect(const void* sums, size_t outputs, size_t pixel, size_t coun
 
 const Product broadcast = {
     "float32 weights, broadcast",
-    broadcasting::block,
-    sum_bytes<broadcasting::vectors>,
-    broadcasting::weight_bytes,
-    broadcasting::arrange,
+    FloatBroadcast::block,
+    sum_bytes<FloatBroadcast::most_vectors>,
+    FloatBroadcast::weight_bytes,
+    FloatBroadcast::arrange,
     nullptr,
     nullptr,
-    each_tap<broadcasting::accumulate>,
-    broadcasting::collect,
+    each_tap<FloatBroadcast::accumulate>,
+    FloatBroadcast::collect,
     false,
+};
+
+const Product short_broadcast = {
+    "float weights as int8, broadcast",
+    ShortBroadcast::block,
+    sum_bytes<ShortBroadcast::most_vectors>,
+    ShortBroadcast::weight_bytes,
+    ShortBroadcast::arrange,
+    source_bytes,
+    prepare,
+    each_tap<ShortBroadcast::accumulate>,
+    ShortBroadcast::collect,
+    true,
 };
 
 const Product dot = {

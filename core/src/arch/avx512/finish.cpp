@@ -90,14 +90,22 @@ void finish(const float* in, size_t in_step, size_t count, size_t channels, cons
 
 // min and max with the value as the first operand pass over a NaN.
 void range(const float* values, size_t count, float* low, float* high) {
-    __m512 lowest = _mm512_setzero_ps(), highest = lowest;
-    for (size_t i = 0; i < count; i += lanes) {
-        const __m512 x = _mm512_mask_loadu_ps(lowest, first_lanes(count - i), values + i);
-        lowest = _mm512_min_ps(x, lowest);
-        highest = _mm512_max_ps(x, highest);
+    constexpr size_t chains = 4;  // enough to hide the latency
+    __m512 lowest[chains] = {}, highest[chains] = {};
+    size_t i = 0;
+    const auto add = [&](size_t chain, __m512 x) {
+        lowest[chain] = _mm512_min_ps(x, lowest[chain]);
+        highest[chain] = _mm512_max_ps(x, highest[chain]);
+    };
+    for (; i + chains * lanes <= count; i += chains * lanes)
+        UNROLL for (size_t chain = 0; chain < chains; ++chain) add(chain, _mm512_loadu_ps(values + i + chain * lanes));
+    for (; i < count; i += lanes) add(0, _mm512_maskz_loadu_ps(first_lanes(count - i), values + i));
+    for (size_t chain = 1; chain < chains; ++chain) {
+        lowest[0] = _mm512_min_ps(lowest[0], lowest[chain]);
+        highest[0] = _mm512_max_ps(highest[0], highest[chain]);
     }
-    *low = _mm512_reduce_min_ps(lowest);
-    *high = _mm512_reduce_max_ps(highest);
+    *low = _mm512_reduce_min_ps(lowest[0]);
+    *high = _mm512_reduce_max_ps(highest[0]);
 }
 
 }  // namespace pbgen::avx512

@@ -12,7 +12,7 @@
 #ifdef __x86_64__
 #include <cstring>
 
-#include "products.h"
+#include "round.h"
 
 namespace pbgen::avx512 {
 namespace {
@@ -61,14 +61,10 @@ void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged)
 }
 
 // 16 inputs as unsigned bytes; adds their magnitudes to those before.
-__m128i quantize(const float* values, size_t count, const Quantization& quantization, __m512i& magnitudes) {
-    const __m512 x = _mm512_maskz_loadu_ps(first_lanes(count), values);
-    const __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(x, _mm512_set1_ps(quantization.inverse)));
-    const __m512i low = _mm512_set1_epi32(quantization.negative ? -127 : 0);
-    const __m512i high = _mm512_set1_epi32(quantization.negative ? 127 : 255);
-    const __m512i inside = _mm512_max_epi32(low, _mm512_min_epi32(high, q));
-    magnitudes = _mm512_add_epi32(magnitudes, _mm512_abs_epi32(inside));
-    return _mm512_cvtepi32_epi8(_mm512_add_epi32(inside, _mm512_set1_epi32(quantization.negative ? zero_point : 0)));
+__m128i quantize_bytes(const float* values, size_t count, const Quantization& quantization, __m512i& magnitudes) {
+    const __m512i q = quantize(values, count, quantization);
+    magnitudes = _mm512_add_epi32(magnitudes, _mm512_abs_epi32(q));
+    return _mm512_cvtepi32_epi8(_mm512_add_epi32(q, _mm512_set1_epi32(quantization.negative ? zero_point : 0)));
 }
 
 // The signs of the inputs in each entry of a table, two inputs side by side: [inputs / 2][entries][2].
@@ -100,7 +96,7 @@ void prepare(const float* values, size_t inputs, const Quantization& quantizatio
         const size_t here = inputs - first < part ? inputs - first : part;
         for (size_t i = 0; i < part; i += lanes)
             _mm_store_si128(reinterpret_cast<__m128i*>(bytes + i),
-                            quantize(values + first + i, i < here ? here - i : 0, quantization, magnitudes));
+                            quantize_bytes(values + first + i, i < here ? here - i : 0, quantization, magnitudes));
         for (size_t i = 0; i < here; i += table_inputs) {
             __m512i sum = offset;
             UNROLL for (int j = 0; j < 3; ++j) {
@@ -203,12 +199,7 @@ void accumulate(const TapWeights* taps, size_t tap_count, size_t inputs, size_t 
 
 const float* collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows) {
     const int32_t* from = static_cast<const int32_t*>(sums) + pixel * width(outputs);
-    for (size_t p = 0; p < count; ++p, from += width(outputs))
-        for (size_t o = 0; o < outputs; o += lanes) {
-            const __m512 x = _mm512_cvtepi32_ps(_mm512_load_si512(from + o));
-            _mm512_store_ps(rows + p * block + o, _mm512_mul_ps(x, _mm512_set1_ps(scale)));
-        }
-    return rows;
+    return scale_sums(from, width(outputs), outputs, count, scale, rows, block);
 }
 
 }  // namespace

@@ -8,13 +8,13 @@
 namespace pbgen {
 namespace {
 
-// The processor must have the instructions, and the operating system must save the registers.
-bool detect() {
+// The processor must have the instructions, and the operating system must save the registers. `vnni`: dot products, too.
+bool detect(bool vnni) {
     unsigned a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA)) return false;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
     const unsigned needed = bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-    if ((b & needed) != needed) return false;
+    if ((b & needed) != needed || (vnni && !(c & bit_AVX512VNNI))) return false;
     unsigned low, high;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     // SSE, AVX, mask and both halves of the 512-bit registers
@@ -22,8 +22,9 @@ bool detect() {
 }
 
 // Asking takes a virtual machine tens of microseconds.
+template <bool vnni>
 bool supported() {
-    static const bool answer = detect();
+    static const bool answer = detect(vnni);
     return answer;
 }
 
@@ -48,16 +49,22 @@ const Product* choose(const LayerSize& size) {
     return dot ? &avx512::dot : &avx512::broadcast;
 }
 
+template <bool vnni>
 const Product* choose_integer(const LayerSize& size) {
-    constexpr size_t most_terms = 8'000'000;  // more might not fit a sum of 32 bits
-    const bool fits = size.inputs * size.taps <= most_terms;
-    return size.one_bit && fits && tables_pay(size, avx512::integer_lookup) ? &avx512::integer_lookup : choose(size);
+    if (size.one_bit) return tables_pay(size, avx512::integer_lookup) ? &avx512::integer_lookup : choose(size);
+    return vnni ? &avx512::byte_broadcast : &avx512::short_broadcast;
 }
 
 }  // namespace
 
 const Kernels avx512_kernels = {
-    "avx512", supported, choose, choose_integer, avx512::channelwise, avx512::finish, avx512::add_runs, avx512::range,
+    "avx512", supported<false>, choose, choose_integer<false>, avx512::channelwise, avx512::finish, avx512::add_runs,
+    avx512::range,
+};
+
+const Kernels avx512_vnni_kernels = {
+    "avx512-vnni", supported<true>, choose, choose_integer<true>, avx512::channelwise, avx512::finish, avx512::add_runs,
+    avx512::range,
 };
 
 }  // namespace pbgen

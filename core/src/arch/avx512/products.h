@@ -17,7 +17,7 @@ size_t sum_bytes(size_t, size_t pixels) {
     return pixels * vectors * lanes * sizeof(float);
 }
 
-extern const Product lookup, integer_lookup, broadcast, dot, one_bit_dot;
+extern const Product lookup, integer_lookup, broadcast, short_broadcast, byte_broadcast, dot, one_bit_dot;
 
 const Product* channelwise(bool one_bit);
 void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
@@ -109,16 +109,17 @@ inline void shift_sources(const Source* const* sources, const TapWeights& tap, c
         reinterpret_cast<const char*>(sources[p]) + tap.shift);
 }
 
-template <int pixels, int vectors>
-inline void load(__m512 (&sums)[pixels][vectors], float* const* from) {
+// Numbers of 4 bytes, of whatever kind.
+template <int pixels, int vectors, class Vector>
+inline void load(Vector (&sums)[pixels][vectors], float* const* from) {
     UNROLL for (int p = 0; p < pixels; ++p)
-        UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = _mm512_load_ps(from[p] + v * lanes);
+        UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = reinterpret_cast<const Vector*>(from[p])[v];
 }
 
-template <int pixels, int vectors>
-inline void store(const __m512 (&sums)[pixels][vectors], float* const* to) {
+template <int pixels, int vectors, class Vector>
+inline void store(const Vector (&sums)[pixels][vectors], float* const* to) {
     UNROLL for (int p = 0; p < pixels; ++p)
-        UNROLL for (int v = 0; v < vectors; ++v) _mm512_store_ps(to[p] + v * lanes, sums[p][v]);
+        UNROLL for (int v = 0; v < vectors; ++v) reinterpret_cast<Vector*>(to[p])[v] = sums[p][v];
 }
 
 }  // namespace

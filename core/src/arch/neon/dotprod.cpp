@@ -217,16 +217,21 @@ const Product dot_product = {
     true,
 };
 
+}  // namespace
+
+extern const Product neon_byte_broadcast;
+
+namespace {
+
 const Product* choose(const LayerSize& size) { return neon_kernels.choose(size); }
 
 // Tables do more multiply-adds with an instruction, but have to be built; padding takes memory. Not measured: reckoned
 // from the loads, additions and dot products that Cortex-A76 and Apple's processors do in a cycle.
 const Product* choose_integer(const LayerSize& size) {
-    constexpr size_t most_outputs = 64, most_terms = 8'000'000;
-    const bool fits = size.inputs * size.taps <= most_terms;
+    if (!size.one_bit) return &neon_byte_broadcast;
+    constexpr size_t most_outputs = 64;
     const bool small = weight_bytes(size.inputs, size.outputs) <= size.inputs * size.outputs;
-    return size.one_bit && fits && small && size.outputs <= most_outputs ? &dot_product
-                                                                         : neon_kernels.choose_integer(size);
+    return small && size.outputs <= most_outputs ? &dot_product : neon_kernels.choose_integer(size);
 }
 
 const Product* channelwise(bool one_bit) { return neon_kernels.channelwise(one_bit); }

@@ -1,4 +1,4 @@
-// What the products with float weights share. Their sums lie pixel by pixel.
+// What the products with weights that are numbers share. Their sums lie pixel by pixel.
 #pragma once
 
 #include "../kernels.h"
@@ -50,14 +50,14 @@ private:
 template <size_t pixels, size_t vectors>
 using Sums = Floats[pixels][vectors];
 
-template <size_t pixels, size_t vectors>
-inline void load_sums(float* const* from, Sums<pixels, vectors>& sums) {
+template <class Vector, size_t pixels, size_t vectors>
+inline void load_sums(float* const* from, Vector (&sums)[pixels][vectors]) {
     UNROLL for (size_t p = 0; p < pixels; ++p)
-        UNROLL for (size_t v = 0; v < vectors; ++v) sums[p][v] = load<Floats>(from[p] + v * lanes);
+        UNROLL for (size_t v = 0; v < vectors; ++v) sums[p][v] = load<Vector>(from[p] + v * lanes);
 }
 
-template <size_t pixels, size_t vectors>
-inline void store_sums(const Sums<pixels, vectors>& sums, float* const* to) {
+template <class Vector, size_t pixels, size_t vectors>
+inline void store_sums(const Vector (&sums)[pixels][vectors], float* const* to) {
     UNROLL for (size_t p = 0; p < pixels; ++p)
         UNROLL for (size_t v = 0; v < vectors; ++v) store(to[p] + v * lanes, sums[p][v]);
 }

@@ -40,15 +40,28 @@ const Product integer_lookup_product = {
 
 const Product broadcast_product = {
     "float32 weights, broadcast",
-    broadcast_block,
-    broadcast_sum_bytes,
-    broadcast_weight_bytes,
-    broadcast_arrange,
+    Broadcast<FloatUnits>::block,
+    Broadcast<FloatUnits>::sum_bytes,
+    Broadcast<FloatUnits>::weight_bytes,
+    Broadcast<FloatUnits>::arrange,
     nullptr,
     nullptr,
-    each_tap<broadcast_accumulate>,
-    broadcast_collect,
+    each_tap<Broadcast<FloatUnits>::accumulate>,
+    Broadcast<FloatUnits>::collect,
     false,
+};
+
+const Product integer_broadcast_product = {
+    "float weights as int8, broadcast",
+    Broadcast<ShortUnits>::block,
+    Broadcast<ShortUnits>::sum_bytes,
+    Broadcast<ShortUnits>::weight_bytes,
+    Broadcast<ShortUnits>::arrange,
+    integer_source_bytes,
+    integer_prepare,
+    each_tap<Broadcast<ShortUnits>::accumulate>,
+    Broadcast<ShortUnits>::collect,
+    true,
 };
 
 const Product dot_product = {
@@ -94,10 +107,8 @@ const Product* choose(const LayerSize& size) {
 }
 
 const Product* choose_integer(const LayerSize& size) {
-    constexpr size_t most_terms = 8'000'000;  // more might not fit a sum of 32 bits
-    const bool fits = size.inputs * size.taps <= most_terms;
-    const bool pays = size.outputs >= fewest_integer_lookup_outputs;
-    return size.one_bit && fits && pays ? &integer_lookup_product : choose(size);
+    if (!size.one_bit) return &integer_broadcast_product;
+    return size.outputs >= fewest_integer_lookup_outputs ? &integer_lookup_product : choose(size);
 }
 
 }  // namespace

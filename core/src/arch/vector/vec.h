@@ -4,6 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#ifdef __aarch64__
+#include <arm_neon.h>
+#endif
 
 // Unrolled early, so that arrays of vectors stay in registers.
 #ifdef __clang__
@@ -66,6 +69,22 @@ inline Floats last_lanes(Floats x, size_t count) {
 }
 
 inline Floats splat(float value) { return value - Floats{}; }
+
+// sums[i] + a[2 i] b[2 i] + a[2 i + 1] b[2 i + 1].
+inline Ints add_pairs(Ints sums, Shorts a, Shorts b) {
+#if defined(__AVX2__)
+    return sums + (Ints)__builtin_ia32_pmaddwd256(a, b);
+#elif defined(__SSE2__)
+    return sums + (Ints)__builtin_ia32_pmaddwd128(a, b);
+#elif defined(__aarch64__)
+    const int16x4_t low_a = vmovn_s32((int32x4_t)a), high_a = vshrn_n_s32((int32x4_t)a, 16);
+    const int16x4_t low_b = vmovn_s32((int32x4_t)b), high_b = vshrn_n_s32((int32x4_t)b, 16);
+    return (Ints)vmlal_s16(vmlal_s16((int32x4_t)sums, low_a, low_b), high_a, high_b);
+#else
+    const auto low = [](Shorts x) { return (Ints)((Words)x << 16) >> 16; };
+    return sums + low(a) * low(b) + ((Ints)a >> 16) * ((Ints)b >> 16);
+#endif
+}
 
 }  // namespace
 }  // namespace pbgen

@@ -1,0 +1,30 @@
+// Integers of 8 bits for inputs, and the sums of their products as numbers again.
+#pragma once
+
+#include "products.h"
+
+namespace pbgen::avx512 {
+namespace {
+
+// Up to 16 inputs; the other lanes are 0.
+inline __m512i quantize(const float* values, size_t count, const Quantization& quantization) {
+    const __m512 x = _mm512_maskz_loadu_ps(first_lanes(count), values);
+    const __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(x, _mm512_set1_ps(quantization.inverse)));
+    const __m512i low = _mm512_set1_epi32(quantization.negative ? -127 : 0);
+    const __m512i high = _mm512_set1_epi32(quantization.negative ? 127 : 255);
+    return _mm512_max_epi32(low, _mm512_min_epi32(high, q));
+}
+
+// The sums of `count` pixels, each so many numbers after the one before it, times `scale`.
+inline const float* scale_sums(const int32_t* from, size_t from_step, size_t outputs, size_t count, float scale,
+                               float* rows, size_t step) {
+    for (size_t p = 0; p < count; ++p)
+        for (size_t o = 0; o < outputs; o += lanes) {
+            const __m512 x = _mm512_cvtepi32_ps(_mm512_load_si512(from + p * from_step + o));
+            _mm512_store_ps(rows + p * step + o, _mm512_mul_ps(x, _mm512_set1_ps(scale)));
+        }
+    return rows;
+}
+
+}  // namespace
+}  // namespace pbgen::avx512
