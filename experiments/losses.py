@@ -8,7 +8,7 @@ from .layers import NETWORK
 from .statistics import ratio
 from .trial import Result, Trial
 
-LOSSES = ("nonsaturating", "lsgan", "wgan-gp", "hinge")
+LOSSES = ("nonsaturating", "lsgan", "hinge", "wgan-gp")
 SEEDS = range(1)
 
 

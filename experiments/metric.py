@@ -115,12 +115,30 @@ PREDICTORS = {
 
 
 def report(results: dict[Trial, Result], pictures: Path) -> str:
-    """A table of predictors for each method of the last layer, and the pictures beside the second."""
+    """What each layer cost; a table of predictors for each method of the last layer; pictures of the first method."""
     found = {method: measured(results, method) for method in METHODS}
-    _draw(found[METHODS[-1]], pictures / "metric.png")
-    return "\n".join(
-        f"### {method}\n\n{_table(layers)}\n{_calibration(layers)}" for method, layers in found.items() if layers
-    )
+    _draw(found[METHODS[0]], pictures / "metric.png")
+    tables = [_costs(*found.values())]
+    for method, layers in found.items():
+        if layers:
+            tables.append(f"### {method}\n\n{_table(layers)}\n{_calibration(layers)}")
+    return "\n".join(tables)
+
+
+def _costs(layers: list[Layer], otherwise: list[Layer]) -> str:
+    """A row for each network: its layers, the last one last, also as it is by the other method."""
+    last = {(layer.network, layer.data): f"{layer.ratio:.2f}" for layer in otherwise if layer.last}
+    rows = []
+    for network, data in dict.fromkeys((layer.network, layer.data) for layer in layers):
+        mine = [layer for layer in layers if (layer.network, layer.data) == (network, data)]
+        columns = (
+            ["{} → {}".format(*layer.channels) for layer in mine],
+            [f"{layer.plan.fan_in:,.0f}" for layer in mine],
+            [f"{layer.plan.degree_of_redundancy:,.0f}" for layer in mine],
+            [f"{layer.ratio:.2f}" for layer in mine],
+        )
+        rows.append([f"{network}, {data}", *map("; ".join, columns), last.get((network, data), "")])
+    return plots.markdown(["network", "layers", "F", "R", "cost", f"the last by {METHODS[1]}"], rows)
 
 
 def _draw(layers: list[Layer], path: Path) -> None:

@@ -18,6 +18,7 @@ from pbgen.redundancy import (
     decide,
     degree_of_redundancy,
     linear_multiply_adds,
+    predicted_cost,
     taps_inside,
 )
 
@@ -42,6 +43,14 @@ def dcgan64():
 def test_the_formula():
     assert degree_of_redundancy(100, 4624) == 462_400
     assert degree_of_redundancy(770.25, 1) == 770.25
+
+
+@pytest.mark.parametrize(
+    ("redundancy", "cost"),
+    [(1000, math.exp(0.54)), (8, math.exp(2.7)), (1e12, 1.0005), (0, math.inf), (1e-12, math.inf)],
+)
+def test_the_predicted_cost(redundancy, cost):
+    assert predicted_cost(redundancy) == pytest.approx(cost, rel=1e-4)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 4])
@@ -115,10 +124,10 @@ def test_a_choice_of_ones_own():
 
 def test_the_table():
     lines = str(decide(dcgan64())).splitlines()
-    assert lines[0].split() == ["layer", "kind", "dimensions", "weights", "multiply-adds", "F", "R", "becomes"]
-    assert lines[3].split()[4:] == ["512x8x8", "13,107,200", "151,519,232", "4,624", "12,660,512", "binary"]
-    assert lines[5].split()[4:] == ["128x32x32", "819,200", "194,281,472", "1,482.25", "1,141,749", "binary"]
-    assert lines[6].split()[4:] == ["3x64x64", "9,600", "9,465,216", "770.28", "770.28", "float"]
+    assert lines[0].split() == ["layer", "kind", "dimensions", "weights", "multiply-adds", "F", "R", "alone", "becomes"]
+    assert lines[3].split()[4:] == ["512x8x8", "13,107,200", "151,519,232", "4,624", "12,660,512", "1.02x", "binary"]
+    assert lines[5].split()[4:] == ["128x32x32", "819,200", "194,281,472", "1,482.25", "1,141,749", "1.05x", "binary"]
+    assert lines[6].split()[4:] == ["3x64x64", "9,600", "9,465,216", "770.28", "770.28", "1.80x", "float"]
     assert lines[7] == "4 of 5 layers binary (R >= 10,000), 99.95% of 18,851,200 weights"
     assert all(len(line) < 120 for line in lines)
 

@@ -12,10 +12,10 @@ def test_the_plan_of_the_paper_s_network() -> None:
     generator, _ = pbgen.models.create("dcgan64")
     table = plan_table(pbgen.plan(generator, torch.zeros(1, 100)))
     layers = [row[2:] for row in table.rows]
-    assert layers[0] == ["100×1×1 → 1024×4×4", "100", "462,400", "binary", "1,638,400", "6.55 MB", "205 kB"]
+    assert layers[0] == ["100×1×1 → 1024×4×4", "100", "462,400", "1.07x", "binary", "1,638,400", "6.55 MB", "205 kB"]
     assert layers[1][:3] == ["1024×4×4 → 512×8×8", "4,624", "12,660,512"]
-    assert layers[4] == ["128×32×32 → 3×64×64", "770.28", "770.28", "float", "9,600", "38.4 kB", "38.4 kB"]
-    assert table.total == ["all", "", "31.5x smaller", "", "", "", "18,851,200", "75.4 MB", "2.39 MB"]
+    assert layers[4] == ["128×32×32 → 3×64×64", "770.28", "770.28", "1.80x", "float", "9,600", "38.4 kB", "38.4 kB"]
+    assert table.total == ["all", "", "31.5x smaller", "", "", "", "", "18,851,200", "75.4 MB", "2.39 MB"]
     assert table.marked == {4}
 
 
@@ -50,7 +50,7 @@ def test_a_terminal_shows_names_as_they_are() -> None:
     assert "body[0]" in shown and "[red]x[/red]" in shown and "[all]" in shown
 
 
-@pytest.mark.parametrize("width, left_out", [(120, []), (100, ["kind"]), (80, ["kind", "weights"])])
+@pytest.mark.parametrize("width, left_out", [(120, []), (100, ["kind"]), (80, ["kind", "weights", "before"])])
 def test_a_narrow_terminal_gets_fewer_columns(width: int, left_out: list[str]) -> None:
     generator, _ = pbgen.models.create("dcgan64")
     table = plan_table(pbgen.plan(generator, torch.zeros(1, 100)))

@@ -31,6 +31,7 @@ def inspect(
     terminal = Terminal()
     terminal.show(plan_table(plan))
     terminal.say(f"F: mean number of terms in an output value. R: degree of redundancy, binary from {threshold:,g} on.")
+    terminal.say("alone: how many times the SWD of the float generator, as predicted, if this layer alone were binary.")
     terminal.say("Bytes are those of the weights: 4 each before; after, one bit each where they are binary.")
     if save:
         plan.save(save)

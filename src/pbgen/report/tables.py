@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING
 
+from pbgen.redundancy import predicted_cost
 from pbgen.report import text
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Table:
 
 
 def plan_table(plan: "Plan") -> Table:
-    """Every layer of a plan: dimensions, fan-in F, degree of redundancy R, decision, bytes of its weights.
+    """Every layer of a plan: dimensions, F, R, predicted cost of the layer alone, decision, bytes of its weights.
 
     Before: 4 bytes a weight. After: one bit a binary weight, 4 bytes a float one. Scales and shifts are not counted.
     """
@@ -107,6 +108,7 @@ def plan_table(plan: "Plan") -> Table:
                 f"{text.shape(layer.input_shape)} → {text.shape(layer.output_shape)}",
                 text.number(layer.fan_in),
                 text.number(layer.degree_of_redundancy),
+                text.times(predicted_cost(layer.degree_of_redundancy)),
                 "binary" if layer.binary else "float",
                 text.number(layer.weights),
                 text.size(4 * layer.weights),
@@ -116,10 +118,10 @@ def plan_table(plan: "Plan") -> Table:
     weights = text.number(sum(layer.weights for layer in plan.layers))
     ratio = f"{text.times(before / after)} smaller" if after else ""
     return Table(
-        ["layer", "kind", "dimensions", "F", "R", "becomes", "weights", "before", "after"],
+        ["layer", "kind", "dimensions", "F", "R", "alone", "becomes", "weights", "before", "after"],
         rows,
-        frozenset({"F", "R", "weights", "before", "after"}),
-        ["all", "", ratio, "", "", "", weights, text.size(before), text.size(after)],
+        frozenset({"F", "R", "alone", "weights", "before", "after"}),
+        ["all", "", ratio, "", "", "", "", weights, text.size(before), text.size(after)],
         frozenset(i for i, layer in enumerate(plan.layers) if not layer.binary),
         spare=["kind", "weights", "before"],
     )
