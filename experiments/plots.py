@@ -85,6 +85,8 @@ def damage(
             else:
                 axes.xaxis.set_minor_formatter(lambda value, _: "")
             axes.set_title(name)
+        for empty in figure.axes[len(predictions) :]:
+            empty.remove()
         figure.supylabel("SWD over that of the float generator")
     save_chart(figure, path)
 
