@@ -73,7 +73,9 @@ def _plan(results: "DemoResults") -> list[str]:
             f"Degree of redundancy of the layers of {settings.paper_model}, logarithmic.",
         ),
         html.table(
-            plan_table(results.paper_plan), f"The plan of {settings.paper_model}. Bytes are those of the weights."
+            plan_table(results.paper_plan),
+            f"The plan of {settings.paper_model}. Alone: how many times the float generator's distance, as predicted, if "
+            "that layer alone were binary. Bytes are those of the weights.",
         ),
         html.table(
             plan_table(results.plan),
