@@ -74,8 +74,8 @@ def _plan(results: "DemoResults") -> list[str]:
         ),
         html.table(
             plan_table(results.paper_plan),
-            f"The plan of {settings.paper_model}. Alone: how many times the float generator's distance, as predicted, if "
-            "that layer alone were binary. Bytes are those of the weights.",
+            f"The plan of {settings.paper_model}. Alone: how many times the float generator's distance, as predicted, "
+            "if that layer alone were binary. Bytes are those of the weights.",
         ),
         html.table(
             plan_table(results.plan),
