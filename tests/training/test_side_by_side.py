@@ -3,7 +3,8 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,25 +50,50 @@ if __name__ == "__main__":
 """
 
 
-def test_ctrl_c_saves_every_run(tiny: Tiny, tmp_path: Path) -> None:
+@pytest.fixture
+def endless(tiny: Tiny, tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]", list[Path]]]:
+    """A process that trains two runs, both of which have begun, and their folders."""
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         tiny(steps=1_000_000).save(folder.with_suffix(".json"))
     (tmp_path / "main.py").write_text(STOPPABLE)
     command = [sys.executable, tmp_path / "main.py", *folders]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout
-    waiting = set(map(str, folders))
-    for line in process.stdout:
-        waiting.discard(line.split()[0])
-        if not waiting:
-            break
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        waiting = set(map(str, folders))
+        for line in process.stdout:
+            waiting.discard(line.split()[0])
+            if not waiting:
+                break
+        yield process, folders
+
+
+def test_ctrl_c_saves_every_run(endless: tuple["subprocess.Popen[str]", list[Path]]) -> None:
+    process, folders = endless
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "KeyboardInterrupt" in errors
     for folder in folders:
         assert 0 < load_run(folder).step < 1_000_000
+
+
+def test_runs_without_their_first_process_are_saved(endless: tuple["subprocess.Popen[str]", list[Path]]) -> None:
+    process, folders = endless
+    process.kill()
+    process.communicate(timeout=60)  # the runs hold its standard output and error until they end
+    for folder in folders:
+        assert 0 < load_run(folder).step < 1_000_000
+
+
+def test_runs_that_nobody_listens_to_are_saved(tiny: Tiny, tmp_path: Path) -> None:
+    def busy(*_: object) -> None:
+        time.sleep(2)  # the run has told of so many steps then that it waits for us
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_side_by_side({tmp_path / "run": tiny(steps=1_000_000)}, busy)
+    assert 0 < load_run(tmp_path / "run").step < 1_000_000
 
 
 DYING = "import os\n\ndef pair():\n    os._exit(3)\n"

@@ -7,11 +7,12 @@ after another with two threads.
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from queue import Empty
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -20,11 +21,8 @@ from pbgen.training.config import TrainConfig
 from pbgen.training.loop import TrainingStopped
 from pbgen.training.run import CONFIG, train
 
-if TYPE_CHECKING:
-    from multiprocessing.queues import Queue
-
 Row = Mapping[str, float | None]
-Message = tuple[int, int, Row] | PBGenError | None  # progress, failure, completion
+Message = tuple[int, int, Row] | PBGenError  # progress or failure; a run that is complete only ends
 
 
 def train_side_by_side(
@@ -38,59 +36,71 @@ def train_side_by_side(
     Where it is left early, by Ctrl-C or because a run fails, every run has completed its step and is saved. Raises
     PBGenError where a run does, or where its process dies.
     """
-    context = multiprocessing.get_context("spawn")
-    messages: Queue[tuple[Path, Message]] = context.Queue()
     threads = max(1, torch.get_num_threads() // len(runs))
-    processes = {
-        out: context.Process(target=_train, args=(config, out, threads, messages)) for out, config in runs.items()
-    }
-    for process in processes.values():
-        process.start()
+    started: dict[Connection, tuple[Path, BaseProcess]] = {}
     try:
-        for out, message in _until_done(processes, messages):
+        for out, config in runs.items():
+            _start(started, out, config, threads)
+        for out, message in _until_done(started):
             if isinstance(message, PBGenError):
                 raise message
-            if message and progress:
+            if progress:
                 progress(out, *message)
     finally:
-        for process in processes.values():
+        for _, process in started.values():
             process.terminate()  # a training takes this as the request to complete its step, save and stop
-        for process in processes.values():
+        for connection, (_, process) in started.items():
+            _drain(connection)
             process.join()
 
 
-def _until_done(
-    processes: Mapping[Path, BaseProcess], messages: "Queue[tuple[Path, Message]]"
-) -> Iterator[tuple[Path, Message]]:
-    working = set(processes)
+def _start(started: dict[Connection, tuple[Path, BaseProcess]], out: Path, config: TrainConfig, threads: int) -> None:
+    """Start a run's process. Each has a pipe of its own: one that is killed must not keep a lock from the others."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_train, args=(config, out, threads, theirs))
+    process.start()
+    started[ours] = out, process
+    theirs.close()  # so that the pipe ends with the process
+
+
+def _until_done(started: Mapping[Connection, tuple[Path, BaseProcess]]) -> Iterator[tuple[Path, Message]]:
+    working = set(started)
     while working:
-        try:
-            out, message = messages.get(timeout=1)
-        except Empty:
-            for out in working:
-                if processes[out].exitcode is not None:
+        for connection in wait(list(working)):
+            assert isinstance(connection, Connection)
+            out, process = started[connection]
+            try:
+                message = connection.recv()
+            except (EOFError, OSError):  # OSError: in the midst of a message
+                process.join()
+                if process.exitcode:
                     raise PBGenError(f"{out}: its process died; run again to go on from the last checkpoint") from None
-            continue
-        if message is None:
-            working.remove(out)
-        yield out, message
+                working.remove(connection)
+            else:
+                yield out, message
 
 
-def _train(config: TrainConfig, out: Path, threads: int, messages: "Queue[tuple[Path, Message]]") -> None:
+def _drain(connection: Connection) -> None:
+    """Read a pipe to its end: a process that finds it full would wait, and never save."""
+    with suppress(EOFError, OSError):
+        while True:
+            connection.recv_bytes()
+
+
+def _train(config: TrainConfig, out: Path, threads: int, parent: Connection) -> None:
     os.setpgrp()  # Ctrl-C reaches the first process alone, which asks the others to stop
     torch.set_num_threads(threads)
-    parent = multiprocessing.parent_process()
 
     def progress(step: int, steps: int, row: Row) -> None:
-        messages.put((out, (step, steps, row)))
-        if parent and not parent.is_alive():
-            os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            parent.send((step, steps, row))
+        except BrokenPipeError:  # the first process is gone
+            signal.raise_signal(signal.SIGTERM)
 
     try:
         train(config, out, resume=(out / CONFIG).exists(), progress=progress)
     except TrainingStopped:
-        return
+        sys.exit(1)  # not complete
     except PBGenError as error:
-        messages.put((out, error))
-    else:
-        messages.put((out, None))
+        parent.send(error)
