@@ -72,6 +72,17 @@ def test_every_rest_of_the_lanes(outputs: int, arch: str, tmp_path: Path) -> Non
     assert ("int8" in check(layer, tmp_path / "g.safetensors", layer.input(1))) == (outputs >= 16)
 
 
+@pytest.mark.parametrize("outputs", [32, 64])
+@pytest.mark.parametrize("taps", [2, 3, 5])
+def test_neighbouring_taps(outputs: int, taps: int, arch: str, tmp_path: Path) -> None:
+    """See test_layers.py. Sums of 16 bits take all taps together where inputs are small, else one at a time."""
+    for columns in (14, 16, 17):
+        layer = Layer(37, outputs, (3, columns), (2, taps), (1, 1 + taps % 2), (1, taps // 2))
+        x = layer.input(1)
+        for inputs in (x, x**9, np.sign(x)):
+            check(layer, tmp_path / "g.safetensors", inputs)
+
+
 @pytest.mark.parametrize("folded", [True, False])
 def test_weights_of_channels_of_any_size(folded: bool, arch: str, tmp_path: Path) -> None:
     layer = Layer(40, 3 if folded else 20, (4, 4), (5, 5), (2, 2), (2, 2), (1, 1), one_bit=False)

@@ -115,6 +115,19 @@ def test_every_rest_of_the_lanes(outputs: int, one_bit: bool, arch: str, tmp_pat
     check(Layer(60, outputs, (3, 3), (2, 2), one_bit=one_bit), tmp_path / "g.safetensors", 1)
 
 
+@pytest.mark.parametrize("outputs", [16, 32])
+@pytest.mark.parametrize("taps", [2, 3, 5])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
+@pytest.mark.parametrize("transposed", [True, False], ids=["transposed", "plain"])
+def test_neighbouring_taps(
+    outputs: int, taps: int, stride: int, dilation: int, transposed: bool, arch: str, tmp_path: Path
+) -> None:
+    """Rows of few and of many taps: they share what they load where they are neighbours."""
+    for columns in (14, 16, 17):  # in tiles of 8 and fewer
+        layer = Layer(37, outputs, (3, columns), (2, taps), (1, stride), (1, taps // 2), dilation=(1, dilation))
+        check(replace(layer, transposed=transposed), tmp_path / "g.safetensors", 1)
+
+
 def random_layers() -> st.SearchStrategy[tuple[Layer, int]]:
     small = st.integers(1, 4)
 

@@ -116,18 +116,31 @@ struct Work {
     size_t tap_count, first, tables;
 };
 
+struct Table {
+    __m512i sums, negative;
+
+    // Loaded once: the compiler would load it again for each use.
+    explicit Table(const void* source) : sums(_mm512_load_si512(source)) {
+        in_order(sums);
+        negative = _mm512_sub_epi16(_mm512_setzero_si512(), sums);
+    }
+};
+
 template <int pixels, int vectors>
 struct Lookup {
     static void run(const Work& work, const int16_t* const* sources, float* const* out) {
         __m512i sums[pixels][vectors];
         UNROLL for (int p = 0; p < pixels; ++p)
             UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = _mm512_setzero_si512();
-        for (const TapWeights* tap = work.taps; tap != work.taps + work.tap_count; ++tap) {
-            const int16_t* shifted[pixels];
-            shift_sources<pixels>(sources, *tap, shifted);
-            const __m512i* word = static_cast<const __m512i*>(tap->weights) + work.first / word_tables * vectors;
-            add_tap(word, work.first * table_entries, work.tables, shifted, sums);
-        }
+        each_tap_row<pixels, vectors>(
+            work.taps, work.tap_count, sources,
+            [&](const auto& row) __attribute__((always_inline)) { add_row(row, work.first, work.tables, sums); },
+            [&](const TapWeights& tap) __attribute__((always_inline)) {
+                const int16_t* shifted[pixels];
+                shift_sources<pixels>(sources, tap, shifted);
+                const __m512i* word = static_cast<const __m512i*>(tap.weights) + work.first / word_tables * vectors;
+                add_tap(word, work.first * table_entries, work.tables, shifted, sums);
+            });
         const __m512i even = _mm512_set1_epi32(1);
         UNROLL for (int p = 0; p < pixels; ++p)
             UNROLL for (int v = 0; v < vectors; ++v) {
@@ -137,7 +150,7 @@ struct Lookup {
             }
     }
 
-    static inline void add_tap(const __m512i* word, size_t at, size_t tables, const int16_t* const* sources,
+    static INLINE void add_tap(const __m512i* word, size_t at, size_t tables, const int16_t* const* sources,
                                __m512i (&sums)[pixels][vectors]) {
         for (; tables; word += vectors) {
             __m512i words[vectors];
@@ -152,15 +165,44 @@ struct Lookup {
         }
     }
 
-    static inline void add_table(const __m512i (&words)[vectors], const int16_t* const* source, size_t at,
+    static INLINE void add_table(const __m512i (&words)[vectors], const int16_t* const* source, size_t at,
                                  __m512i (&sums)[pixels][vectors]) {
-        UNROLL for (int p = 0; p < pixels; ++p) {
-            const __m512i table = _mm512_load_si512(source[p] + at);
-            const __m512i negative = _mm512_sub_epi16(_mm512_setzero_si512(), table);
-            UNROLL for (int v = 0; v < vectors; ++v) {
-                sums[p][v] = _mm512_add_epi16(sums[p][v], _mm512_permutex2var_epi16(table, words[v], negative));
-                in_order(sums[p][v]);
-            }
+        UNROLL for (int p = 0; p < pixels; ++p) add_sums(words, Table(source[p] + at), sums[p]);
+    }
+
+    template <int taps>
+    static INLINE void add_row(TapRow<taps> row, size_t first, size_t tables, __m512i (&sums)[pixels][vectors]) {
+        row.source += first * sizeof(__m512i);
+        size_t word = first / word_tables * vectors;
+        for (; tables; word += vectors) {
+            __m512i words[taps][vectors];
+            UNROLL for (int t = 0; t < taps; ++t)
+                UNROLL for (int v = 0; v < vectors; ++v) words[t][v] = _mm512_load_si512(row.weights[t] + word + v);
+            add_row_table(words, row, sums);
+            if (--tables == 0) break;
+            UNROLL for (int t = 0; t < taps; ++t)
+                UNROLL for (int v = 0; v < vectors; ++v) words[t][v] = _mm512_srli_epi16(words[t][v], index_bits);
+            add_row_table(words, row, sums);
+            --tables;
+        }
+    }
+
+    template <int taps>
+    static INLINE void add_row_table(const __m512i (&words)[taps][vectors], TapRow<taps>& row,
+                                     __m512i (&sums)[pixels][vectors]) {
+        const char* source = row.source;
+        UNROLL for (int x = 0; x < pixels + taps - 1; ++x, source += row.step) {
+            const Table table(source);
+            UNROLL for (int t = 0; t < taps; ++t)
+                if (x >= t && x < t + pixels) add_sums(words[t], table, sums[x - t]);
+        }
+        row.source += sizeof(__m512i);
+    }
+
+    static INLINE void add_sums(const __m512i (&words)[vectors], const Table& table, __m512i (&sums)[vectors]) {
+        UNROLL for (int v = 0; v < vectors; ++v) {
+            sums[v] = _mm512_add_epi16(sums[v], _mm512_permutex2var_epi16(table.sums, words[v], table.negative));
+            in_order(sums[v]);
         }
     }
 

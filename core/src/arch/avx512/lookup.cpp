@@ -4,7 +4,8 @@
 // and the bracket is one of 16 numbers: a table, built once a pixel, that fits one register. Lanes are output channels.
 //
 // There are two ways to put the sign on, for different units of the processor, and of four vectors of output channels two
-// take each: the sum is multiplied by +-1 while it is added up, or chosen from two tables, the second with signs turned.
+// take each, of two one: the sum is multiplied by +-1 while it is added up, or chosen from two tables, the second with
+// signs turned.
 //
 // Weights: [words of six tables][vectors][16] of 32 bits. A word holds six tables' weights of one output channel:
 // rotated right by 5 t bits it has table t's index in bits 0 to 3, bit i - 1 set where s_i is +1, and its sign, set where
@@ -25,21 +26,21 @@ size_t weight_bytes(size_t inputs, size_t outputs) {
     return divide_up(tables(inputs), word_tables) * divide_up(outputs, lanes) * sizeof(__m512i);
 }
 
-// Whether the sign chooses the table for this vector of output channels. Turning a table's signs pays with many of them.
-constexpr bool two_tables(size_t vector) { return vector >= 2; }
+// Whether the sign chooses the table for this vector of output channels: for about half of them.
+constexpr bool two_tables(size_t vector, size_t vectors) { return vector >= (vectors == 2 ? 1 : 2); }
 
-// Index and sign of five weights, the first in bit 0, for this vector of output channels.
-uint32_t index_and_sign(uint32_t weights, size_t vector) {
+// Index and sign of five weights, the first in bit 0.
+uint32_t index_and_sign(uint32_t weights, bool two_tables) {
     const uint32_t others = weights >> 1, same = weights & 1 ? others : ~others & 15;
-    return same | (~weights & 1) << (two_tables(vector) ? table_bits - 1 : 31);
+    return same | (~weights & 1) << (two_tables ? table_bits - 1 : 31);
 }
 
 // Those of table `table` and on of a row of bits, which may end before the word is full.
-uint32_t make_word(const uint8_t* row, size_t inputs, size_t table, size_t vector) {
+uint32_t make_word(const uint8_t* row, size_t inputs, size_t table, bool two_tables) {
     uint32_t word = 0;
     for (size_t t = 0; t < word_tables && table + t < tables(inputs); ++t) {
         const uint32_t weights = read_bits(row, inputs, (table + t) * table_inputs, table_inputs);
-        const uint32_t bits = index_and_sign(weights, vector);
+        const uint32_t bits = index_and_sign(weights, two_tables);
         const size_t shift = t * table_bits;
         word |= bits << shift | bits >> (32 - shift) % 32;
     }
@@ -49,9 +50,12 @@ uint32_t make_word(const uint8_t* row, size_t inputs, size_t table, size_t vecto
 void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
     const auto* rows = static_cast<const uint8_t*>(weights);
     auto* word = static_cast<uint32_t*>(arranged);
+    const size_t vectors = divide_up(outputs, lanes);
     for (size_t table = 0; table < tables(inputs); table += word_tables)
-        for (size_t output = 0; output < divide_up(outputs, lanes) * lanes; ++output)
-            *word++ = output < outputs ? make_word(rows + output * row_bytes(inputs), inputs, table, output / lanes) : 0;
+        for (size_t output = 0; output < vectors * lanes; ++output) {
+            const uint8_t* row = rows + output * row_bytes(inputs);
+            *word++ = output < outputs ? make_word(row, inputs, table, two_tables(output / lanes, vectors)) : 0;
+        }
 }
 
 size_t source_bytes(size_t inputs) { return tables(inputs) * sizeof(__m512); }
@@ -86,20 +90,33 @@ struct Work {
     size_t tap_count, tables;
 };
 
+struct Table {
+    __m512 sums, negative;
+
+    // Loaded once: the compiler would load it again for each use.
+    explicit Table(const void* source) : sums(_mm512_load_ps(source)) {
+        in_order(sums);
+        negative = _mm512_xor_ps(sums, _mm512_set1_ps(-0.0f));
+    }
+};
+
 template <int pixels, int vectors>
 struct Lookup {
     static void run(const Work& work, const float* const* sources, float* const* out) {
         __m512 sums[pixels][vectors];
         load<pixels, vectors>(sums, out);
-        for (const TapWeights* tap = work.taps; tap != work.taps + work.tap_count; ++tap) {
-            const float* shifted[pixels];
-            shift_sources<pixels>(sources, *tap, shifted);
-            add_tap(static_cast<const __m512i*>(tap->weights), work.tables, shifted, sums);
-        }
+        each_tap_row<pixels, vectors>(
+            work.taps, work.tap_count, sources,
+            [&](const auto& row) __attribute__((always_inline)) { add_row(row, work.tables, sums); },
+            [&](const TapWeights& tap) __attribute__((always_inline)) {
+                const float* shifted[pixels];
+                shift_sources<pixels>(sources, tap, shifted);
+                add_tap(static_cast<const __m512i*>(tap.weights), work.tables, shifted, sums);
+            });
         store<pixels, vectors>(sums, out);
     }
 
-    static inline void add_tap(const __m512i* word, size_t tables, const float* const* sources,
+    static INLINE void add_tap(const __m512i* word, size_t tables, const float* const* sources,
                                __m512 (&sums)[pixels][vectors]) {
         for (size_t at = 0; tables; word += vectors) {
             __m512i words[vectors];
@@ -115,27 +132,60 @@ struct Lookup {
         }
     }
 
-    // One table for each pixel: the words' low bits are the index; then the words move on. On AMD's processors a
-    // permutation competes with an addition for some units, and with a multiply-add for others: so there are both.
-    static inline void add_table(__m512i (&words)[vectors], const float* const* source, size_t at,
+    // One table for each pixel: the words' low bits are the index; then the words move on.
+    static INLINE void add_table(__m512i (&words)[vectors], const float* const* source, size_t at,
                                  __m512 (&sums)[pixels][vectors]) {
-        const __m512i sign_bit = _mm512_set1_epi32(INT32_MIN), one = _mm512_castps_si512(_mm512_set1_ps(1));
-        constexpr int a_and_b_or_c = 0xea;
         __m512 signs[vectors];
-        UNROLL for (int v = 0; v < vectors; ++v)
-            if (!two_tables(v))
-                signs[v] = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(words[v], sign_bit, one, a_and_b_or_c));
-        UNROLL for (int p = 0; p < pixels; ++p) {
-            const __m512 table = _mm512_load_ps(source[p] + at);
-            const __m512 negative = _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(table), sign_bit));
-            UNROLL for (int v = 0; v < vectors; ++v) {
-                if (two_tables(v))
-                    sums[p][v] = _mm512_add_ps(sums[p][v], _mm512_permutex2var_ps(table, words[v], negative));
-                else
-                    sums[p][v] = _mm512_fmadd_ps(signs[v], _mm512_permutexvar_ps(words[v], table), sums[p][v]);
-                in_order(sums[p][v]);
+        signs_of(words, signs);
+        UNROLL for (int p = 0; p < pixels; ++p) add_sums(words, signs, Table(source[p] + at), sums[p]);
+        move_on(words);
+    }
+
+    template <int taps>
+    static INLINE void add_row(TapRow<taps> row, size_t tables, __m512 (&sums)[pixels][vectors]) {
+        for (size_t word = 0; tables; word += vectors) {
+            __m512i words[taps][vectors];
+            UNROLL for (int t = 0; t < taps; ++t)
+                UNROLL for (int v = 0; v < vectors; ++v) words[t][v] = _mm512_load_si512(row.weights[t] + word + v);
+            size_t here = tables < word_tables ? tables : word_tables;
+            tables -= here;
+            for (; here; --here, row.source += sizeof(__m512)) {
+                __m512 signs[taps][vectors];
+                UNROLL for (int t = 0; t < taps; ++t) signs_of(words[t], signs[t]);
+                const char* source = row.source;
+                UNROLL for (int x = 0; x < pixels + taps - 1; ++x, source += row.step) {
+                    const Table table(source);
+                    UNROLL for (int t = 0; t < taps; ++t)
+                        if (x >= t && x < t + pixels) add_sums(words[t], signs[t], table, sums[x - t]);
+                }
+                UNROLL for (int t = 0; t < taps; ++t) move_on(words[t]);
             }
         }
+    }
+
+    // Of the vectors whose sums are multiplied by them.
+    static INLINE void signs_of(const __m512i (&words)[vectors], __m512 (&signs)[vectors]) {
+        const __m512i sign_bit = _mm512_set1_epi32(INT32_MIN), one = _mm512_castps_si512(_mm512_set1_ps(1));
+        constexpr int a_and_b_or_c = 0xea;
+        UNROLL for (int v = 0; v < vectors; ++v)
+            if (!two_tables(v, vectors))
+                signs[v] = _mm512_castsi512_ps(_mm512_ternarylogic_epi32(words[v], sign_bit, one, a_and_b_or_c));
+    }
+
+    // On AMD's processors a permutation competes with an addition for some units, and with a multiply-add for others: so
+    // there are both.
+    static INLINE void add_sums(const __m512i (&words)[vectors], const __m512 (&signs)[vectors], const Table& table,
+                                __m512 (&sums)[vectors]) {
+        UNROLL for (int v = 0; v < vectors; ++v) {
+            if (two_tables(v, vectors))
+                sums[v] = _mm512_add_ps(sums[v], _mm512_permutex2var_ps(table.sums, words[v], table.negative));
+            else
+                sums[v] = _mm512_fmadd_ps(signs[v], _mm512_permutexvar_ps(words[v], table.sums), sums[v]);
+            in_order(sums[v]);
+        }
+    }
+
+    static INLINE void move_on(__m512i (&words)[vectors]) {
         UNROLL for (int v = 0; v < vectors; ++v) words[v] = _mm512_ror_epi32(words[v], table_bits);
     }
 };
