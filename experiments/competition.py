@@ -8,7 +8,7 @@ from .statistics import ratio
 from .trial import Result, Trial
 
 DATA = ("faces",)
-SEEDS = range(1)
+SEEDS = range(3)
 
 
 def generators() -> dict[str, tuple[str, ...]]:

@@ -16,6 +16,8 @@ DATA = ("faces", "cells")
 SEEDS = range(3)
 REPEATED = (
     "1e-3",
+    "1e-3, twice as wide",
+    "1e-3, twice as long",
     "1e-3, with the float generator as teacher",
     "1e-3, both with the float generator as teacher",
     "1e-3, with the teacher, twice as wide",
