@@ -19,13 +19,14 @@ Integer divide_up(Integer a, Integer b) {
     return (a + b - 1) / b;
 }
 
-// How many images, rows and columns a tile has: as square as may be, because neighbours read the same input pixels.
+// How many images, rows and columns a tile has: as square as may be, because neighbours read the same input pixels. Rows and
+// columns depend on the layer alone, and so does the order of each sum.
 struct TileShape {
     int64_t images, rows, columns;
 
-    TileShape(int64_t all_images, int64_t all_rows, int64_t all_columns) {
+    TileShape(int64_t all_images, int64_t band_rows, int64_t all_rows, int64_t all_columns) {
         columns = equal_part(all_columns, all_rows == 1 ? most_pixels : 8);
-        rows = equal_part(all_rows, most_pixels / columns);
+        rows = std::min(band_rows, most_pixels / columns);
         images = equal_part(all_images, most_pixels / (rows * columns));
     }
 
@@ -101,6 +102,8 @@ Convolution::Convolution(const Phases& rows, const Phases& columns, const Shape&
     epilogue_.scale = scale_.data();
 }
 
+int64_t Convolution::tile_rows() const { return TileShape(1, positions(), positions(), columns_.longest()).rows; }
+
 size_t Convolution::source_bytes() const {
     return weights_->product.prepare && !at_once_ ? weights_->groups * group_bytes_ : 0;
 }
@@ -138,7 +141,7 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
     // An item is a phase, a block and a tile. Each thread has a part of the image, if there are tiles enough; there,
     // neighbouring items share weights, and the phases with most work come first.
     const auto all_images = static_cast<int64_t>(images);
-    const TileShape shape(all_images, band.size(), columns_.longest());
+    const TileShape shape(all_images, band.size(), positions(), columns_.longest());
     const auto image_parts = static_cast<size_t>(divide_up(all_images, shape.images));
     const auto row_parts = static_cast<size_t>(divide_up(band.size(), shape.rows));
     const auto column_parts = static_cast<size_t>(divide_up(columns_.longest(), shape.columns));

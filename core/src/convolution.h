@@ -44,6 +44,9 @@ public:
     // Rows of output positions.
     int64_t positions() const { return rows_.longest(); }
 
+    // Bands begin at multiples of this.
+    int64_t tile_rows() const;
+
     // The input rows that a band reads, and the most that a band of `positions` rows can.
     Range input_rows(const Range& band) const { return rows_.reach(band, input_.height); }
     int64_t input_rows(int64_t positions) const { return rows_.reach(positions, input_.height); }

@@ -71,9 +71,8 @@ std::shared_ptr<const Weights> Engine::arrange(size_t tensor, const CanonicalWei
 }
 
 void Engine::plan() {
-    std::vector<size_t> scratch;
-    for (const auto& layer : node_layers_) scratch.push_back(layer ? layer->scratch() / sizeof(float) : 0);
-    plan_ = plan_memory(graph_, scratch);
+    for (const Layer* layer : layers_) scratch_.include(layer->scratch(threads_.count()));
+    plan_ = plan_memory(graph_, scratch_.bytes(threads_.count()) / sizeof(float));
     if (plan_.size > max_workspace)
         fail("needs ", plan_.size >> 18, " MiB to make one image; at most 4096 are allowed");
     most_images_ = std::max<size_t>(1, usual_workspace / plan_.size);
@@ -149,8 +148,8 @@ void Engine::run_node(size_t i, size_t images, float* workspace) {
         case Op::conv:
         case Op::conv_transpose:
         case Op::linear: {
-            auto* scratch = reinterpret_cast<uint8_t*>(workspace + plan_.scratch[i] * images);
-            return node_layers_[i]->run(call.input(0), images, scratch, output, threads_);
+            auto* scratch = reinterpret_cast<uint8_t*>(workspace);
+            return node_layers_[i]->run(call.input(0), images, scratch, scratch_, output, threads_);
         }
         case Op::affine: return run_affine(call, epilogue(node), kernels_);
         case Op::add: return run_add(call);

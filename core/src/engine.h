@@ -55,6 +55,7 @@ private:
     std::vector<Arranged> arranged_;
     std::vector<std::unique_ptr<Layer>> node_layers_;  // by node, where it has weights
     std::vector<const Layer*> layers_;
+    ScratchSize scratch_;
     MemoryPlan plan_;
     size_t most_images_ = 1;  // at a time
     Threads threads_;

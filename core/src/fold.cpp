@@ -14,24 +14,36 @@ int64_t divide_up(int64_t a, int64_t b) { return -divide_down(-a, b); }
 
 }  // namespace
 
-Range Fold::reach(const Range& band) const {
+Range Fold::contributors(int64_t row) const {
+    const int64_t at = row + y.padding, taps = (y.kernel - 1) * y.dilation;
+    return {std::clamp<int64_t>(divide_up(at - taps, y.stride), 0, input.height),
+            std::clamp<int64_t>(divide_down(at, y.stride) + 1, 0, input.height)};
+}
+
+Fold::Part Fold::part(const Range& outputs) const {
+    const int64_t begin = contributors(outputs.begin).begin;
+    return {outputs, {begin, std::max(begin, contributors(outputs.end - 1).end)}};
+}
+
+Range Fold::reach(const Part& part, const Range& band) const {
     const int64_t taps = (y.kernel - 1) * y.dilation + 1;
+    const Range& all = part.outputs;
     const int64_t begin = band.begin * y.stride - y.padding;
     const int64_t end = (band.end - 1) * y.stride - y.padding + std::max(taps, y.stride);
-    const Range rows = {band.begin == 0 ? 0 : std::clamp<int64_t>(begin, 0, output.height),
-                        band.end == input.height ? output.height : std::clamp<int64_t>(end, 0, output.height)};
+    const Range rows = {band.begin == part.inputs.begin ? all.begin : std::clamp(begin, all.begin, all.end),
+                        band.end == part.inputs.end ? all.end : std::clamp(end, all.begin, all.end)};
     return rows.size() > 0 ? rows : Range{};
 }
 
-bool Fold::add_row(const float* products, const Range& band, int64_t row, float* values,
+bool Fold::add_row(const float* products, const Part& part, const Range& band, int64_t row, float* values,
                    const Kernels& kernels) const {
-    const int64_t at = row + y.padding, taps = (y.kernel - 1) * y.dilation;
-    // The input rows between which those lie that contribute.
-    const int64_t first = divide_up(at - taps, y.stride), last = std::min(divide_down(at, y.stride), input.height - 1);
-    if (first >= band.begin || band.begin == 0) std::fill_n(values, output.width * output.channels, 0.0f);
+    const int64_t at = row + y.padding;
+    const Range all = contributors(row);
+    if (all.begin >= band.begin || band.begin == part.inputs.begin)
+        std::fill_n(values, output.width * output.channels, 0.0f);
     const float* rows[most_rows];
     size_t count = 0;
-    for (int64_t i = std::max(first, band.begin); i <= std::min(last, band.end - 1); ++i) {
+    for (int64_t i = std::max(all.begin, band.begin); i < std::min(all.end, band.end); ++i) {
         const int64_t tap = at - i * y.stride;
         if (tap % y.dilation) continue;
         const int64_t pixel = (i - band.begin) * input.width * y.kernel + tap / y.dilation;
@@ -41,7 +53,7 @@ bool Fold::add_row(const float* products, const Range& band, int64_t row, float*
         count = 0;
     }
     if (count) add_taps(rows, count, values, kernels);
-    return last < band.end;
+    return all.end <= band.end;
 }
 
 // Taps are taken together whose contributions lie side by side, and those of neighbouring pixels apart.

@@ -11,11 +11,11 @@ namespace {
 constexpr size_t few_channels = 16;
 
 // Parts of an image whose ranges are found one by one.
-constexpr size_t parts = 8;
+constexpr size_t range_parts = 8;
 
 // What is known of an image of the input before it is made into integers.
 struct alignas(cache_line) ImageRange {
-    float low[parts], high[parts];
+    float low[range_parts], high[range_parts];
 };
 
 Phases phases(const Node& node, const Geometry& geometry, int64_t outputs) {
@@ -58,8 +58,8 @@ int64_t piece_pixels(const Shape& shape) {
 }
 
 Quantization quantization(const ImageRange& range) {
-    const float low = *std::min_element(range.low, range.low + parts);
-    const float high = *std::max_element(range.high, range.high + parts);
+    const float low = *std::min_element(range.low, range.low + range_parts);
+    const float high = *std::max_element(range.high, range.high + range_parts);
     const float levels = low < 0 ? 127.0f : 255.0f, largest = std::max(-low, high);
     if (!(largest > 0)) return {};
     return {largest / levels, levels / largest, low < 0};
@@ -82,7 +82,14 @@ bool may_be_rounded(const LayerSize& size) {
     return terms <= 66'000 && std::min(size.inputs, size.outputs) >= few_channels;
 }
 
+// For what is known of an image.
+constexpr size_t image_bytes = sizeof(ImageRange) + cache_line;
+
 }  // namespace
+
+size_t ScratchSize::bytes(size_t threads) const {
+    return image_bytes + std::max(whole, threads * part);
+}
 
 Method choose_method(const Node& node, const Shape& input, const LayerSize& size, const Kernels& kernels,
                      bool integers) {
@@ -130,75 +137,114 @@ Layer::Layer(const Node& node, const Shape& input, const Method& method, std::sh
 struct Layer::Scratch {
     ImageRange* ranges;
     Quantization* quantizations;
-    uint8_t* sources;   // what the product reads
-    uint8_t* products;  // what is folded
+    uint8_t* bands;  // what the product reads, and then what is folded
 
-    static constexpr size_t image_bytes = sizeof(ImageRange) + cache_line;
-
-    Scratch(uint8_t* memory, size_t images, size_t source_bytes)
+    Scratch(uint8_t* memory, size_t images)
         : ranges(reinterpret_cast<ImageRange*>(memory)),
           quantizations(reinterpret_cast<Quantization*>(ranges + images)),
-          sources(memory + images * image_bytes),
-          products(sources + source_bytes) {}
+          bands(memory + images * image_bytes) {}
 };
 
 // Bytes of scratch memory for an input pixel.
 size_t Layer::pixel_bytes() const {
-    return convolution_.source_bytes() + (folded_ && !in_place_ ? convolution_.weights().outputs * sizeof(float) : 0);
+    return convolution_.source_bytes() + (adds_up() ? convolution_.weights().outputs * sizeof(float) : 0);
 }
 
-// Rows of output positions that are computed before the next: their scratch memory should fit into the second cache.
-// Bands are about equal, and whole tiles high.
+// The same for a band of an image.
+size_t Layer::band_bytes(int64_t positions) const {
+    return on_cache_lines(static_cast<size_t>(convolution_.input_rows(positions) * input_.width) * pixel_bytes());
+}
+
+// Rows of output positions that are computed before the next: their scratch memory should fit into a part of the second
+// cache. Bands are about equal, and whole tiles high, for any number of threads.
 int64_t Layer::band_positions(size_t images) const {
-    constexpr int64_t cache = int64_t{768} << 10;
-    constexpr int64_t tile = 4;
+    constexpr int64_t cache = int64_t{384} << 10;
     const int64_t row = static_cast<int64_t>(images) * input_.width * static_cast<int64_t>(pixel_bytes());
-    const int64_t all = convolution_.positions();
+    const int64_t all = convolution_.positions(), tile = convolution_.tile_rows();
     if (row == 0) return all;
     const int64_t most = std::max<int64_t>(1, cache / row / tile), tiles = divide_up(all, tile);
     return std::min(all, divide_up(tiles, divide_up(tiles, most)) * tile);
 }
 
-size_t Layer::scratch() const {
-    const auto rows = static_cast<size_t>(convolution_.input_rows(band_positions(1)));
-    return Scratch::image_bytes + on_cache_lines(rows * static_cast<size_t>(input_.width) * pixel_bytes());
+// A part should be at least a tile high: else weights would serve few pixels.
+bool Layer::in_parts(size_t threads) const {
+    return threads > 1 && rows() >= convolution_.tile_rows() * static_cast<int64_t>(threads);
 }
 
-void Layer::run(const float* input, size_t images, uint8_t* memory, float* output, Threads& threads) const {
-    const int64_t positions = convolution_.positions(), step = band_positions(images);
-    const auto pixels = images * static_cast<size_t>(convolution_.input_rows(step) * input_.width);
-    const Scratch scratch(memory, images, pixels * convolution_.source_bytes());
+ScratchSize Layer::scratch(size_t threads) const {
+    // A processor reads ahead, and should not meet what another is writing.
+    constexpr size_t apart = size_t{64} << 10;
+    const size_t band = band_bytes(band_positions(1));
+    return {band, in_parts(threads) ? band + apart : 0};
+}
+
+void Layer::run(const float* input, size_t images, uint8_t* memory, const ScratchSize& size, float* output,
+                Threads& threads) const {
+    const Scratch scratch(memory, images);
     find_quantizations(input, images, scratch, threads);
     if (!folded_) convolution_.begin(images, output, threads);
-    for (int64_t begin = 0; begin < positions; begin += step)
-        run_band({begin, std::min(positions, begin + step)}, input, images, scratch, output, threads);
+    if (images == 1 && in_parts(threads.count()))
+        run_parts(input, scratch, size.part, output, threads);
+    else
+        run_part({0, rows()}, band_positions(images), input, images, scratch, output, threads);
     if (by_rows_ && (in_place_ || !folded_)) finish_rows(images, output, threads);
 }
 
-void Layer::run_band(const Range& band, const float* input, size_t images, const Scratch& scratch, float* output,
-                     Threads& threads) const {
+// Each thread works through the bands of a part of the image: so it reads what it has written, in this layer and mostly
+// in the one before.
+void Layer::run_parts(const float* input, const Scratch& scratch, size_t part_bytes, float* output,
+                      Threads& threads) const {
+    const auto parts = static_cast<int64_t>(threads.count());
+    const int64_t all = rows(), step = band_positions(1), tile = convolution_.tile_rows();
+    const int64_t part_rows = divide_up(divide_up(all, parts), tile) * tile;
+    Threads alone(1);
+    threads.parallel_for(threads.count(), [&](size_t i) {
+        const int64_t begin = std::min(all, static_cast<int64_t>(i) * part_rows);
+        const Range part = {begin, std::min(all, begin + part_rows)};
+        Scratch own = scratch;
+        own.bands += i * part_bytes;
+        if (part.size()) run_part(part, step, input, 1, own, output, alone);
+    });
+}
+
+void Layer::run_part(const Range& rows, int64_t step, const float* input, size_t images, const Scratch& scratch,
+                     float* output, Threads& threads) const {
+    const Fold::Part part = adds_up() ? fold_.part(rows) : Fold::Part{rows, rows};
+    int64_t begin = part.inputs.begin;
+    do {
+        const Range band = {begin, std::min(part.inputs.end, (begin / step + 1) * step)};
+        run_band(part, band, input, images, scratch, output, threads);
+        begin = band.end;
+    } while (begin < part.inputs.end);
+}
+
+void Layer::run_band(const Fold::Part& part, const Range& band, const float* input, size_t images,
+                     const Scratch& scratch, float* output, Threads& threads) const {
     Rows<const void*> sources = {input, {0, input_.height}};
-    if (convolution_.source_bytes()) {
+    const size_t source_bytes = convolution_.source_bytes();
+    if (source_bytes && band.size() > 0) {
         const Range rows = convolution_.input_rows(band);
-        convolution_.prepare(input, images, scratch.quantizations, {scratch.sources, rows}, threads);
-        sources = {scratch.sources, rows};
+        convolution_.prepare(input, images, scratch.quantizations, {scratch.bands, rows}, threads);
+        sources = {scratch.bands, rows};
     }
     if (!folded_) {
         const Rows<float*> all = {output, {0, output_.height}};
         return convolution_.run(sources, images, band, scratch.quantizations, all, threads);
     }
-    float* products = in_place_ ? output : reinterpret_cast<float*>(scratch.products);
-    convolution_.run(sources, images, band, scratch.quantizations, {products, band}, threads);
+    const auto pixels = images * static_cast<size_t>(band.size() * input_.width);
+    float* products = in_place_ ? output : reinterpret_cast<float*>(scratch.bands + pixels * source_bytes);
+    if (band.size() > 0) convolution_.run(sources, images, band, scratch.quantizations, {products, band}, threads);
     if (in_place_) return;
-    fold_.add(products, band, images, output, kernels_, threads, [this](float* row) { finish_row(row); });
+    fold_.add(products, part, band, images, output, kernels_, threads, [this](float* row) { finish_row(row); });
 }
 
 void Layer::find_quantizations(const float* input, size_t images, const Scratch& scratch, Threads& threads) const {
     std::fill_n(scratch.quantizations, images, Quantization{});
     if (!convolution_.weights().product.quantized) return;
     const size_t size = static_cast<size_t>(input_.size());
-    threads.parallel_for(images * parts, [&](size_t i) {
-        const size_t image = i / parts, part = i % parts, begin = part * size / parts, end = (part + 1) * size / parts;
+    threads.parallel_for(images * range_parts, [&](size_t i) {
+        const size_t image = i / range_parts, part = i % range_parts;
+        const size_t begin = part * size / range_parts, end = (part + 1) * size / range_parts;
         ImageRange& range = scratch.ranges[image];
         kernels_.range(input + image * size + begin, end - begin, &range.low[part], &range.high[part]);
     });

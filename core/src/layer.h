@@ -1,6 +1,7 @@
 // A layer with weights, as it is run: the product that its shape and the processor call for, and the way to use it.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,16 +26,29 @@ Method choose_method(const Node& node, const Shape& input, const LayerSize& size
 // The weights as the method takes them.
 CanonicalWeights weights_for(const Method& method, const Node& node, const CanonicalWeights& canonical);
 
+// Scratch memory, in bytes for one image, that layers share. A thread's part of it lies at the same place for all of them:
+// else they would hand it to and fro, and processors that share no cache are slow at that.
+struct ScratchSize {
+    size_t whole = 0, part = 0;
+
+    void include(const ScratchSize& other) {
+        whole = std::max(whole, other.whole);
+        part = std::max(part, other.part);
+    }
+    size_t bytes(size_t threads) const;
+};
+
 class Layer {
 public:
     Layer(const Node& node, const Shape& input, const Method& method, std::shared_ptr<const Weights> weights,
           const Epilogue& epilogue, const Kernels& kernels);
 
-    // Bytes of scratch memory that an image needs.
-    size_t scratch() const;
+    ScratchSize scratch(size_t threads) const;
 
-    // `input` and `output` are images with the channels innermost. `scratch` lies on a cache line.
-    void run(const float* input, size_t images, uint8_t* scratch, float* output, Threads& threads) const;
+    // `input` and `output` are images with the channels innermost. `scratch` lies on a cache line, and has size.bytes() for
+    // each image.
+    void run(const float* input, size_t images, uint8_t* scratch, const ScratchSize& size, float* output,
+             Threads& threads) const;
 
     const std::string& name() const { return name_; }
     // For people: the product and the instruction set.
@@ -45,10 +59,20 @@ public:
 private:
     struct Scratch;
 
+    // Whether there are products to be added up.
+    bool adds_up() const { return folded_ && !in_place_; }
+    // Whether each of some threads works on a part of an image of its own.
+    bool in_parts(size_t threads) const;
+    // Rows that are cut into parts: of output positions, or of the output where products are added up.
+    int64_t rows() const { return adds_up() ? output_.height : convolution_.positions(); }
     size_t pixel_bytes() const;
+    size_t band_bytes(int64_t positions) const;
     int64_t band_positions(size_t images) const;
-    void run_band(const Range& band, const float* input, size_t images, const Scratch& scratch, float* output,
-                  Threads& threads) const;
+    void run_parts(const float* input, const Scratch& scratch, size_t part_bytes, float* output, Threads& threads) const;
+    void run_part(const Range& rows, int64_t step, const float* input, size_t images, const Scratch& scratch,
+                  float* output, Threads& threads) const;
+    void run_band(const Fold::Part& part, const Range& band, const float* input, size_t images, const Scratch& scratch,
+                  float* output, Threads& threads) const;
     void find_quantizations(const float* input, size_t images, const Scratch& scratch, Threads& threads) const;
     void finish_rows(size_t images, float* output, Threads& threads) const;
     void finish_row(float* row) const;

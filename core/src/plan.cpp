@@ -52,13 +52,13 @@ std::vector<size_t> last_readers(const Graph& graph) {
 
 }  // namespace
 
-MemoryPlan plan_memory(const Graph& graph, const std::vector<size_t>& scratch) {
+MemoryPlan plan_memory(const Graph& graph, size_t scratch) {
     const std::vector<size_t> last = last_readers(graph);
     MemoryPlan plan;
     Arena arena;
+    arena.take(scratch, graph.nodes.size());
     plan.values.push_back(arena.take(static_cast<size_t>(graph.input.size()), last[0]));
     for (size_t node = 0; node < graph.nodes.size(); ++node) {
-        plan.scratch.push_back(arena.take(scratch[node], node));
         plan.values.push_back(arena.take(static_cast<size_t>(graph.nodes[node].shape.size()), last[node + 1]));
         arena.free_after(node);
     }

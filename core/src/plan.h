@@ -10,12 +10,11 @@ namespace pbgen {
 
 struct MemoryPlan {
     // In numbers, for one image; for n images every offset and size is n times as large.
-    std::vector<size_t> values;   // by value number
-    std::vector<size_t> scratch;  // by node
+    std::vector<size_t> values;  // by value number
     size_t size = 0;
 };
 
-// `scratch` is how much each node needs while it runs.
-MemoryPlan plan_memory(const Graph& graph, const std::vector<size_t>& scratch);
+// `scratch` numbers at the beginning are left for the nodes to use while they run.
+MemoryPlan plan_memory(const Graph& graph, size_t scratch);
 
 }  // namespace pbgen

@@ -102,8 +102,9 @@ void Signs::run(Side to, const Images& images, const float* input, const float* 
     epilogue.scale = scale;
     const Layer layer(node, from, method, arrange(to, weights_for(method, node, signs), *method.product, threads),
                       epilogue, kernels);
-    Aligned<uint8_t> scratch(images.count * layer.scratch());
-    layer.run(input, images.count, scratch.data(), output, threads);
+    const ScratchSize size = layer.scratch(threads.count());
+    Aligned<uint8_t> scratch(images.count * size.bytes(threads.count()));
+    layer.run(input, images.count, scratch.data(), size, output, threads);
 }
 
 namespace {

@@ -49,6 +49,18 @@ def test_the_same_bits_for_any_number_of_threads(generator: Path, batch: int, ar
             np.testing.assert_array_equal(engine(latent(batch)), expected)
 
 
+@pytest.mark.parametrize("activations", ["float32", "int8"])
+@pytest.mark.parametrize("outputs", [3, 24])
+@pytest.mark.parametrize("rows", [45, 64])
+def test_the_same_bits_from_parts(rows: int, outputs: int, activations: str, arch: str, tmp_path: Path) -> None:
+    """Each thread has a part, in bands; with few output channels products are added up across them."""
+    layer = Layer(64, outputs, (rows, 60), (5, 5), (2, 2), (2, 2), (1, 1), one_bit=outputs > 3)
+    path, x = layer.write(tmp_path / "g.safetensors"), layer.input(1)
+    expected = Engine(path, threads=1, activations=activations)(x)
+    for threads in (2, 3, 5, 16):
+        np.testing.assert_array_equal(Engine(path, threads=threads, activations=activations)(x), expected)
+
+
 def test_the_same_bits_in_any_batch(generator: Path) -> None:
     engine, z = Engine(generator), latent(70)
     np.testing.assert_array_equal(engine(z), np.concatenate([engine(one[None]) for one in z]))
