@@ -156,12 +156,15 @@ size_t Layer::band_bytes(int64_t positions) const {
 }
 
 // Rows of output positions that are computed before the next: their scratch memory should fit into a part of the second
-// cache. Bands are about equal, and whole tiles high, for any number of threads.
-int64_t Layer::band_positions(size_t images) const {
+// cache. Bands are about equal, and whole tiles high. They decide the order in which products are added up, and so are the
+// same for any instruction set, number of threads and of images.
+int64_t Layer::band_positions() const {
     constexpr int64_t cache = int64_t{384} << 10;
-    const int64_t row = static_cast<int64_t>(images) * input_.width * static_cast<int64_t>(pixel_bytes());
     const int64_t all = convolution_.positions(), tile = convolution_.tile_rows();
-    if (row == 0) return all;
+    if (pixel_bytes() == 0) return all;
+    const int64_t input_bytes = convolution_.weights().one_bit ? 12 : 2;  // about what the largest sources take
+    const int64_t products = adds_up() ? static_cast<int64_t>(convolution_.weights().outputs * sizeof(float)) : 0;
+    const int64_t row = input_.width * (input_.channels * input_bytes + products);
     const int64_t most = std::max<int64_t>(1, cache / row / tile), tiles = divide_up(all, tile);
     return std::min(all, divide_up(tiles, divide_up(tiles, most)) * tile);
 }
@@ -174,7 +177,7 @@ bool Layer::in_parts(size_t threads) const {
 ScratchSize Layer::scratch(size_t threads) const {
     // A processor reads ahead, and should not meet what another is writing.
     constexpr size_t apart = size_t{64} << 10;
-    const size_t band = band_bytes(band_positions(1));
+    const size_t band = band_bytes(band_positions());
     return {band, in_parts(threads) ? band + apart : 0};
 }
 
@@ -186,7 +189,7 @@ void Layer::run(const float* input, size_t images, uint8_t* memory, const Scratc
     if (images == 1 && in_parts(threads.count()))
         run_parts(input, scratch, size.part, output, threads);
     else
-        run_part({0, rows()}, band_positions(images), input, images, scratch, output, threads);
+        run_part({0, rows()}, input, images, scratch, output, threads);
     if (by_rows_ && (in_place_ || !folded_)) finish_rows(images, output, threads);
 }
 
@@ -195,7 +198,7 @@ void Layer::run(const float* input, size_t images, uint8_t* memory, const Scratc
 void Layer::run_parts(const float* input, const Scratch& scratch, size_t part_bytes, float* output,
                       Threads& threads) const {
     const auto parts = static_cast<int64_t>(threads.count());
-    const int64_t all = rows(), step = band_positions(1), tile = convolution_.tile_rows();
+    const int64_t all = rows(), tile = convolution_.tile_rows();
     const int64_t part_rows = divide_up(divide_up(all, parts), tile) * tile;
     Threads alone(1);
     threads.parallel_for(threads.count(), [&](size_t i) {
@@ -203,13 +206,14 @@ void Layer::run_parts(const float* input, const Scratch& scratch, size_t part_by
         const Range part = {begin, std::min(all, begin + part_rows)};
         Scratch own = scratch;
         own.bands += i * part_bytes;
-        if (part.size()) run_part(part, step, input, 1, own, output, alone);
+        if (part.size()) run_part(part, input, 1, own, output, alone);
     });
 }
 
-void Layer::run_part(const Range& rows, int64_t step, const float* input, size_t images, const Scratch& scratch,
+void Layer::run_part(const Range& rows, const float* input, size_t images, const Scratch& scratch,
                      float* output, Threads& threads) const {
     const Fold::Part part = adds_up() ? fold_.part(rows) : Fold::Part{rows, rows};
+    const int64_t step = band_positions();
     int64_t begin = part.inputs.begin;
     do {
         const Range band = {begin, std::min(part.inputs.end, (begin / step + 1) * step)};

@@ -67,9 +67,9 @@ private:
     int64_t rows() const { return adds_up() ? output_.height : convolution_.positions(); }
     size_t pixel_bytes() const;
     size_t band_bytes(int64_t positions) const;
-    int64_t band_positions(size_t images) const;
+    int64_t band_positions() const;
     void run_parts(const float* input, const Scratch& scratch, size_t part_bytes, float* output, Threads& threads) const;
-    void run_part(const Range& rows, int64_t step, const float* input, size_t images, const Scratch& scratch,
+    void run_part(const Range& rows, const float* input, size_t images, const Scratch& scratch,
                   float* output, Threads& threads) const;
     void run_band(const Fold::Part& part, const Range& band, const float* input, size_t images, const Scratch& scratch,
                   float* output, Threads& threads) const;

@@ -89,6 +89,7 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
       outputs(canonical.outputs),
       inputs(canonical.inputs),
       taps(canonical.taps),
+      one_bit(canonical.one_bit()),
       turned_round(canonical.turned_round()),
       channelwise(canonical.channelwise()),
       full_block_(product.weight_bytes(inputs, product.block)),

@@ -60,7 +60,7 @@ public:
 
     const Product& product;
     const size_t groups, outputs, inputs, taps;  // outputs and inputs: channels of one group
-    const bool turned_round, channelwise;
+    const bool one_bit, turned_round, channelwise;
 
     // Whether these are the weights of `canonical`, of the same tensor, arranged for `other`.
     bool holds(const CanonicalWeights& canonical, const Product& other) const {

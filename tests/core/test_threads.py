@@ -58,7 +58,9 @@ def test_the_same_bits_from_parts(rows: int, outputs: int, activations: str, arc
     path, x = layer.write(tmp_path / "g.safetensors"), layer.input(1)
     expected = Engine(path, threads=1, activations=activations)(x)
     for threads in (2, 3, 5, 16):
-        np.testing.assert_array_equal(Engine(path, threads=threads, activations=activations)(x), expected)
+        engine = Engine(path, threads=threads, activations=activations)
+        np.testing.assert_array_equal(engine(x), expected)
+        np.testing.assert_array_equal(engine(np.repeat(x, 3, 0)), np.repeat(expected, 3, 0))
 
 
 def test_the_same_bits_in_any_batch(generator: Path) -> None:
