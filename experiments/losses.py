@@ -9,7 +9,7 @@ from .statistics import ratio
 from .trial import Result, Trial
 
 LOSSES = ("nonsaturating", "lsgan", "hinge", "wgan-gp")
-SEEDS = range(1)
+SEEDS = range(3)
 
 
 def trials() -> list[Trial]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pbgen
 from pbgen.example import example_input
@@ -13,17 +14,18 @@ from .trial import Result, Trial
 
 NETWORK = "base"
 DATA = ("faces", "cells")
-SEEDS = range(3)
-REPEATED = (
-    "1e-3",
-    "1e-3, twice as wide",
-    "1e-3, twice as long",
-    "1e-3, with the float generator as teacher",
-    "1e-3, both with the float generator as teacher",
-    "1e-3, with the teacher, twice as wide",
-    "1e-3, with the teacher, four times as wide",
-)
-"""Those of the variants that are trained on all data with all seeds; the others with the first of each alone."""
+REPEATED = {
+    "1e-3": range(6),
+    "1e-3, twice as wide": range(3),
+    "1e-3, twice as long": range(3),
+    "1e-3, with the float generator as teacher": range(6),
+    "1e-3, both with the float generator as teacher": range(3),
+    "1e-3, with the teacher, twice as wide": range(6),
+    "1e-3, with the teacher, four times as wide": range(3),
+    "1e-3, with the teacher, twice as long": range(3),
+    "1e-3, with the teacher, twice as wide and long": range(3),
+}
+"""Those of the variants that are trained on all data, with these seeds; the others with the first of each alone."""
 SIZES = ("eighth", "quarter", "half", "base", "double")
 
 
@@ -36,6 +38,7 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
     floats = Trial(NETWORK)
     partial = replace(floats, layers=_planned(NETWORK))
     taught = replace(partial, teacher=NETWORK)
+    double: dict[str, Any] = {"network": "double", "layers": _planned("double")}
     slow, slow_float = replace(partial, learning_rate=2e-4), replace(floats, learning_rate=2e-4)
     return {
         "2e-4": (slow, slow_float),
@@ -49,13 +52,18 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
         "1e-3, latent weights 3 times faster": (replace(partial, latent_rate=3.0), floats),
         "1e-3, with the float generator as teacher": (taught, floats),
         "1e-3, both with the float generator as teacher": (taught, replace(floats, teacher=NETWORK)),
-        "1e-3, with the teacher, twice as wide": (replace(taught, network="double", layers=_planned("double")), floats),
+        "1e-3, with the teacher, twice as wide": (replace(taught, **double), floats),
         "1e-3, with the teacher, four times as wide": (
             replace(taught, network="quadruple", layers=_planned("quadruple")),
             floats,
         ),
         "1e-3, twice as long": (replace(partial, steps=4000), replace(floats, steps=4000)),
-        "1e-3, twice as wide": (replace(partial, network="double", layers=_planned("double")), floats),
+        "1e-3, twice as wide": (replace(partial, **double), floats),
+        "1e-3, with the teacher, twice as long": (replace(taught, steps=4000), replace(floats, steps=4000)),
+        "1e-3, with the teacher, twice as wide and long": (
+            replace(taught, **double, steps=4000),
+            replace(floats, steps=4000),
+        ),
     }
 
 
@@ -75,10 +83,10 @@ def trials() -> list[Trial]:
     chosen = {trial for pair in variants().values() for trial in pair}
     repeated = [
         replace(trial, data=data, seed=seed)
-        for name in REPEATED
+        for name, seeds in REPEATED.items()
         for trial in variants()[name]
         for data in DATA
-        for seed in SEEDS
+        for seed in seeds
     ]
     return [*chosen, *repeated, *sizes()]
 
@@ -102,10 +110,10 @@ def report(results: dict[Trial, Result], pictures: Path) -> str:
 
 def _repeated_table(results: dict[Trial, Result]) -> str:
     rows = []
-    for name in REPEATED:
+    for name, seeds in REPEATED.items():
         pair = variants()[name]
         cells = (
-            ratio(results, *([replace(trial, data=data, seed=seed) for seed in SEEDS] for trial in pair))
+            ratio(results, *([replace(trial, data=data, seed=seed) for seed in seeds] for trial in pair))
             for data in DATA
         )
         rows.append([name, *(f"{value}, {value.seeds} seeds" if value else "" for value in cells)])
