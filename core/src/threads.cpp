@@ -53,20 +53,46 @@ int this_processor() {
 #endif
 }
 
-// Moves this thread to another processor than this one, if it may use another.
-void leave(int processor) {
+// A thread that sleeps, and where it fell asleep. Linux may wake it there though another thread has that processor and
+// others are idle; then it waits for a tick of the clock, 4 ms mostly, before it is moved.
+class Sleeper {
+public:
+    // By the thread itself, before it sleeps.
+    void settle() {
 #ifdef __linux__
-    cpu_set_t usable;
-    if (processor < 0 || sched_getaffinity(0, sizeof usable, &usable) != 0) return;
-    cpu_set_t others = usable;
-    CPU_CLR(static_cast<size_t>(processor), &others);
-    if (CPU_COUNT(&others) == 0) return;
-    sched_setaffinity(0, sizeof others, &others);
-    sched_setaffinity(0, sizeof usable, &usable);
-#else
-    static_cast<void>(processor);
+        id_ = gettid();
+        processor_ = sched_getcpu();
 #endif
-}
+    }
+
+    // By the thread that is about to wake it: it shall wake on another processor than this one, if it may use another.
+    void avoid(int processor) {
+#ifdef __linux__
+        if (processor < 0 || processor != processor_ || sched_getaffinity(id_, sizeof usable_, &usable_) != 0) return;
+        cpu_set_t others = usable_;
+        CPU_CLR(static_cast<size_t>(processor), &others);
+        bound_ = CPU_COUNT(&others) > 0 && sched_setaffinity(id_, sizeof others, &others) == 0;
+#else
+        static_cast<void>(processor);
+#endif
+    }
+
+    // By the thread itself, awake.
+    void release() {
+#ifdef __linux__
+        if (bound_) sched_setaffinity(0, sizeof usable_, &usable_);
+        bound_ = false;
+#endif
+    }
+
+private:
+#ifdef __linux__
+    pid_t id_ = 0;
+    int processor_ = -1;
+    cpu_set_t usable_{};
+    bool bound_ = false;
+#endif
+};
 
 }  // namespace
 
@@ -82,7 +108,7 @@ unsigned usable_cores() {
 class Threads::Pool {
 public:
     // Where the system grants fewer threads, fewer must do.
-    explicit Pool(unsigned workers) : shares_(workers + 1) {
+    explicit Pool(unsigned workers) : shares_(workers + 1), sleeping_(workers) {
         try {
             for (unsigned i = 1; i <= workers; ++i) workers_.emplace_back([this, i] { work(i); });
         } catch (const std::system_error&) {
@@ -123,11 +149,11 @@ private:
     };
 
     void open_job() {
-        caller_processor_.store(this_processor(), std::memory_order_relaxed);
         const uint64_t number = (state_.load() >> 32) + 1;
         state_.store(number << 32 | open_bit);
         if (sleepers_.load() == 0) return;
         const std::lock_guard<std::mutex> lock(sleep_mutex_);
+        for (Sleeper& sleeper : sleeping_) sleeper.avoid(this_processor());
         wake_.notify_all();
     }
 
@@ -150,10 +176,7 @@ private:
 
     void work(size_t thread) {
         uint64_t last = 0;
-        while (wait_for_job(last)) {
-            // Linux may wake a worker on the processor of the caller, which then waits for it, though another is idle.
-            const int processor = this_processor();
-            if (processor == caller_processor_.load(std::memory_order_relaxed)) leave(processor);
+        while (wait_for_job(thread, last)) {
             uint64_t state = state_.load();
             // Coming in must be one step with seeing the job open, so that the caller cannot close it in between.
             while ((state & open_bit) && !state_.compare_exchange_weak(state, state + 1)) {
@@ -166,14 +189,17 @@ private:
     }
 
     // Returns true when a job other than `last` has been opened, false when the pool ends.
-    bool wait_for_job(uint64_t last) {
+    bool wait_for_job(size_t thread, uint64_t last) {
         const auto ready = [&] { return state_.load() >> 32 != last; };
         for (int i = 0; i < spins; ++i, pause())
             if (ready()) return !stop_;
         std::unique_lock<std::mutex> lock(sleep_mutex_);
+        Sleeper& me = sleeping_[thread - 1];
+        me.settle();
         ++sleepers_;
         wake_.wait(lock, [&] { return stop_ || ready(); });
         --sleepers_;
+        me.release();
         return !stop_;
     }
 
@@ -188,7 +214,7 @@ private:
     // Bits 32 and up: number of the job. Bit 31: open, workers may come in. Below: how many are inside.
     alignas(64) std::atomic<uint64_t> state_{0};
 
-    std::atomic<int> caller_processor_{-1};
+    std::vector<Sleeper> sleeping_;
     std::mutex sleep_mutex_;
     std::condition_variable wake_;
     std::atomic<unsigned> sleepers_{0};
