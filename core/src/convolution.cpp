@@ -125,19 +125,24 @@ void Convolution::prepare(const float* input, size_t images, const Quantization*
     });
 }
 
-void Convolution::begin(size_t images, float* output, Threads& threads) const {
+// Tables take much more than bytes.
+size_t Convolution::usual_source_bytes() const {
+    return source_bytes() ? static_cast<size_t>(input_.channels) * (weights_->one_bit ? 12 : 2) : 0;
+}
+
+void Convolution::begin(size_t images, const Output& output, Threads& threads) const {
     if (rows_.complete() && columns_.complete()) return;
     const size_t channels = static_cast<size_t>(output_.channels), pixels = static_cast<size_t>(output_.pixels());
-    std::memset(output, 0, images * pixels * channels * sizeof(float));
+    std::memset(output.pixels, 0, images * pixels * channels * sizeof(float));
     const size_t row = static_cast<size_t>(output_.width) * channels;
     threads.parallel_for(images * static_cast<size_t>(output_.height), [&](size_t i) {
-        float* values = output + i * row;
+        float* values = output.pixels + i * row;
         kernels_.finish(values, channels, row / channels, channels, epilogue_, values, channels);
     });
 }
 
 void Convolution::run(const Rows<const void*>& sources, size_t images, const Range& band,
-                      const Quantization* quantizations, const Rows<float*>& output, Threads& threads) const {
+                      const Quantization* quantizations, const Output& output, Threads& threads) const {
     // An item is a phase, a block and a tile. Each thread has a part of the image, if there are tiles enough; there,
     // neighbouring items share weights, and the phases with most work come first.
     const auto all_images = static_cast<int64_t>(images);
@@ -165,7 +170,7 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
         tile.area.rows = part(row, shape.rows, {band.begin, std::min(band.end, tile.row_phase.count)});
         tile.area.columns = part(column, shape.columns, {0, tile.column_phase.count});
         // Phases differ in size: the last tile may be empty.
-        if (!tile.area.empty()) run_tile(tile, sources, output);
+        if (!tile.area.empty()) run_tile(tile, sources, output.pixels);
     };
     // A thread takes some small items at a time.
     const size_t pixels = static_cast<size_t>(shape.images * shape.rows * shape.columns);
@@ -177,7 +182,7 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
     });
 }
 
-void Convolution::run_tile(Tile& tile, const Rows<const void*>& sources, const Rows<float*>& output) const {
+void Convolution::run_tile(Tile& tile, const Rows<const void*>& sources, float* output) const {
     const auto pixels = static_cast<size_t>(tile.images.size() * tile.area.rows.size() * tile.area.columns.size());
     std::memset(tile.sums, 0, weights_->product.sum_bytes(weights_->block_outputs(tile.block), pixels));
     add_taps(tile, sources);
@@ -282,7 +287,7 @@ void Convolution::accumulate(Tile& tile, const TapWeights* taps, size_t count, c
     add(sources);
 }
 
-void Convolution::finish_tile(const Tile& tile, const Rows<float*>& output) const {
+void Convolution::finish_tile(const Tile& tile, float* output) const {
     const Weights& w = *weights_;
     const size_t channels = w.block_outputs(tile.block);
     const size_t channel = tile.group * w.outputs + tile.block * w.product.block;
@@ -298,7 +303,7 @@ void Convolution::finish_tile(const Tile& tile, const Rows<float*>& output) cons
     for (int64_t image = tile.images.begin; image < tile.images.end; ++image)
         for (int64_t i = tile.area.rows.begin; i < tile.area.rows.end; ++i, pixel += count) {
             const int64_t y = tile.row_phase.first + i * rows_.output_step();
-            float* to = output.data + static_cast<size_t>(output.pixel(image, y, x, output_.width) * output_.channels);
+            float* to = output + ((image * output_.height + y) * output_.width + x) * output_.channels;
             const float scale = tile.quantizations[image].scale;
             const float* sums = w.product.collect(tile.sums, channels, pixel, count, scale, rows);
             kernels_.finish(sums, w.product.block, count, channels, epilogue, to + channel, step);

@@ -55,11 +55,20 @@ void Engine::load_layers(const Container& container, bool integers) {
         if (!node.has_weight()) continue;
         const Shape& input = graph_.shape(node.inputs[0]);
         const CanonicalWeights canonical = canonical_weights(container.tensors[node.weight], node, input);
-        const Method method = choose_method(node, input, canonical.size(), kernels_, integers);
-        auto weights = arrange(node.weight, weights_for(method, node, canonical), *method.product);
-        node_layers_[i] = std::make_unique<Layer>(node, input, method, std::move(weights), epilogue(node), kernels_);
+        const auto arranged = [&](const CanonicalWeights& weights, const Product& product) {
+            return arrange(node.weight, weights, product);
+        };
+        const bool rounded = integers && !is_input(node.inputs[0]);
+        node_layers_[i] = std::make_unique<Layer>(node, input, canonical, rounded, arranged, epilogue(node), kernels_);
         layers_.push_back(node_layers_[i].get());
     }
+}
+
+// Whether a value is what the engine is given, of whatever shape. It is never rounded: what a generator makes of a latent
+// vector moves further with it than with any other value.
+bool Engine::is_input(size_t value) const {
+    while (value && graph_.nodes[value - 1].op == Op::reshape) value = graph_.nodes[value - 1].inputs[0];
+    return value == 0;
 }
 
 std::shared_ptr<const Weights> Engine::arrange(size_t tensor, const CanonicalWeights& canonical,
@@ -134,13 +143,20 @@ void Engine::run_images(const float* input, size_t images, float* output, float*
     channels_to_innermost(input_shape(), input, images, workspace + plan_.values[0] * images, threads_);
     for (size_t node = 0; node < graph_.nodes.size(); ++node) {
         const double start = seconds && node_layers_[node] ? seconds_now() : 0;
-        run_node(node, images, workspace);
+        run_node(node, images, workspace, output);
         if (seconds && node_layers_[node]) *seconds++ += seconds_now() - start;
     }
-    channels_to_first(output_shape(), workspace + plan_.values[graph_.output] * images, images, output, threads_);
+    if (!makes_planes(graph_.output))
+        channels_to_first(output_shape(), workspace + plan_.values[graph_.output] * images, images, output, threads_);
 }
 
-void Engine::run_node(size_t i, size_t images, float* workspace) {
+// Whether the layer that makes a value also makes images with the channels first of it.
+bool Engine::makes_planes(size_t value) const {
+    return value == graph_.output && value > 0 && node_layers_[value - 1] && node_layers_[value - 1]->makes_planes();
+}
+
+// `planes`: where the output goes that a layer makes itself.
+void Engine::run_node(size_t i, size_t images, float* workspace, float* planes) {
     const Node& node = graph_.nodes[i];
     float* output = workspace + plan_.values[i + 1] * images;
     const Call call{node, graph_, plan_, workspace, output, images, threads_};
@@ -149,7 +165,8 @@ void Engine::run_node(size_t i, size_t images, float* workspace) {
         case Op::conv_transpose:
         case Op::linear: {
             auto* scratch = reinterpret_cast<uint8_t*>(workspace);
-            return node_layers_[i]->run(call.input(0), images, scratch, scratch_, output, threads_);
+            const Output results = {output, makes_planes(i + 1) ? planes : nullptr};
+            return node_layers_[i]->run(call.input(0), images, scratch, scratch_, results, threads_);
         }
         case Op::affine: return run_affine(call, epilogue(node), kernels_);
         case Op::add: return run_add(call);

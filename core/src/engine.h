@@ -47,7 +47,9 @@ private:
     void give_back(Aligned<float> workspace);
     void run_parts(const float* input, size_t batch, float* output, float* workspace, double* seconds);
     void run_images(const float* input, size_t images, float* output, float* workspace, double* seconds);
-    void run_node(size_t node, size_t images, float* workspace);
+    bool is_input(size_t value) const;
+    bool makes_planes(size_t value) const;
+    void run_node(size_t node, size_t images, float* workspace, float* planes);
 
     const Kernels& kernels_;
     Graph graph_;

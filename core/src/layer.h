@@ -2,29 +2,16 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "convolution.h"
-#include "fold.h"
+#include "convolver.h"
 #include "graph.h"
 #include "threads.h"
+#include "weights.h"
 
 namespace pbgen {
-
-// How a layer is to be run, and what its weights must be arranged for.
-struct Method {
-    const Product* product;
-    bool folded;       // see fold.h
-    bool channelwise;  // see Kernels::channelwise
-};
-
-Method choose_method(const Node& node, const Shape& input, const LayerSize& size, const Kernels& kernels,
-                     bool integers);
-
-// The weights as the method takes them.
-CanonicalWeights weights_for(const Method& method, const Node& node, const CanonicalWeights& canonical);
 
 // Scratch memory, in bytes for one image, that layers share. A thread's part of it lies at the same place for all of them:
 // else they would hand it to and fro, and processors that share no cache are slow at that.
@@ -38,57 +25,52 @@ struct ScratchSize {
     size_t bytes(size_t threads) const;
 };
 
+// Arranges weights for a product, or knows them arranged.
+using Arrange = std::function<std::shared_ptr<const Weights>(const CanonicalWeights&, const Product&)>;
+
 class Layer {
 public:
-    Layer(const Node& node, const Shape& input, const Method& method, std::shared_ptr<const Weights> weights,
+    Layer(const Node& node, const Shape& input, const CanonicalWeights& weights, bool integers, const Arrange& arrange,
           const Epilogue& epilogue, const Kernels& kernels);
 
     ScratchSize scratch(size_t threads) const;
 
-    // `input` and `output` are images with the channels innermost. `scratch` lies on a cache line, and has size.bytes() for
-    // each image.
-    void run(const float* input, size_t images, uint8_t* scratch, const ScratchSize& size, float* output,
+    bool makes_planes() const { return convolver_->makes_planes(); }
+
+    // `input` are images with the channels innermost. `scratch` lies on a cache line, and has size.bytes() for each image.
+    // The output has no planes if it makes none.
+    void run(const float* input, size_t images, uint8_t* scratch, const ScratchSize& size, const Output& output,
              Threads& threads) const;
 
     const std::string& name() const { return name_; }
     // For people: the product and the instruction set.
     const std::string& kernel() const { return kernel_; }
     uint64_t operations() const { return operations_; }
-    size_t weight_bytes() const { return convolution_.weights().bytes(); }
+    size_t weight_bytes() const { return convolver_->weight_bytes(); }
 
 private:
     struct Scratch;
 
-    // Whether there are products to be added up.
-    bool adds_up() const { return folded_ && !in_place_; }
     // Whether each of some threads works on a part of an image of its own.
     bool in_parts(size_t threads) const;
-    // Rows that are cut into parts: of output positions, or of the output where products are added up.
-    int64_t rows() const { return adds_up() ? output_.height : convolution_.positions(); }
-    size_t pixel_bytes() const;
     size_t band_bytes(int64_t positions) const;
     int64_t band_positions() const;
-    void run_parts(const float* input, const Scratch& scratch, size_t part_bytes, float* output, Threads& threads) const;
-    void run_part(const Range& rows, const float* input, size_t images, const Scratch& scratch,
-                  float* output, Threads& threads) const;
-    void run_band(const Fold::Part& part, const Range& band, const float* input, size_t images, const Scratch& scratch,
-                  float* output, Threads& threads) const;
+    void run_parts(const float* input, const Scratch& scratch, size_t part_bytes, const Output& output,
+                   Threads& threads) const;
+    void run_part(const Range& positions, const float* input, size_t images, const Scratch& scratch,
+                  const Output& output, Threads& threads) const;
+    void run_band(const Range& band, const float* input, size_t images, const Scratch& scratch, const Output& output,
+                  Threads& threads) const;
     void find_quantizations(const float* input, size_t images, const Scratch& scratch, Threads& threads) const;
-    void finish_rows(size_t images, float* output, Threads& threads) const;
-    void finish_row(float* row) const;
+    void finish(size_t images, float* output, Threads& threads) const;
 
     std::string name_, kernel_;
     uint64_t operations_;
     Shape input_, output_;
-    bool folded_;
-    Fold fold_;
-    bool in_place_;  // folded, and the products are the output already
-    bool by_rows_;  // whether the epilogue is not the convolution's but finish_row()'s
-    int64_t piece_;  // pixels of a row that are finished at a time
-    std::vector<float> piece_scale_, piece_shift_;
-    Epilogue piece_epilogue_;
+    bool spread_;  // the taps of a single input pixel are the output's pixels, and computed as output channels
+    Epilogue epilogue_;
     const Kernels& kernels_;
-    Convolution convolution_;  // where folded, that of one tap
+    std::unique_ptr<const Convolver> convolver_;
 };
 
 }  // namespace pbgen

@@ -53,22 +53,22 @@ int this_processor() {
 #endif
 }
 
-// A thread that sleeps, and where it fell asleep. Linux may wake it there though another thread has that processor and
-// others are idle; then it waits for a tick of the clock, 4 ms mostly, before it is moved.
+// A thread that sleeps until another wakes it. Linux may wake it on the other's processor though more are idle; then it
+// waits for a tick of the clock, 4 ms mostly, before it is moved.
 class Sleeper {
 public:
     // By the thread itself, before it sleeps.
     void settle() {
 #ifdef __linux__
         id_ = gettid();
-        processor_ = sched_getcpu();
+        asleep_ = sched_getaffinity(0, sizeof usable_, &usable_) == 0;
 #endif
     }
 
     // By the thread that is about to wake it: it shall wake on another processor than this one, if it may use another.
     void avoid(int processor) {
 #ifdef __linux__
-        if (processor < 0 || processor != processor_ || sched_getaffinity(id_, sizeof usable_, &usable_) != 0) return;
+        if (!asleep_ || bound_ || processor < 0) return;
         cpu_set_t others = usable_;
         CPU_CLR(static_cast<size_t>(processor), &others);
         bound_ = CPU_COUNT(&others) > 0 && sched_setaffinity(id_, sizeof others, &others) == 0;
@@ -81,16 +81,15 @@ public:
     void release() {
 #ifdef __linux__
         if (bound_) sched_setaffinity(0, sizeof usable_, &usable_);
-        bound_ = false;
+        asleep_ = bound_ = false;
 #endif
     }
 
 private:
 #ifdef __linux__
     pid_t id_ = 0;
-    int processor_ = -1;
     cpu_set_t usable_{};
-    bool bound_ = false;
+    bool asleep_ = false, bound_ = false;
 #endif
 };
 

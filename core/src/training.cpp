@@ -97,14 +97,15 @@ void Signs::run(Side to, const Images& images, const float* input, const float* 
     node.groups = static_cast<int64_t>(shape_.groups);
     const Kernels& kernels = choose_kernels();
     const CanonicalWeights signs = canonical(to);
-    const Method method = choose_method(node, from, signs.size(), kernels, false);
     Epilogue epilogue;
     epilogue.scale = scale;
-    const Layer layer(node, from, method, arrange(to, weights_for(method, node, signs), *method.product, threads),
-                      epilogue, kernels);
+    const auto arranged = [&](const CanonicalWeights& canonical, const Product& product) {
+        return arrange(to, canonical, product, threads);
+    };
+    const Layer layer(node, from, signs, false, arranged, epilogue, kernels);
     const ScratchSize size = layer.scratch(threads.count());
     Aligned<uint8_t> scratch(images.count * size.bytes(threads.count()));
-    layer.run(input, images.count, scratch.data(), size, output, threads);
+    layer.run(input, images.count, scratch.data(), size, {output, nullptr}, threads);
 }
 
 namespace {

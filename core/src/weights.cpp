@@ -1,5 +1,6 @@
 #include "weights.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -7,7 +8,7 @@
 namespace pbgen {
 namespace {
 
-void copy_numbers(const float* from, size_t step, size_t count, uint8_t* row) {
+void copy_every(const float* from, size_t step, size_t count, uint8_t* row) {
     for (size_t i = 0; i < count; ++i) std::memcpy(row + i * sizeof(float), from + i * step, sizeof(float));
 }
 
@@ -18,21 +19,6 @@ void copy_bits(const uint8_t* bits, size_t at, size_t step, size_t count, uint8_
         for (size_t j = 0; j < 8 && i + j < count; ++j, at += step) byte |= (bits[at / 8] >> at % 8 & 1u) << j;
         *row++ = static_cast<uint8_t>(byte);
     }
-}
-
-// Makes the weights of an output channel, rows of `count` numbers `stride` bytes apart, integers from -127 to 127.
-// Returns their scale. What is not a number becomes one.
-float round_weights(uint8_t* rows, size_t stride, size_t taps, size_t count) {
-    constexpr float levels = 127;
-    float largest = 0;
-    const auto each = [&](const auto& change) {
-        for (size_t tap = 0; tap < taps; ++tap)
-            for (size_t i = 0; i < count; ++i) change(reinterpret_cast<float*>(rows + tap * stride)[i]);
-    };
-    each([&](float weight) { largest = std::max(largest, std::abs(weight)); });
-    const float inverse = largest > 0 ? levels / largest : 0;
-    each([&](float& weight) { weight = std::nearbyint(std::min(std::max(-levels, weight * inverse), levels)); });
-    return largest / levels;
 }
 
 }  // namespace
@@ -51,10 +37,22 @@ CanonicalWeights::CanonicalWeights(const uint32_t* rows, size_t row_words, size_
     : groups(all_groups), outputs(group_outputs), inputs(group_inputs), taps(kernel_taps), rows_(rows),
       row_words_(row_words) {}
 
-CanonicalWeights CanonicalWeights::taps_as_outputs(bool turned_round) const {
+float round_weights(float* weights, size_t taps, size_t count, size_t stride) {
+    constexpr float levels = 127;
+    float largest = 0;
+    const auto each = [&](const auto& change) {
+        for (size_t tap = 0; tap < taps; ++tap)
+            for (size_t i = 0; i < count; ++i) change(weights[tap * stride + i]);
+    };
+    each([&](float weight) { largest = std::max(largest, std::abs(weight)); });
+    const float inverse = largest > 0 ? levels / largest : 0;
+    each([&](float& weight) { weight = std::nearbyint(std::min(std::max(-levels, weight * inverse), levels)); });
+    return largest / levels;
+}
+
+CanonicalWeights CanonicalWeights::taps_as_outputs() const {
     CanonicalWeights result = *this;
     result.output_taps_ = taps;
-    result.turned_round_ = turned_round;
     result.outputs = taps * outputs;
     result.taps = 1;
     return result;
@@ -71,16 +69,25 @@ CanonicalWeights CanonicalWeights::channels_as_outputs() const {
 void CanonicalWeights::copy(size_t group, size_t output, uint8_t* rows, size_t stride) const {
     const size_t true_outputs = outputs / output_taps_, step = taps * output_taps_;
     const size_t channel = group * true_outputs + output % true_outputs;
-    const size_t part = output / true_outputs, output_tap = turned_round_ ? output_taps_ - 1 - part : part;
+    const size_t output_tap = output / true_outputs;
     const size_t first = channel * inputs * step + output_tap;
     for (size_t tap = 0; tap < taps; ++tap, rows += stride)
         if (rows_)
             // Words whose bytes lie in the order of their bits, as on all processors that this runs on.
             std::memcpy(rows, rows_ + (channel * step + output_tap + tap) * row_words_, row_bytes());
         else if (floats_)
-            copy_numbers(floats_->data() + first + tap, step, inputs, rows);
+            copy_every(floats_->data() + first + tap, step, inputs, rows);
         else
             copy_bits(bits_, first + tap, step, inputs, rows);
+}
+
+void CanonicalWeights::copy_numbers(size_t group, size_t output, float* numbers) const {
+    if (!one_bit()) return copy(group, output, reinterpret_cast<uint8_t*>(numbers), row_bytes());
+    std::vector<uint8_t> rows(taps * row_bytes());
+    copy(group, output, rows.data(), row_bytes());
+    for (size_t tap = 0; tap < taps; ++tap)
+        for (size_t i = 0; i < inputs; ++i)
+            *numbers++ = rows[tap * row_bytes() + i / 8] >> i % 8 & 1 ? 1.0f : -1.0f;
 }
 
 Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threads& threads)
@@ -90,7 +97,6 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
       inputs(canonical.inputs),
       taps(canonical.taps),
       one_bit(canonical.one_bit()),
-      turned_round(canonical.turned_round()),
       channelwise(canonical.channelwise()),
       full_block_(product.weight_bytes(inputs, product.block)),
       last_block_(product.weight_bytes(inputs, block_outputs(blocks() - 1))),
@@ -104,7 +110,9 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
             const size_t output = block * product.block + o;
             uint8_t* first = rows.data() + o * row;
             canonical.copy(group, output, first, count * row);
-            if (scales_.size()) scales_.data()[group * outputs + output] = round_weights(first, count * row, taps, inputs);
+            if (scales_.size())
+                scales_.data()[group * outputs + output] =
+                    round_weights(reinterpret_cast<float*>(first), taps, inputs, count * inputs);
         }
         for (size_t t = 0; t < taps; ++t)
             product.arrange(rows.data() + t * count * row, inputs, count, data_.data() + offset(group, block, t));

@@ -23,9 +23,8 @@ public:
     // Signs as rows of bits over the inputs, [groups][outputs][taps], each of `row_words` words.
     CanonicalWeights(const uint32_t* rows, size_t row_words, size_t groups, size_t outputs, size_t inputs, size_t taps);
 
-    // The same weights as those of a layer of one tap, whose output channels are [taps][outputs], the last tap first if
-    // `turned_round`.
-    CanonicalWeights taps_as_outputs(bool turned_round) const;
+    // The same weights as those of a layer of one tap, whose output channels are [taps][outputs].
+    CanonicalWeights taps_as_outputs() const;
 
     // Where each channel is a group of its own: the same weights as those of one group of one input, with all channels
     // as outputs.
@@ -37,7 +36,9 @@ public:
     // Writes the rows of all taps of one output channel, `stride` bytes apart.
     void copy(size_t group, size_t output, uint8_t* rows, size_t stride) const;
 
-    bool turned_round() const { return turned_round_; }
+    // The same as numbers, one-bit weights as +1 and -1, [taps][inputs].
+    void copy_numbers(size_t group, size_t output, float* numbers) const;
+
     bool channelwise() const { return channelwise_; }
     bool one_bit() const { return floats_ == nullptr; }
     LayerSize size() const { return {one_bit(), inputs, outputs, taps}; }
@@ -50,8 +51,12 @@ private:
     const uint32_t* rows_ = nullptr;
     size_t row_words_ = 0;
     size_t output_taps_ = 1;  // how many taps became output channels
-    bool turned_round_ = false, channelwise_ = false;
+    bool channelwise_ = false;
 };
+
+// Makes the weights of an output channel, `count` for each tap and those of taps `stride` numbers apart, integers from -127
+// to 127. Returns their scale. What is not a number becomes one.
+float round_weights(float* weights, size_t taps, size_t count, size_t stride);
 
 // Stored as [groups][blocks][taps].
 class Weights {
@@ -60,11 +65,11 @@ public:
 
     const Product& product;
     const size_t groups, outputs, inputs, taps;  // outputs and inputs: channels of one group
-    const bool one_bit, turned_round, channelwise;
+    const bool one_bit, channelwise;
 
     // Whether these are the weights of `canonical`, of the same tensor, arranged for `other`.
     bool holds(const CanonicalWeights& canonical, const Product& other) const {
-        return &product == &other && taps == canonical.taps && turned_round == canonical.turned_round();
+        return &product == &other && taps == canonical.taps;
     }
 
     size_t blocks() const { return (outputs + product.block - 1) / product.block; }

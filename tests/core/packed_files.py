@@ -123,9 +123,13 @@ class Layer:
         op = "linear" if not self.size else "conv_transpose" if self.transposed else "conv"
         return node(op, [0], shape, **attributes)
 
-    def write(self, path: Path) -> Path:
-        shape = self.reference(self.input(1)).shape[1:]
-        return write(path, (self.inputs, *self.size), [self.node(shape)], self.tensors())
+    def write(self, path: Path, behind: bool = False) -> Path:
+        """As a packed file; `behind` another operation, which changes nothing: so its input is not the network's."""
+        shape_in, shape = (self.inputs, *self.size), self.reference(self.input(1)).shape[1:]
+        nodes = [self.node(shape)]
+        if behind:
+            nodes = [node("affine", [0], shape_in), nodes[0] | {"inputs": [1]}]
+        return write(path, shape_in, nodes, self.tensors())
 
 
 def assert_close(result: np.ndarray, reference: np.ndarray) -> None:

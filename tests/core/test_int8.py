@@ -27,10 +27,10 @@ def quantized(x: np.ndarray) -> np.ndarray:
     return result
 
 
-def quantized_weights(weights: np.ndarray, folded: bool) -> np.ndarray:
-    """The same for float weights: each output channel, and tap where the layer is folded, has a scale of its own."""
+def quantized_weights(weights: np.ndarray, taps_as_channels: bool) -> np.ndarray:
+    """The same for float weights: each output channel, and tap where taps are channels, has a scale of its own."""
     weights = weights.astype(np.float32)
-    axes = 1 if folded else tuple(range(1, weights.ndim))
+    axes = 1 if taps_as_channels else tuple(range(1, weights.ndim))
     largest, levels = np.abs(weights).max(axis=axes, keepdims=True), np.float32(127)
     inverse = np.divide(levels, largest, out=np.zeros_like(largest), where=largest > 0)
     return np.rint(weights * inverse) * (largest / levels)
@@ -41,10 +41,10 @@ def with_weights(layer: Layer, weights: np.ndarray) -> Layer:
 
 
 def check(layer: Layer, path: Path, x: np.ndarray) -> str:
-    engine = Engine(layer.write(path), threads=2, activations="int8")
+    engine = Engine(layer.write(path, behind=True), threads=2, activations="int8")
     (kernel,) = engine.kernels.values()
     if "int8" in kernel and not layer.one_bit:
-        layer = with_weights(layer, quantized_weights(layer.weights(), "folded" in kernel))
+        layer = with_weights(layer, quantized_weights(layer.weights(), "taps as channels" in kernel))
     assert_close(engine(x), layer.reference(quantized(x) if "int8" in kernel else x))
     return kernel
 
@@ -68,8 +68,8 @@ def test_every_rest_of_the_inputs(inputs: int, one_bit: bool, arch: str, tmp_pat
 
 @pytest.mark.parametrize("outputs", [15, 16, 17, 48, 49, 95, 96, 97, 200])
 def test_every_rest_of_the_lanes(outputs: int, arch: str, tmp_path: Path) -> None:
-    layer = Layer(40, outputs, (4, 4), (2, 2), (2, 2), transposed=False, one_bit=False)  # which is not folded
-    assert ("int8" in check(layer, tmp_path / "g.safetensors", layer.input(1))) == (outputs >= 16)
+    layer = Layer(40, outputs, (4, 4), (2, 2), (2, 2), transposed=False, one_bit=False)
+    assert "int8" in check(layer, tmp_path / "g.safetensors", layer.input(1))
 
 
 @pytest.mark.parametrize("outputs", [32, 64])
@@ -83,15 +83,17 @@ def test_neighbouring_taps(outputs: int, taps: int, arch: str, tmp_path: Path) -
             check(layer, tmp_path / "g.safetensors", inputs)
 
 
-@pytest.mark.parametrize("folded", [True, False])
-def test_weights_of_channels_of_any_size(folded: bool, arch: str, tmp_path: Path) -> None:
-    layer = Layer(40, 3 if folded else 20, (4, 4), (5, 5), (2, 2), (2, 2), (1, 1), one_bit=False)
+@pytest.mark.parametrize("size", [(4, 4), (1, 1)])
+@pytest.mark.parametrize("outputs", [3, 20])
+def test_weights_of_channels_of_any_size(outputs: int, size: tuple[int, int], arch: str, tmp_path: Path) -> None:
+    strided = {"stride": (2, 2), "padding": (2, 2), "output_padding": (1, 1)} if size == (4, 4) else {}
+    layer = Layer(40, outputs, size, (5, 5), **strided, one_bit=False)
     weights = layer.weights()
     weights[0], weights[1] = 0, weights[1] * 1000
     weights[2, :, 1, 1] = 0
     kernel = check(with_weights(layer, weights), tmp_path / "g.safetensors", layer.input(2))
     assert "int8" in kernel
-    assert ("folded" in kernel) == folded
+    assert ("taps as channels" in kernel) == (size == (1, 1))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5, 33])
@@ -155,7 +157,7 @@ def test_instruction_sets_agree_to_the_bit(
     name: str, one_bit: bool, arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layer = replace(LAYERS[name], epilogue=(), one_bit=one_bit, activation="none")
-    path, x = layer.write(tmp_path / "g.safetensors"), layer.input(3)
+    path, x = layer.write(tmp_path / "g.safetensors", behind=True), layer.input(3)
     this = Engine(path, activations="int8")
     monkeypatch.setenv("PBGEN_ARCH", "portable")
     portable = Engine(path, activations="int8")
@@ -164,9 +166,17 @@ def test_instruction_sets_agree_to_the_bit(
     np.testing.assert_array_equal(this(x), portable(x))
 
 
+@pytest.mark.parametrize("size", [(), (4, 4)])
+def test_what_is_given_is_not_rounded(size: tuple[int, ...], arch: str, tmp_path: Path) -> None:
+    layer = Layer(64, 64, size, size and (3, 3))
+    path, x = layer.write(tmp_path / "g.safetensors"), layer.input(2)
+    np.testing.assert_array_equal(Engine(path, activations="int8")(x), Engine(path)(x))
+    assert "int8" in str(Engine(layer.write(path, behind=True), activations="int8").kernels)
+
+
 def test_no_run_changes_the_next(tmp_path: Path) -> None:
     """An image's scale is its own: neither its neighbours nor earlier calls matter."""
     layer = LAYERS["dcgan middle"]
-    engine = Engine(layer.write(tmp_path / "g.safetensors"), activations="int8")
+    engine = Engine(layer.write(tmp_path / "g.safetensors", behind=True), activations="int8")
     x = layer.input(3) * np.float32([1, 100, 0.01]).reshape(3, 1, 1, 1)
     np.testing.assert_array_equal(engine(x), np.concatenate([engine(image[None]) for image in x]))

@@ -108,7 +108,7 @@ def test_integers_equal_this_machine_to_the_bit(
     name: str, signs: str, one_bit: bool, program: Path, tmp_path: Path
 ) -> None:
     layer = replace(LAYERS[name], epilogue=(), one_bit=one_bit)
-    file, x = layer.write(tmp_path / "g.safetensors"), layer.input(3)
+    file, x = layer.write(tmp_path / "g.safetensors", behind=True), layer.input(3)
     x = {"signed": x, "unsigned": np.abs(x), "mixed": np.concatenate([np.abs(x[:2]), x[2:]])}[signs]
     expected = Engine(file, activations="int8")(x)
     for arch in ARCHS:
@@ -132,7 +132,7 @@ def test_generators(generator: object, program: Path, tmp_path: Path) -> None:
 
 
 def test_a_processor_without_dot_products(program: Path, tmp_path: Path) -> None:
-    file = Layer(30, 4, ()).write(tmp_path / "g.safetensors")
+    file = Layer(30, 20, ()).write(tmp_path / "g.safetensors", behind=True)
     code, _, said = start(program, "neon-dotprod", file, "int8", 1, cpu="cortex-a53")
     assert (code, said) == (2, "PBGEN_ARCH: this processor cannot run `neon-dotprod`\n")
     for cpu, best in [("cortex-a53", "tables in memory, int8 (neon)"), ("max", "dot products, int8 (neon-dotprod)")]:

@@ -70,6 +70,42 @@ struct LayerSize {
     size_t inputs, outputs, taps;
 };
 
+// A row of inputs as DotProducts read them, and of each output channel as many weights.
+struct DotRow {
+    const void* source;
+    const void* weights;
+    size_t numbers;
+};
+
+// Where the sums of some pixels go: each pixel's channels side by side.
+struct DotSums {
+    float* first;
+    size_t step;  // from one pixel's to the next's
+};
+
+// Output channels of dot products at a time.
+constexpr size_t most_dot_outputs = 3;
+
+// Dot products of long rows, for few output channels.
+struct DotProducts {
+    const char* name;
+
+    // Makes `count` numbers of inputs or weights what run() reads, `number_bytes` each; weights of integer products are
+    // integers from -127 to 127 already.
+    size_t number_bytes;
+    void (*prepare)(const float* values, size_t count, const Quantization& quantization, void* source);
+    void (*arrange)(const float* values, size_t count, void* weights);
+
+    // Each of `outputs` sums, at most most_dot_outputs, of each of `pixels` pixels is that of the products of all rows, times
+    // the quantization's scale. The sources of a pixel are `source_step` numbers after those of the one before it, the weights of an output channel
+    // `weight_step` after those of the one before it.
+    void (*run)(const DotRow* rows, size_t count, size_t pixels, size_t source_step, size_t outputs, size_t weight_step,
+                const Quantization& quantization, const DotSums& sums);
+
+    // Whether prepare() makes the inputs integers; if not, they are used as they are.
+    bool quantized;
+};
+
 enum class Activation : uint8_t { none, relu, leaky_relu, tanh, sigmoid };
 
 struct Epilogue {
@@ -92,14 +128,15 @@ struct Kernels {
     // as outputs; the sources are a pixel's inputs from the block's first channel on.
     const Product* (*channelwise)(bool one_bit);
 
+    // For float32 or for int8 activations.
+    const DotProducts& (*dots)(bool integers);
+
     // out[c] = activation(scale[c] * in[c] + shift[c]) for `count` pixels, each so many numbers after the one before it.
     void (*finish)(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
                    size_t out_step);
 
-    // to[i] += from[s][i] for each of `sources`, in their order, for `count` runs of numbers, each so many numbers after
-    // the one before it.
-    void (*add_runs)(const float* const* from, size_t sources, size_t from_step, size_t count, size_t length, float* to,
-                     size_t to_step);
+    // planes[c * step + p] = pixels[p * channels + c] for `count` pixels.
+    void (*to_planes)(const float* pixels, size_t count, size_t channels, float* planes, size_t step);
 
     // The lowest and the highest of 0 and `count` values; NaN counts as nothing.
     void (*range)(const float* values, size_t count, float* low, float* high);

@@ -26,7 +26,7 @@ bool supported() {
 
 }  // namespace
 
-const Kernels avx2_kernels = {"avx2", supported, choose, choose_integer, channelwise, finish, add_runs, range};
+const Kernels avx2_kernels = {"avx2", supported, choose, choose_integer, channelwise, dots, finish, to_planes, range};
 
 }  // namespace pbgen
 #endif

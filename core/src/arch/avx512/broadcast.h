@@ -15,8 +15,7 @@ struct Broadcast {
     using Vector = typename Units::Vector;
 
     static constexpr size_t unit_bytes = 4, unit_inputs = unit_bytes / sizeof(Number);
-    // Six, because a folded layer's outputs, taps times channels, are often 48 or 75.
-    static constexpr size_t most_vectors = 6, block = most_vectors * lanes, width = block;
+    static constexpr size_t block = max_vectors * lanes, width = block;
 
     static size_t units(size_t inputs) { return divide_up(inputs, unit_inputs); }
 
@@ -59,8 +58,8 @@ struct Broadcast {
 
     static void accumulate(const void* weights, size_t inputs, size_t outputs, const void* const* sources,
                            const uint8_t* pixels, size_t count, void* sums) {
-        run_vectors<Kernel, char, most_vectors>(divide_up(outputs, lanes), Work{weights, units(inputs)}, sources, pixels,
-                                                count, sums, width);
+        run_vectors<Kernel, char>(divide_up(outputs, lanes), Work{weights, units(inputs)}, sources, pixels, count, sums,
+                                  width);
     }
 
     static const float* collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale,

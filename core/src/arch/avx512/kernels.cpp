@@ -28,43 +28,30 @@ bool supported() {
     return answer;
 }
 
-// Registers of weights times inputs for one pixel, tap and block, if lanes are output channels.
-size_t across(size_t inputs, size_t outputs) { return avx512::divide_up(outputs, avx512::lanes) * inputs; }
-
-// The same if lanes are inputs.
-size_t along(size_t inputs, size_t outputs) { return avx512::divide_up(inputs, avx512::lanes) * outputs; }
-
-// Tables must pay for being built. They must pay in memory, too, where that counts: words and vectors are filled up with
-// zeros, and for a few inputs a word a weight is small.
-bool tables_pay(const LayerSize& size, const Product& product) {
-    constexpr size_t fewest_outputs = 6, few_inputs = 30, most_padding = 8;
-    const size_t bits = product.weight_bytes(size.inputs, size.outputs) * 8;
-    return size.outputs >= fewest_outputs &&
-           (size.inputs <= few_inputs || bits <= most_padding * size.inputs * size.outputs);
-}
-
-const Product* choose(const LayerSize& size) {
-    if (size.one_bit) return tables_pay(size, avx512::lookup) ? &avx512::lookup : &avx512::one_bit_dot;
-    const bool dot = size.outputs < avx512::lanes && along(size.inputs, size.outputs) < across(size.inputs, size.outputs);
-    return dot ? &avx512::dot : &avx512::broadcast;
-}
+const Product* choose(const LayerSize& size) { return size.one_bit ? &avx512::lookup : &avx512::broadcast; }
 
 template <bool vnni>
 const Product* choose_integer(const LayerSize& size) {
-    if (size.one_bit) return tables_pay(size, avx512::integer_lookup) ? &avx512::integer_lookup : choose(size);
+    if (size.one_bit) return &avx512::integer_lookup;
     return vnni ? &avx512::byte_broadcast : &avx512::short_broadcast;
+}
+
+template <bool vnni>
+const DotProducts& dots(bool integers) {
+    if (!integers) return avx512::float_dots;
+    return vnni ? avx512::byte_dots : avx512::short_dots;
 }
 
 }  // namespace
 
 const Kernels avx512_kernels = {
-    "avx512", supported<false>, choose, choose_integer<false>, avx512::channelwise, avx512::finish, avx512::add_runs,
-    avx512::range,
+    "avx512", supported<false>, choose, choose_integer<false>, avx512::channelwise, dots<false>,
+    avx512::finish, avx512::to_planes, avx512::range,
 };
 
 const Kernels avx512_vnni_kernels = {
-    "avx512-vnni", supported<true>, choose, choose_integer<true>, avx512::channelwise, avx512::finish, avx512::add_runs,
-    avx512::range,
+    "avx512-vnni", supported<true>, choose, choose_integer<true>, avx512::channelwise, dots<true>,
+    avx512::finish, avx512::to_planes, avx512::range,
 };
 
 }  // namespace pbgen

@@ -17,13 +17,13 @@ size_t sum_bytes(size_t, size_t pixels) {
     return pixels * vectors * lanes * sizeof(float);
 }
 
-extern const Product lookup, integer_lookup, broadcast, short_broadcast, byte_broadcast, dot, one_bit_dot;
+extern const Product lookup, integer_lookup, broadcast, short_broadcast, byte_broadcast;
+extern const DotProducts float_dots, short_dots, byte_dots;
 
 const Product* channelwise(bool one_bit);
 void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
             size_t out_step);
-void add_runs(const float* const* from, size_t sources, size_t from_step, size_t count, size_t length, float* to,
-              size_t to_step);
+void to_planes(const float* pixels, size_t count, size_t channels, float* planes, size_t step);
 void range(const float* values, size_t count, float* low, float* high);
 
 namespace {
@@ -62,7 +62,7 @@ inline __mmask16 first_lanes(size_t count) {
 // are enough to hide an addition's latency, and leave registers for the rest.
 template <template <int, int> class Kernel, int vectors, class Source>
 struct Pixels {
-    static constexpr size_t most = vectors > 4 ? 4 : vectors == 4 ? 5 : vectors == 3 ? 7 : 8;
+    static constexpr size_t most = vectors == 4 ? 5 : vectors == 3 ? 7 : 8;
 
     template <class Work>
     static void run(const Work& work, const void* const* sources, const uint8_t* pixels, size_t count, void* sums,
@@ -90,13 +90,9 @@ struct Pixels {
     }
 };
 
-template <template <int, int> class Kernel, class Source, int most = max_vectors, class Work>
+template <template <int, int> class Kernel, class Source, class Work>
 void run_vectors(size_t vectors, const Work& work, const void* const* sources, const uint8_t* pixels, size_t count,
                  void* sums, size_t width) {
-    if constexpr (most == 6) switch (vectors) {
-        case 6: return Pixels<Kernel, 6, Source>::run(work, sources, pixels, count, sums, width);
-        case 5: return Pixels<Kernel, 5, Source>::run(work, sources, pixels, count, sums, width);
-    }
     switch (vectors) {
         case 4: return Pixels<Kernel, 4, Source>::run(work, sources, pixels, count, sums, width);
         case 3: return Pixels<Kernel, 3, Source>::run(work, sources, pixels, count, sums, width);

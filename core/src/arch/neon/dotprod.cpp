@@ -220,6 +220,7 @@ const Product dot_product = {
 }  // namespace
 
 extern const Product neon_byte_broadcast;
+extern const DotProducts neon_byte_dots;
 
 namespace {
 
@@ -236,21 +237,22 @@ const Product* choose_integer(const LayerSize& size) {
 
 const Product* channelwise(bool one_bit) { return neon_kernels.channelwise(one_bit); }
 
+const DotProducts& dots(bool integers) { return integers ? neon_byte_dots : neon_kernels.dots(false); }
+
 void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
             size_t out_step) {
     neon_kernels.finish(in, in_step, count, channels, epilogue, out, out_step);
 }
 
-void add_runs(const float* const* from, size_t sources, size_t from_step, size_t count, size_t length, float* to,
-              size_t to_step) {
-    neon_kernels.add_runs(from, sources, from_step, count, length, to, to_step);
+void to_planes(const float* pixels, size_t count, size_t channels, float* planes, size_t step) {
+    neon_kernels.to_planes(pixels, count, channels, planes, step);
 }
 
 void range(const float* values, size_t count, float* low, float* high) { neon_kernels.range(values, count, low, high); }
 
 }  // namespace
 
-const Kernels neon_dotprod_kernels = {"neon-dotprod", supported, choose, choose_integer, channelwise, finish, add_runs, range};
+const Kernels neon_dotprod_kernels = {"neon-dotprod", supported, choose, choose_integer, channelwise, dots, finish, to_planes, range};
 
 }  // namespace pbgen
 #endif

@@ -10,6 +10,6 @@ bool supported() { return true; }
 
 }  // namespace
 
-const Kernels portable_kernels = {"portable", supported, choose, choose_integer, channelwise, finish, add_runs, range};
+const Kernels portable_kernels = {"portable", supported, choose, choose_integer, channelwise, dots, finish, to_planes, range};
 
 }  // namespace pbgen

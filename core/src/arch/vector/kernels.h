@@ -4,10 +4,10 @@
 #include "../each_tap.h"
 #include "broadcast.h"
 #include "channelwise.h"
-#include "dot.h"
+#include "dots.h"
 #include "finish.h"
 #include "lookup.h"
-#include "runs.h"
+#include "planes.h"
 
 namespace pbgen {
 namespace {
@@ -64,51 +64,20 @@ const Product integer_broadcast_product = {
     true,
 };
 
-const Product dot_product = {
-    "float32 weights, dot products",
-    dot_block,
-    dot_sum_bytes,
-    dot_weight_bytes,
-    dot_arrange,
-    nullptr,
-    nullptr,
-    each_tap<dot_accumulate>,
-    dot_collect,
-    false,
+const DotProducts float_dots = {
+    "dot products of rows", sizeof(float), nullptr, arrange_float_rows, RowDots<FloatNumbers>::run, false,
 };
 
-const Product one_bit_dot_product = {
-    "one-bit weights, dot products",
-    dot_block,
-    dot_sum_bytes,
-    one_bit_dot_weight_bytes,
-    one_bit_dot_arrange,
-    nullptr,
-    nullptr,
-    each_tap<one_bit_dot_accumulate>,
-    dot_collect,
-    false,
+const DotProducts integer_dots = {
+    "dot products of rows in 16 bits", sizeof(int16_t), prepare_short_rows, arrange_short_rows, RowDots<ShortNumbers>::run, true,
 };
 
-// Tables must pay for being built: so many output channels share them, by measurement.
-constexpr size_t fewest_lookup_outputs = 10;
-constexpr size_t fewest_integer_lookup_outputs = 4;
+const DotProducts& dots(bool integers) { return integers ? integer_dots : float_dots; }
 
-const Product* choose(const LayerSize& size) {
-    if (size.one_bit) {
-        // A pixel with few inputs fills no vector of them.
-        const bool lookup = size.outputs >= fewest_lookup_outputs || size.inputs < lanes;
-        return lookup ? &lookup_product : &one_bit_dot_product;
-    }
-    // Vectors of weights if lanes are inputs, and if they are output channels.
-    const size_t along = divide_up(size.inputs, lanes) * size.outputs;
-    const size_t across = divide_up(size.outputs, lanes) * size.inputs;
-    return size.outputs <= dot_block && along < across ? &dot_product : &broadcast_product;
-}
+const Product* choose(const LayerSize& size) { return size.one_bit ? &lookup_product : &broadcast_product; }
 
 const Product* choose_integer(const LayerSize& size) {
-    if (!size.one_bit) return &integer_broadcast_product;
-    return size.outputs >= fewest_integer_lookup_outputs ? &integer_lookup_product : choose(size);
+    return size.one_bit ? &integer_lookup_product : &integer_broadcast_product;
 }
 
 }  // namespace

@@ -1,0 +1,70 @@
+// What makes a layer's output: convolution or transposed convolution in one of two ways.
+//
+// It is run band by band: some rows of output positions of every phase at a time (phases.h).
+#pragma once
+
+#include <string>
+
+#include "arch/kernels.h"
+#include "phases.h"
+#include "threads.h"
+
+namespace pbgen {
+
+// Some rows of each of a number of images, with the channels innermost.
+template <class Pointer>
+struct Rows {
+    Pointer data;
+    Range rows;  // which rows of the image
+
+    // Which pixel of `data` is this one of an image.
+    int64_t pixel(int64_t image, int64_t y, int64_t x, int64_t width) const {
+        return (image * rows.size() + y - rows.begin) * width + x;
+    }
+};
+
+// Where images go: with the channels innermost, and with the channels first where that is asked for.
+struct Output {
+    float* pixels;
+    float* planes;
+};
+
+class Convolver {
+public:
+    virtual ~Convolver() = default;
+
+    // For people.
+    virtual std::string name() const = 0;
+    virtual size_t weight_bytes() const = 0;
+
+    // Whether it reads integers.
+    virtual bool quantized() const = 0;
+    // Bytes that a pixel's inputs take in what prepare() makes of them, and about the most that they take on any
+    // processor; 0 if run() reads the inputs themselves.
+    virtual size_t source_bytes() const = 0;
+    virtual size_t usual_source_bytes() const = 0;
+
+    // Rows of output positions.
+    virtual int64_t positions() const = 0;
+    // Bands begin at multiples of this.
+    virtual int64_t tile_rows() const = 0;
+    // The input rows that a band reads, and the most that a band of `positions` rows can.
+    virtual Range input_rows(const Range& band) const = 0;
+    virtual int64_t input_rows(int64_t positions) const = 0;
+
+    // Whether it makes images with the channels first, too.
+    virtual bool makes_planes() const = 0;
+
+    // Makes these rows of the inputs of `images` images into what run() reads. Image i has quantizations[i].
+    virtual void prepare(const float* input, size_t images, const Quantization* quantizations,
+                         const Rows<uint8_t*>& sources, Threads& threads) const = 0;
+
+    // Before the first band.
+    virtual void begin(size_t images, const Output& output, Threads& threads) const = 0;
+
+    // `sources`: what prepare() made, or the input.
+    virtual void run(const Rows<const void*>& sources, size_t images, const Range& band,
+                     const Quantization* quantizations, const Output& output, Threads& threads) const = 0;
+};
+
+}  // namespace pbgen
