@@ -42,8 +42,9 @@ Range part(size_t index, int64_t size, const Range& all) {
     return {begin, std::min(begin + size, all.end)};
 }
 
-// Takes the last digit, of base `base`, from a number.
+// Takes the last digit, of base `base`, from a number. A division takes long, and most bases are 1.
 size_t take_digit(size_t& number, size_t base) {
+    if (base == 1) return 0;
     const size_t digit = number % base;
     number /= base;
     return digit;
@@ -135,9 +136,12 @@ void Convolution::begin(size_t images, const Output& output, Threads& threads) c
     const size_t channels = static_cast<size_t>(output_.channels), pixels = static_cast<size_t>(output_.pixels());
     std::memset(output.pixels, 0, images * pixels * channels * sizeof(float));
     const size_t row = static_cast<size_t>(output_.width) * channels;
-    threads.parallel_for(images * static_cast<size_t>(output_.height), [&](size_t i) {
+    const auto height = static_cast<size_t>(output_.height);
+    threads.parallel_for(images * height, [&](size_t i) {
         float* values = output.pixels + i * row;
-        kernels_.finish(values, channels, row / channels, channels, epilogue_, values, channels);
+        Extremes extremes;
+        kernels_.finish(values, channels, row / channels, channels, epilogue_, values, channels, &extremes);
+        if (output.extremes) output.extremes[i / height].add(extremes);
     });
 }
 
@@ -170,7 +174,7 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
         tile.area.rows = part(row, shape.rows, {band.begin, std::min(band.end, tile.row_phase.count)});
         tile.area.columns = part(column, shape.columns, {0, tile.column_phase.count});
         // Phases differ in size: the last tile may be empty.
-        if (!tile.area.empty()) run_tile(tile, sources, output.pixels);
+        if (!tile.area.empty()) run_tile(tile, sources, output);
     };
     // A thread takes some small items at a time.
     const size_t pixels = static_cast<size_t>(shape.images * shape.rows * shape.columns);
@@ -182,7 +186,7 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
     });
 }
 
-void Convolution::run_tile(Tile& tile, const Rows<const void*>& sources, float* output) const {
+void Convolution::run_tile(Tile& tile, const Rows<const void*>& sources, const Output& output) const {
     const auto pixels = static_cast<size_t>(tile.images.size() * tile.area.rows.size() * tile.area.columns.size());
     std::memset(tile.sums, 0, weights_->product.sum_bytes(weights_->block_outputs(tile.block), pixels));
     add_taps(tile, sources);
@@ -287,7 +291,7 @@ void Convolution::accumulate(Tile& tile, const TapWeights* taps, size_t count, c
     add(sources);
 }
 
-void Convolution::finish_tile(const Tile& tile, float* output) const {
+void Convolution::finish_tile(const Tile& tile, const Output& output) const {
     const Weights& w = *weights_;
     const size_t channels = w.block_outputs(tile.block);
     const size_t channel = tile.group * w.outputs + tile.block * w.product.block;
@@ -300,14 +304,18 @@ void Convolution::finish_tile(const Tile& tile, float* output) const {
     const auto step = static_cast<size_t>(columns_.output_step() * output_.channels);
     size_t pixel = 0;
     alignas(64) float rows[tile_bytes / sizeof(float)];
-    for (int64_t image = tile.images.begin; image < tile.images.end; ++image)
+    for (int64_t image = tile.images.begin; image < tile.images.end; ++image) {
+        Extremes extremes;
         for (int64_t i = tile.area.rows.begin; i < tile.area.rows.end; ++i, pixel += count) {
             const int64_t y = tile.row_phase.first + i * rows_.output_step();
-            float* to = output + ((image * output_.height + y) * output_.width + x) * output_.channels;
+            float* to = output.pixels + ((image * output_.height + y) * output_.width + x) * output_.channels;
             const float scale = tile.quantizations[image].scale;
             const float* sums = w.product.collect(tile.sums, channels, pixel, count, scale, rows);
-            kernels_.finish(sums, w.product.block, count, channels, epilogue, to + channel, step);
+            kernels_.finish(sums, w.product.block, count, channels, epilogue, to + channel, step,
+                            output.extremes ? &extremes : nullptr);
         }
+        if (output.extremes) output.extremes[image].add(extremes);
+    }
 }
 
 }  // namespace pbgen

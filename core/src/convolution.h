@@ -36,6 +36,7 @@ public:
     int64_t input_rows(int64_t positions) const override { return rows_.reach(positions, input_.height); }
 
     bool makes_planes() const override { return false; }
+    bool finds_extremes() const override { return true; }
 
     void prepare(const float* input, size_t images, const Quantization* quantizations, const Rows<uint8_t*>& sources,
                  Threads& threads) const override;
@@ -50,7 +51,7 @@ private:
     struct Tile;
     struct Meetings;
 
-    void run_tile(Tile& tile, const Rows<const void*>& sources, float* output) const;
+    void run_tile(Tile& tile, const Rows<const void*>& sources, const Output& output) const;
     void add_taps(Tile& tile, const Rows<const void*>& sources) const;
     void add_inner_taps(Tile& tile, const Area& inner, const Rows<const void*>& sources) const;
     Area inner_area(const Tile& tile) const;
@@ -58,7 +59,7 @@ private:
                       const Rows<const void*>& sources) const;
     TapWeights tap_weights(const Tile& tile, const Tap& row, const Tap& column) const;
     void accumulate(Tile& tile, const TapWeights* taps, size_t count, const Meetings& meetings) const;
-    void finish_tile(const Tile& tile, float* output) const;
+    void finish_tile(const Tile& tile, const Output& output) const;
 
     Phases rows_, columns_;
     Shape input_, output_;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "arch/kernels.h"
+#include "extremes.h"
 #include "phases.h"
 #include "threads.h"
 
@@ -23,10 +24,11 @@ struct Rows {
     }
 };
 
-// Where images go: with the channels innermost, and with the channels first where that is asked for.
+// Where images go: with the channels innermost, and if not nullptr with the channels first, and each one's extremes.
 struct Output {
     float* pixels;
-    float* planes;
+    float* planes = nullptr;
+    SharedExtremes* extremes = nullptr;
 };
 
 class Convolver {
@@ -52,8 +54,9 @@ public:
     virtual Range input_rows(const Range& band) const = 0;
     virtual int64_t input_rows(int64_t positions) const = 0;
 
-    // Whether it makes images with the channels first, too.
+    // What it makes beside the pixels, if asked to.
     virtual bool makes_planes() const = 0;
+    virtual bool finds_extremes() const = 0;
 
     // Makes these rows of the inputs of `images` images into what run() reads. Image i has quantizations[i].
     virtual void prepare(const float* input, size_t images, const Quantization* quantizations,

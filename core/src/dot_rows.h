@@ -35,6 +35,7 @@ public:
     int64_t input_rows(int64_t positions) const override { return rows_.reach(positions, input_.height); }
 
     bool makes_planes() const override { return true; }
+    bool finds_extremes() const override { return false; }
 
     void prepare(const float* input, size_t images, const Quantization* quantizations, const Rows<uint8_t*>& sources,
                  Threads& threads) const override;

@@ -80,6 +80,12 @@ std::shared_ptr<const Weights> Engine::arrange(size_t tensor, const CanonicalWei
 }
 
 void Engine::plan() {
+    gathered_.assign(graph_.nodes.size() + 1, false);
+    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+        const size_t from = graph_.nodes[i].inputs[0];
+        if (!node_layers_[i] || !node_layers_[i]->quantized() || from == 0) continue;
+        gathered_[from] = node_layers_[from - 1] && node_layers_[from - 1]->finds_extremes();
+    }
     for (const Layer* layer : layers_) scratch_.include(layer->scratch(threads_.count()));
     plan_ = plan_memory(graph_, scratch_.bytes(threads_.count()) / sizeof(float));
     if (plan_.size > max_workspace)
@@ -155,6 +161,11 @@ bool Engine::makes_planes(size_t value) const {
     return value == graph_.output && value > 0 && node_layers_[value - 1] && node_layers_[value - 1]->makes_planes();
 }
 
+// Those of each image, if a layer makes them that another asks for.
+SharedExtremes* Engine::extremes(size_t value, size_t images, float* workspace) const {
+    return gathered_[value] ? reinterpret_cast<SharedExtremes*>(workspace + plan_.extremes[value] * images) : nullptr;
+}
+
 // `planes`: where the output goes that a layer makes itself.
 void Engine::run_node(size_t i, size_t images, float* workspace, float* planes) {
     const Node& node = graph_.nodes[i];
@@ -165,8 +176,11 @@ void Engine::run_node(size_t i, size_t images, float* workspace, float* planes) 
         case Op::conv_transpose:
         case Op::linear: {
             auto* scratch = reinterpret_cast<uint8_t*>(workspace);
-            const Output results = {output, makes_planes(i + 1) ? planes : nullptr};
-            return node_layers_[i]->run(call.input(0), images, scratch, scratch_, results, threads_);
+            SharedExtremes* made = extremes(i + 1, images, workspace);
+            for (size_t image = 0; made && image < images; ++image) new (made + image) SharedExtremes;
+            const Output results = {output, makes_planes(i + 1) ? planes : nullptr, made};
+            const Layer::Input values = {call.input(0), extremes(node.inputs[0], images, workspace)};
+            return node_layers_[i]->run(values, images, scratch, scratch_, results, threads_);
         }
         case Op::affine: return run_affine(call, epilogue(node), kernels_);
         case Op::add: return run_add(call);

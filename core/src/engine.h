@@ -49,6 +49,7 @@ private:
     void run_images(const float* input, size_t images, float* output, float* workspace, double* seconds);
     bool is_input(size_t value) const;
     bool makes_planes(size_t value) const;
+    SharedExtremes* extremes(size_t value, size_t images, float* workspace) const;
     void run_node(size_t node, size_t images, float* workspace, float* planes);
 
     const Kernels& kernels_;
@@ -57,6 +58,7 @@ private:
     std::vector<Arranged> arranged_;
     std::vector<std::unique_ptr<Layer>> node_layers_;  // by node, where it has weights
     std::vector<const Layer*> layers_;
+    std::vector<bool> gathered_;  // by value: whether its extremes are gathered as it is made
     ScratchSize scratch_;
     MemoryPlan plan_;
     size_t most_images_ = 1;  // at a time

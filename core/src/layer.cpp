@@ -7,13 +7,8 @@
 namespace pbgen {
 namespace {
 
-// Parts of an image whose ranges are found one by one.
-constexpr size_t range_parts = 8;
-
-// What is known of an image of the input before it is made into integers.
-struct alignas(cache_line) ImageRange {
-    float low[range_parts], high[range_parts];
-};
+// Parts of an image whose extremes are found one by one.
+constexpr size_t image_parts = 8;
 
 Phases phases(const Node& node, const Geometry& geometry, int64_t outputs) {
     return Phases(geometry, node.op == Op::conv_transpose, outputs);
@@ -30,12 +25,10 @@ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 size_t on_cache_lines(size_t bytes) { return (bytes + cache_line - 1) / cache_line * cache_line; }
 
-Quantization quantization(const ImageRange& range) {
-    const float low = *std::min_element(range.low, range.low + range_parts);
-    const float high = *std::max_element(range.high, range.high + range_parts);
-    const float levels = low < 0 ? 127.0f : 255.0f, largest = std::max(-low, high);
+Quantization quantization(const Extremes& extremes) {
+    const float levels = extremes.low < 0 ? 127.0f : 255.0f, largest = std::max(-extremes.low, extremes.high);
     if (!(largest > 0)) return {};
-    return {largest / levels, levels / largest, low < 0};
+    return {largest / levels, levels / largest, extremes.low < 0};
 }
 
 // Whether sums of 8-bit inputs fit 32 bits, and save more time than it takes to round a pixel's inputs.
@@ -59,35 +52,15 @@ bool is_channelwise(const Node& node, const LayerSize& size) {
     return node.groups > 1 && size.inputs == 1 && size.outputs == 1;
 }
 
-std::unique_ptr<const Convolver> choose(const Node& node, const Shape& input, const CanonicalWeights& weights,
-                                        bool integers, const Arrange& arrange, const Epilogue& epilogue,
-                                        const Kernels& kernels) {
-    const LayerSize size = weights.size();
-    const auto convolution = [&](const CanonicalWeights& all, const Product& product, const Phases& rows,
-                                 const Phases& columns, const Shape& output, const Epilogue& last) {
-        return std::make_unique<Convolution>(rows, columns, input, output, arrange(all, product), last, kernels);
-    };
-    const auto product = [&](const LayerSize& run) {
-        return integers && may_be_rounded(run) ? kernels.choose_integer(run) : kernels.choose(run);
-    };
-    const Phases rows = phases(node, node.y, node.shape.height), columns = phases(node, node.x, node.shape.width);
-    if (is_channelwise(node, size))
-        return convolution(weights.channels_as_outputs(), *kernels.channelwise(size.one_bit), rows, columns, node.shape,
-                           epilogue);
-    if (spreads(node, input)) {
-        const CanonicalWeights spread = weights.taps_as_outputs();
-        const Shape output = {3, static_cast<int64_t>(spread.outputs), 1, 1};
-        return convolution(spread, *product(spread.size()), one_tap(1), one_tap(1), output, {});
-    }
-    if (DotRows::suit(node, size)) {
-        const DotProducts& products = kernels.dots(integers && may_be_rounded(with_taps_as_outputs(size)));
-        return std::make_unique<DotRows>(node, input, weights, products, epilogue, kernels);
-    }
-    return convolution(weights, *product(size), rows, columns, node.shape, epilogue);
+// Each of `channels` values again for each of some pixels; none of none.
+std::vector<float> repeat(const float* values, size_t channels, size_t pixels) {
+    std::vector<float> all;
+    for (size_t pixel = 0; values && pixel < pixels; ++pixel) all.insert(all.end(), values, values + channels);
+    return all;
 }
 
 // For what is known of an image.
-constexpr size_t image_bytes = sizeof(ImageRange) + cache_line;
+constexpr size_t image_bytes = sizeof(SharedExtremes) + cache_line;
 
 }  // namespace
 
@@ -97,28 +70,52 @@ size_t ScratchSize::bytes(size_t threads) const {
 
 Layer::Layer(const Node& node, const Shape& input, const CanonicalWeights& weights, bool integers,
              const Arrange& arrange, const Epilogue& epilogue, const Kernels& kernels)
-    : name_(node.name),
-      input_(input),
-      output_(node.shape),
-      spread_(spreads(node, input)),
-      epilogue_(epilogue),
-      kernels_(kernels),
-      convolver_(choose(node, input, weights, integers, arrange, epilogue, kernels)) {
-    kernel_ = convolver_->name() + (spread_ ? ", taps as channels" : "") + " (" + kernels.name + ")";
+    : name_(node.name), input_(input), output_(node.shape), kernels_(kernels) {
+    choose(node, weights, integers, arrange, epilogue);
+    kernel_ = convolver_->name() + (spreads(node, input) ? ", taps as channels" : "") + " (" + kernels.name + ")";
     const uint64_t pairs = phases(node, node.y, node.shape.height).inside(input.height) *
                            phases(node, node.x, node.shape.width).inside(input.width);
     operations_ = pairs * static_cast<uint64_t>(output_.channels * input.channels / node.groups);
 }
 
+void Layer::choose(const Node& node, const CanonicalWeights& weights, bool integers, const Arrange& arrange,
+                   const Epilogue& epilogue) {
+    const LayerSize size = weights.size();
+    const auto product = [&](const LayerSize& run) -> const Product& {
+        return *(integers && may_be_rounded(run) ? kernels_.choose_integer(run) : kernels_.choose(run));
+    };
+    const auto convolution = [&](const CanonicalWeights& all, const Product& chosen) {
+        const Phases rows = phases(node, node.y, output_.height), columns = phases(node, node.x, output_.width);
+        return std::make_unique<Convolution>(rows, columns, input_, output_, arrange(all, chosen), epilogue, kernels_);
+    };
+    if (is_channelwise(node, size)) {
+        convolver_ = convolution(weights.channels_as_outputs(), *kernels_.channelwise(size.one_bit));
+    } else if (spreads(node, input_)) {
+        const CanonicalWeights spread = weights.taps_as_outputs();
+        scale_ = repeat(epilogue.scale, size.outputs, size.taps);
+        shift_ = repeat(epilogue.shift, size.outputs, size.taps);
+        const Epilogue all = {epilogue.scale ? scale_.data() : nullptr, epilogue.shift ? shift_.data() : nullptr,
+                              epilogue.activation, epilogue.slope};
+        const Shape one_pixel = {3, static_cast<int64_t>(spread.outputs), 1, 1};
+        convolver_ = std::make_unique<Convolution>(one_tap(1), one_tap(1), input_, one_pixel,
+                                                   arrange(spread, product(spread.size())), all, kernels_);
+    } else if (DotRows::suit(node, size)) {
+        const DotProducts& products = kernels_.dots(integers && may_be_rounded(with_taps_as_outputs(size)));
+        convolver_ = std::make_unique<DotRows>(node, input_, weights, products, epilogue, kernels_);
+    } else {
+        convolver_ = convolution(weights, product(size));
+    }
+}
+
 // Where things lie in the scratch memory.
 struct Layer::Scratch {
-    ImageRange* ranges;
+    SharedExtremes* extremes;
     Quantization* quantizations;
     uint8_t* bands;  // what the product reads, and then what is folded
 
     Scratch(uint8_t* memory, size_t images)
-        : ranges(reinterpret_cast<ImageRange*>(memory)),
-          quantizations(reinterpret_cast<Quantization*>(ranges + images)),
+        : extremes(reinterpret_cast<SharedExtremes*>(memory)),
+          quantizations(reinterpret_cast<Quantization*>(extremes + images)),
           bands(memory + images * image_bytes) {}
 };
 
@@ -151,16 +148,15 @@ ScratchSize Layer::scratch(size_t threads) const {
     return {band, in_parts(threads) ? band + apart : 0};
 }
 
-void Layer::run(const float* input, size_t images, uint8_t* memory, const ScratchSize& size, const Output& output,
+void Layer::run(const Input& input, size_t images, uint8_t* memory, const ScratchSize& size, const Output& output,
                 Threads& threads) const {
     const Scratch scratch(memory, images);
     find_quantizations(input, images, scratch, threads);
     convolver_->begin(images, output, threads);
     if (images == 1 && in_parts(threads.count()))
-        run_parts(input, scratch, size.part, output, threads);
+        run_parts(input.pixels, scratch, size.part, output, threads);
     else
-        run_part({0, convolver_->positions()}, input, images, scratch, output, threads);
-    if (spread_) finish(images, output.pixels, threads);
+        run_part({0, convolver_->positions()}, input.pixels, images, scratch, output, threads);
 }
 
 // Each thread works through the bands of a part of the image: so it reads what it has written, in this layer and mostly
@@ -200,24 +196,24 @@ void Layer::run_band(const Range& band, const float* input, size_t images, const
     convolver_->run(sources, images, band, scratch.quantizations, output, threads);
 }
 
-void Layer::find_quantizations(const float* input, size_t images, const Scratch& scratch, Threads& threads) const {
+void Layer::find_quantizations(const Input& input, size_t images, const Scratch& scratch, Threads& threads) const {
     std::fill_n(scratch.quantizations, images, Quantization{});
     if (!convolver_->quantized()) return;
-    const size_t size = static_cast<size_t>(input_.size());
-    threads.parallel_for(images * range_parts, [&](size_t i) {
-        const size_t image = i / range_parts, part = i % range_parts;
-        const size_t begin = part * size / range_parts, end = (part + 1) * size / range_parts;
-        ImageRange& range = scratch.ranges[image];
-        kernels_.range(input + image * size + begin, end - begin, &range.low[part], &range.high[part]);
-    });
-    std::transform(scratch.ranges, scratch.ranges + images, scratch.quantizations, quantization);
+    const SharedExtremes* known = input.extremes;
+    if (!known) {
+        for (size_t image = 0; image < images; ++image) new (scratch.extremes + image) SharedExtremes;
+        find_extremes(input.pixels, images, scratch.extremes, threads);
+        known = scratch.extremes;
+    }
+    for (size_t image = 0; image < images; ++image) scratch.quantizations[image] = quantization(known[image].get());
 }
 
-void Layer::finish(size_t images, float* output, Threads& threads) const {
-    const auto channels = static_cast<size_t>(output_.channels), width = static_cast<size_t>(output_.width);
-    threads.parallel_for(images * static_cast<size_t>(output_.height), [&](size_t i) {
-        float* row = output + i * width * channels;
-        kernels_.finish(row, channels, width, channels, epilogue_, row, channels);
+void Layer::find_extremes(const float* input, size_t images, SharedExtremes* extremes, Threads& threads) const {
+    const size_t size = static_cast<size_t>(input_.size());
+    threads.parallel_for(images * image_parts, [&](size_t i) {
+        const size_t image = i / image_parts, part = i % image_parts;
+        const size_t begin = part * size / image_parts, end = (part + 1) * size / image_parts;
+        extremes[image].add(kernels_.extremes(input + image * size + begin, end - begin));
     });
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "convolver.h"
 #include "graph.h"
@@ -36,10 +37,17 @@ public:
     ScratchSize scratch(size_t threads) const;
 
     bool makes_planes() const { return convolver_->makes_planes(); }
+    bool quantized() const { return convolver_->quantized(); }
+    bool finds_extremes() const { return convolver_->finds_extremes(); }
 
-    // `input` are images with the channels innermost. `scratch` lies on a cache line, and has size.bytes() for each image.
-    // The output has no planes if it makes none.
-    void run(const float* input, size_t images, uint8_t* scratch, const ScratchSize& size, const Output& output,
+    // Images with the channels innermost, and each one's extremes, or nullptr where they are to be found.
+    struct Input {
+        const float* pixels;
+        const SharedExtremes* extremes = nullptr;
+    };
+
+    // `scratch` lies on a cache line, and has size.bytes() for each image.
+    void run(const Input& input, size_t images, uint8_t* scratch, const ScratchSize& size, const Output& output,
              Threads& threads) const;
 
     const std::string& name() const { return name_; }
@@ -51,6 +59,9 @@ public:
 private:
     struct Scratch;
 
+    void choose(const Node& node, const CanonicalWeights& weights, bool integers, const Arrange& arrange,
+                const Epilogue& epilogue);
+
     // Whether each of some threads works on a part of an image of its own.
     bool in_parts(size_t threads) const;
     size_t band_bytes(int64_t positions) const;
@@ -61,14 +72,13 @@ private:
                   const Output& output, Threads& threads) const;
     void run_band(const Range& band, const float* input, size_t images, const Scratch& scratch, const Output& output,
                   Threads& threads) const;
-    void find_quantizations(const float* input, size_t images, const Scratch& scratch, Threads& threads) const;
-    void finish(size_t images, float* output, Threads& threads) const;
+    void find_quantizations(const Input& input, size_t images, const Scratch& scratch, Threads& threads) const;
+    void find_extremes(const float* input, size_t images, SharedExtremes* extremes, Threads& threads) const;
 
     std::string name_, kernel_;
     uint64_t operations_;
     Shape input_, output_;
-    bool spread_;  // the taps of a single input pixel are the output's pixels, and computed as output channels
-    Epilogue epilogue_;
+    std::vector<float> scale_, shift_;  // for each of the output's pixels, where these are made as channels
     const Kernels& kernels_;
     std::unique_ptr<const Convolver> convolver_;
 };

@@ -12,13 +12,16 @@ struct Block {
     size_t last;  // the node after which it is free
 };
 
+constexpr size_t line = cache_line / sizeof(float);
+
+size_t on_lines(size_t size) { return (size + line - 1) / line * line; }
+
 // The blocks in use, by position.
 class Arena {
 public:
     // Takes the first gap that is large enough.
     size_t take(size_t size, size_t last) {
-        constexpr size_t line = cache_line / sizeof(float);
-        size = (size + line - 1) / line * line;
+        size = on_lines(size);
         size_t begin = 0;
         auto at = blocks_.begin();
         for (; at != blocks_.end() && at->begin - begin < size; ++at) begin = at->end;
@@ -57,9 +60,14 @@ MemoryPlan plan_memory(const Graph& graph, size_t scratch) {
     MemoryPlan plan;
     Arena arena;
     arena.take(scratch, graph.nodes.size());
-    plan.values.push_back(arena.take(static_cast<size_t>(graph.input.size()), last[0]));
+    const auto take_value = [&](const Shape& shape, size_t last_reader) {
+        const size_t size = on_lines(static_cast<size_t>(shape.size()));
+        plan.values.push_back(arena.take(size + line, last_reader));
+        plan.extremes.push_back(plan.values.back() + size);
+    };
+    take_value(graph.input, last[0]);
     for (size_t node = 0; node < graph.nodes.size(); ++node) {
-        plan.values.push_back(arena.take(static_cast<size_t>(graph.nodes[node].shape.size()), last[node + 1]));
+        take_value(graph.nodes[node].shape, last[node + 1]);
         arena.free_after(node);
     }
     plan.size = arena.highest();

@@ -10,7 +10,8 @@ namespace pbgen {
 
 struct MemoryPlan {
     // In numbers, for one image; for n images every offset and size is n times as large.
-    std::vector<size_t> values;  // by value number
+    std::vector<size_t> values;    // by value number
+    std::vector<size_t> extremes;  // of each value (extremes.h)
     size_t size = 0;
 };
 

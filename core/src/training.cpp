@@ -105,7 +105,7 @@ void Signs::run(Side to, const Images& images, const float* input, const float* 
     const Layer layer(node, from, signs, false, arranged, epilogue, kernels);
     const ScratchSize size = layer.scratch(threads.count());
     Aligned<uint8_t> scratch(images.count * size.bytes(threads.count()));
-    layer.run(input, images.count, scratch.data(), size, {output, nullptr}, threads);
+    layer.run({input}, images.count, scratch.data(), size, {output}, threads);
 }
 
 namespace {

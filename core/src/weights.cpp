@@ -98,6 +98,7 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
       taps(canonical.taps),
       one_bit(canonical.one_bit()),
       channelwise(canonical.channelwise()),
+      blocks_((outputs + product.block - 1) / product.block),
       full_block_(product.weight_bytes(inputs, product.block)),
       last_block_(product.weight_bytes(inputs, block_outputs(blocks() - 1))),
       data_(offset(groups, 0, 0)),

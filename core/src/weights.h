@@ -72,7 +72,7 @@ public:
         return &product == &other && taps == canonical.taps;
     }
 
-    size_t blocks() const { return (outputs + product.block - 1) / product.block; }
+    size_t blocks() const { return blocks_; }
     size_t block_outputs(size_t block) const { return std::min(product.block, outputs - block * product.block); }
     const uint8_t* tap(size_t group, size_t block, size_t tap) const { return data_.data() + offset(group, block, tap); }
     size_t bytes() const { return data_.bytes() + scales_.bytes(); }
@@ -83,6 +83,7 @@ public:
 private:
     size_t offset(size_t group, size_t block, size_t tap) const;
 
+    size_t blocks_;
     size_t full_block_, last_block_;  // bytes of a tap
     Aligned<uint8_t> data_;
     Aligned<float> scales_;  // of weights that were rounded

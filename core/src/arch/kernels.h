@@ -115,6 +115,11 @@ struct Epilogue {
     float slope = 0;
 };
 
+// The lowest and the highest of some values and 0; NaN counts as nothing.
+struct Extremes {
+    float low = 0, high = 0;
+};
+
 struct Kernels {
     const char* name;
     bool (*supported)();
@@ -132,14 +137,14 @@ struct Kernels {
     const DotProducts& (*dots)(bool integers);
 
     // out[c] = activation(scale[c] * in[c] + shift[c]) for `count` pixels, each so many numbers after the one before it.
+    // Where `extremes` is not nullptr, they become those of the results as well.
     void (*finish)(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
-                   size_t out_step);
+                   size_t out_step, Extremes* extremes);
 
     // planes[c * step + p] = pixels[p * channels + c] for `count` pixels.
     void (*to_planes)(const float* pixels, size_t count, size_t channels, float* planes, size_t step);
 
-    // The lowest and the highest of 0 and `count` values; NaN counts as nothing.
-    void (*range)(const float* values, size_t count, float* low, float* high);
+    Extremes (*extremes)(const float* values, size_t count);
 };
 
 // The best kernels for this processor and operating system, or those that PBGEN_ARCH names. Throws Error.

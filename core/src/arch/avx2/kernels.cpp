@@ -26,7 +26,7 @@ bool supported() {
 
 }  // namespace
 
-const Kernels avx2_kernels = {"avx2", supported, choose, choose_integer, channelwise, dots, finish, to_planes, range};
+const Kernels avx2_kernels = {"avx2", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes};
 
 }  // namespace pbgen
 #endif

@@ -62,11 +62,26 @@ __m512 activate(__m512 x, const Epilogue& epilogue) {
     return x;
 }
 
-}  // namespace
+// min and max with the value as the first operand pass over a NaN.
+struct Ends {
+    __m512 low = _mm512_setzero_ps(), high = _mm512_setzero_ps();
+
+    void add(__mmask16 mask, __m512 x) {
+        low = _mm512_mask_min_ps(low, mask, x, low);
+        high = _mm512_mask_max_ps(high, mask, x, high);
+    }
+    void add_to(Extremes& extremes) const {
+        const float lowest = _mm512_reduce_min_ps(low), highest = _mm512_reduce_max_ps(high);
+        if (lowest < extremes.low) extremes.low = lowest;
+        if (highest > extremes.high) extremes.high = highest;
+    }
+};
 
 // A vector of channels of all pixels, then the next: scale and shift are read once.
-void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
-            size_t out_step) {
+template <bool ends>
+void finish_all(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
+                size_t out_step, Extremes* extremes) {
+    Ends found;
     for (size_t c = 0; c < channels; c += lanes) {
         const __mmask16 mask = first_lanes(channels - c);
         const __m512 scale = epilogue.scale ? _mm512_maskz_loadu_ps(mask, epilogue.scale + c) : _mm512_set1_ps(1);
@@ -74,8 +89,9 @@ void finish(const float* in, size_t in_step, size_t count, size_t channels, cons
         const auto all = [&](auto activate) {
             for (size_t p = 0; p < count; ++p) {
                 const __m512 x = _mm512_maskz_loadu_ps(mask, in + p * in_step + c);
-                const __m512 sum = _mm512_add_ps(_mm512_mul_ps(x, scale), shift);
-                _mm512_mask_storeu_ps(out + p * out_step + c, mask, activate(sum));
+                const __m512 result = activate(_mm512_add_ps(_mm512_mul_ps(x, scale), shift));
+                _mm512_mask_storeu_ps(out + p * out_step + c, mask, result);
+                if constexpr (ends) found.add(mask, result);
             }
         };
         // The cheap ones have a loop of their own.
@@ -86,26 +102,31 @@ void finish(const float* in, size_t in_step, size_t count, size_t channels, cons
         else
             all([&](__m512 x) { return activate(x, epilogue); });
     }
+    if constexpr (ends) found.add_to(*extremes);
 }
 
-// min and max with the value as the first operand pass over a NaN.
-void range(const float* values, size_t count, float* low, float* high) {
+}  // namespace
+
+void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
+            size_t out_step, Extremes* extremes) {
+    const auto finish_with = extremes ? finish_all<true> : finish_all<false>;
+    finish_with(in, in_step, count, channels, epilogue, out, out_step, extremes);
+}
+
+Extremes extremes(const float* values, size_t count) {
     constexpr size_t chains = 4;  // enough to hide the latency
-    __m512 lowest[chains] = {}, highest[chains] = {};
+    Ends found[chains];
     size_t i = 0;
-    const auto add = [&](size_t chain, __m512 x) {
-        lowest[chain] = _mm512_min_ps(x, lowest[chain]);
-        highest[chain] = _mm512_max_ps(x, highest[chain]);
-    };
     for (; i + chains * lanes <= count; i += chains * lanes)
-        UNROLL for (size_t chain = 0; chain < chains; ++chain) add(chain, _mm512_loadu_ps(values + i + chain * lanes));
-    for (; i < count; i += lanes) add(0, _mm512_maskz_loadu_ps(first_lanes(count - i), values + i));
-    for (size_t chain = 1; chain < chains; ++chain) {
-        lowest[0] = _mm512_min_ps(lowest[0], lowest[chain]);
-        highest[0] = _mm512_max_ps(highest[0], highest[chain]);
+        UNROLL for (size_t chain = 0; chain < chains; ++chain)
+            found[chain].add(0xffff, _mm512_loadu_ps(values + i + chain * lanes));
+    for (; i < count; i += lanes) {
+        const __mmask16 mask = first_lanes(count - i);
+        found[0].add(mask, _mm512_maskz_loadu_ps(mask, values + i));
     }
-    *low = _mm512_reduce_min_ps(lowest[0]);
-    *high = _mm512_reduce_max_ps(highest[0]);
+    Extremes result;
+    for (const Ends& some : found) some.add_to(result);
+    return result;
 }
 
 }  // namespace pbgen::avx512

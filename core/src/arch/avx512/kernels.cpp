@@ -46,12 +46,12 @@ const DotProducts& dots(bool integers) {
 
 const Kernels avx512_kernels = {
     "avx512", supported<false>, choose, choose_integer<false>, avx512::channelwise, dots<false>,
-    avx512::finish, avx512::to_planes, avx512::range,
+    avx512::finish, avx512::to_planes, avx512::extremes,
 };
 
 const Kernels avx512_vnni_kernels = {
     "avx512-vnni", supported<true>, choose, choose_integer<true>, avx512::channelwise, dots<true>,
-    avx512::finish, avx512::to_planes, avx512::range,
+    avx512::finish, avx512::to_planes, avx512::extremes,
 };
 
 }  // namespace pbgen

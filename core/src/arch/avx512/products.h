@@ -22,9 +22,9 @@ extern const DotProducts float_dots, short_dots, byte_dots;
 
 const Product* channelwise(bool one_bit);
 void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
-            size_t out_step);
+            size_t out_step, Extremes* extremes);
 void to_planes(const float* pixels, size_t count, size_t channels, float* planes, size_t step);
-void range(const float* values, size_t count, float* low, float* high);
+Extremes extremes(const float* values, size_t count);
 
 namespace {
 

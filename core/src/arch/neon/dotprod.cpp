@@ -240,19 +240,19 @@ const Product* channelwise(bool one_bit) { return neon_kernels.channelwise(one_b
 const DotProducts& dots(bool integers) { return integers ? neon_byte_dots : neon_kernels.dots(false); }
 
 void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
-            size_t out_step) {
-    neon_kernels.finish(in, in_step, count, channels, epilogue, out, out_step);
+            size_t out_step, Extremes* extremes) {
+    neon_kernels.finish(in, in_step, count, channels, epilogue, out, out_step, extremes);
 }
 
 void to_planes(const float* pixels, size_t count, size_t channels, float* planes, size_t step) {
     neon_kernels.to_planes(pixels, count, channels, planes, step);
 }
 
-void range(const float* values, size_t count, float* low, float* high) { neon_kernels.range(values, count, low, high); }
+Extremes extremes(const float* values, size_t count) { return neon_kernels.extremes(values, count); }
 
 }  // namespace
 
-const Kernels neon_dotprod_kernels = {"neon-dotprod", supported, choose, choose_integer, channelwise, dots, finish, to_planes, range};
+const Kernels neon_dotprod_kernels = {"neon-dotprod", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes};
 
 }  // namespace pbgen
 #endif

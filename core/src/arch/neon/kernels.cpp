@@ -10,7 +10,7 @@ bool supported() { return true; }
 
 }  // namespace
 
-const Kernels neon_kernels = {"neon", supported, choose, choose_integer, channelwise, dots, finish, to_planes, range};
+const Kernels neon_kernels = {"neon", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes};
 
 }  // namespace pbgen
 #endif

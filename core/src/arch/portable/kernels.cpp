@@ -10,6 +10,6 @@ bool supported() { return true; }
 
 }  // namespace
 
-const Kernels portable_kernels = {"portable", supported, choose, choose_integer, channelwise, dots, finish, to_planes, range};
+const Kernels portable_kernels = {"portable", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes};
 
 }  // namespace pbgen

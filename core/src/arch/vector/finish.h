@@ -58,7 +58,23 @@ inline Floats activate(Floats x, const Epilogue& epilogue) {
     return x;
 }
 
-void finish_pixel(const float* in, size_t channels, const Epilogue& epilogue, float* out) {
+// Comparisons with a NaN are false, so it counts as nothing.
+struct Ends {
+    Floats low = {}, high = {};
+
+    void add(Floats x) {
+        low = x < low ? x : low;
+        high = x > high ? x : high;
+    }
+    void add_to(Extremes& extremes) const {
+        for (size_t lane = 0; lane < lanes; ++lane) {
+            if (low[lane] < extremes.low) extremes.low = low[lane];
+            if (high[lane] > extremes.high) extremes.high = high[lane];
+        }
+    }
+};
+
+void finish_pixel(const float* in, size_t channels, const Epilogue& epilogue, float* out, Ends& ends) {
     const auto result = [&](size_t c, const auto& get) {
         Floats x = get(in + c);
         if (epilogue.scale) x *= get(epilogue.scale + c);
@@ -66,32 +82,32 @@ void finish_pixel(const float* in, size_t channels, const Epilogue& epilogue, fl
         return activate(x, epilogue);
     };
     size_t c = 0;
-    for (; c + lanes <= channels; c += lanes) store(out + c, result(c, load<Floats, float>));
+    for (; c + lanes <= channels; c += lanes) {
+        const Floats x = result(c, load<Floats, float>);
+        store(out + c, x);
+        ends.add(x);
+    }
     if (c == channels) return;
     const Floats last = result(c, [=](const float* from) { return load_first(from, channels - c); });
-    for (size_t lane = 0; c < channels; ++c, ++lane) out[c] = last[lane];
+    for (size_t lane = 0; c + lane < channels; ++lane) out[c + lane] = last[lane];
+    ends.add(load_first(out + c, channels - c));
 }
 
 void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
-            size_t out_step) {
-    for (size_t p = 0; p < count; ++p) finish_pixel(in + p * in_step, channels, epilogue, out + p * out_step);
+            size_t out_step, Extremes* extremes) {
+    Ends ends;
+    for (size_t p = 0; p < count; ++p) finish_pixel(in + p * in_step, channels, epilogue, out + p * out_step, ends);
+    if (extremes) ends.add_to(*extremes);
 }
 
-// Comparisons with a NaN are false, so it counts as nothing.
-void range(const float* values, size_t count, float* low, float* high) {
-    Floats lowest = {}, highest = {};
-    const auto add = [&](Floats x) {
-        lowest = x < lowest ? x : lowest;
-        highest = x > highest ? x : highest;
-    };
+Extremes extremes(const float* values, size_t count) {
+    Ends ends;
     size_t i = 0;
-    for (; i + lanes <= count; i += lanes) add(load<Floats>(values + i));
-    if (i < count) add(load_first(values + i, count - i));
-    *low = *high = 0;
-    for (size_t lane = 0; lane < lanes; ++lane) {
-        if (lowest[lane] < *low) *low = lowest[lane];
-        if (highest[lane] > *high) *high = highest[lane];
-    }
+    for (; i + lanes <= count; i += lanes) ends.add(load<Floats>(values + i));
+    if (i < count) ends.add(load_first(values + i, count - i));
+    Extremes result;
+    ends.add_to(result);
+    return result;
 }
 
 }  // namespace
