@@ -11,6 +11,7 @@ FOLDER = Path(__file__).parent
 INK, GREY, LIGHT = "#222222", "#8a8a8a", "#eeeeee"
 PLUS, MINUS = "#d9e8f6", "#f9dcc4"
 PHASES = ["#f4a259", "#8cb369", "#5b8e7d", "#bc4b51"]
+COLOURS = ["#bc4b51", "#8cb369", "#6c8ebf"]
 
 
 def canvas(width: float, height: float) -> Axes:
@@ -134,31 +135,65 @@ def phases() -> None:
     save(axes, "phases")
 
 
-def fold() -> None:
-    """Few output channels: one matrix product, and sums."""
-    axes = canvas(9, 3.0)
-    note(axes, 0, 8.2, "pixels × channels")
-    for i in range(6):
-        cell(axes, 0, 1 + i, "", PLUS, side=6)
-    note(axes, 7.6, 4, "×", 14)
-    note(axes, 9, 8.2, "channels × 75 (taps, colours)")
-    for i in range(6):
-        for j in range(10):
-            cell(axes, 9 + j, 1 + i, "", LIGHT)
-    note(axes, 20.3, 4, "=", 14)
-    note(axes, 21.6, 8.2, "pixels × 75")
-    for i in range(6):
-        for j in range(10):
-            cell(axes, 21.6 + j, 1 + i, "", PHASES[0] if i == 3 and 2 <= j < 5 else "white")
-    note(axes, 33, 8.2, "a row of taps is added side by side")
-    for i in range(8):
-        for j in range(10):
-            cell(axes, 36 + j, 0.2 + 0.9 * i, "", PHASES[0] if i == 4 and 3 <= j < 6 else "white")
-    arrow(axes, (26.8, 4.5), (38.9, 4.3), -0.15)
-    axes.plot([0, 49], [-0.2, 8.8], alpha=0)
-    save(axes, "fold")
+def rows() -> None:
+    """Few output channels: each input row under an output pixel is one long dot product."""
+    axes = canvas(9, 3.6)
+    channels, pixels, taps = 4, 6, (1, 4)
+    note(axes, 0, 11, "input rows, the channels innermost")
+    for row in range(3):
+        y = 8.6 - 1.8 * row
+        for number in range(pixels * channels):
+            met = taps[0] * channels <= number < taps[1] * channels
+            axes.add_patch(
+                Rectangle((0.6 * number, y), 0.6, 1, facecolor=PLUS if met else "white", edgecolor=GREY, linewidth=0.4)
+            )
+        for pixel in range(pixels):
+            axes.add_patch(
+                Rectangle(
+                    (0.6 * channels * pixel, y), 0.6 * channels, 1, facecolor="none", edgecolor=INK, linewidth=0.8
+                )
+            )
+    note(axes, 17.6, 11, "for each colour as many weights")
+    for row in range(3):
+        y = 8.6 - 1.8 * row
+        note(axes, 15.4, y + 0.5, "×", 12)
+        for colour in range(3):
+            for number in range((taps[1] - taps[0]) * channels):
+                axes.add_patch(
+                    Rectangle(
+                        (17.6 + 0.6 * number, y + 0.667 - 0.333 * colour),
+                        0.6,
+                        0.333,
+                        facecolor=COLOURS[colour],
+                        edgecolor="white",
+                        linewidth=0.4,
+                    )
+                )
+    note(axes, 0, 2.8, "vectors of partial sums,\nof five pixels and three colours")
+    for vector in range(15):
+        colour = COLOURS[vector % 3]
+        for lane in range(8):
+            x = 14 + 0.8 * vector
+            axes.add_patch(
+                Rectangle((x, 1.6 + 0.3 * lane), 0.7, 0.3, facecolor=colour, edgecolor="white", linewidth=0.4)
+            )
+    note(axes, 0, 0.4, "their lanes, added up together")
+    for vector in range(15):
+        axes.add_patch(
+            Rectangle(
+                (14 + 0.8 * vector, 0),
+                0.7,
+                0.8,
+                facecolor=COLOURS[vector % 3],
+                edgecolor=INK,
+                linewidth=0.6,
+            )
+        )
+    arrow(axes, (20, 1.55), (20, 0.85))
+    axes.plot([0, 27], [-0.3, 11.5], alpha=0)
+    save(axes, "dot-rows")
 
 
 if __name__ == "__main__":
-    for draw in (register_table, memory_table, phases, fold):
+    for draw in (register_table, memory_table, phases, rows):
         draw()
