@@ -111,7 +111,7 @@ void Layer::choose(const Node& node, const CanonicalWeights& weights, bool integ
 struct Layer::Scratch {
     SharedExtremes* extremes;
     Quantization* quantizations;
-    uint8_t* bands;  // what the product reads, and then what is folded
+    uint8_t* bands;  // what the product reads
 
     Scratch(uint8_t* memory, size_t images)
         : extremes(reinterpret_cast<SharedExtremes*>(memory)),
@@ -125,8 +125,7 @@ size_t Layer::band_bytes(int64_t positions) const {
 }
 
 // Rows of output positions that are computed before the next: their scratch memory should fit into a part of the second
-// cache. Bands are about equal, and whole tiles high. They decide the order in which products are added up, and so are the
-// same for any instruction set, number of threads and of images.
+// cache. Bands are about equal, and whole tiles high.
 int64_t Layer::band_positions() const {
     constexpr int64_t cache = int64_t{384} << 10;
     const int64_t all = convolver_->positions(), tile = convolver_->tile_rows();

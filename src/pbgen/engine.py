@@ -59,6 +59,7 @@ class Engine:
             self._engine = _core.Engine(name, threads or 0, activations == "int8")
         except RuntimeError as error:
             raise PBGenError(str(error)) from None
+        self._input_shape, self._output_shape = self._engine.input_shape, self._engine.output_shape
 
     def __call__(self, z: ArrayLike) -> NDArray[np.float32]:
         """Make images from latent vectors.
@@ -84,12 +85,12 @@ class Engine:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input, without the batch."""
-        return self._engine.input_shape
+        return self._input_shape
 
     @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of one image, without the batch."""
-        return self._engine.output_shape
+        return self._output_shape
 
     @property
     def resident_bytes(self) -> int:
@@ -114,16 +115,18 @@ class Engine:
             raise PBGenError(str(error)) from None
 
     def _check(self, z: ArrayLike) -> NDArray[np.float32]:
-        expected = _shape_text(("N", *self.input_shape))
         try:
             array = np.asarray(z)
         except ValueError:
-            raise PBGenError(f"z: not an array; it must have the shape {expected}") from None
+            raise PBGenError(f"z: not an array; it must have the shape {self._expected()}") from None
         if array.dtype.kind not in "fiub":
             raise PBGenError(f"z: holds {array.dtype}, not real numbers; convert it to float32")
         if array.shape[1:] != self.input_shape or array.ndim == 0:
-            raise PBGenError(f"z: has the shape {_shape_text(array.shape)}; it must be {expected}")
+            raise PBGenError(f"z: has the shape {_shape_text(array.shape)}; it must be {self._expected()}")
         return np.ascontiguousarray(array, np.float32)
+
+    def _expected(self) -> str:
+        return _shape_text(("N", *self.input_shape))
 
 
 def _shape_text(shape: Sequence[object]) -> str:
