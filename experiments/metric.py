@@ -121,24 +121,53 @@ def report(results: dict[Trial, Result], pictures: Path) -> str:
     tables = [_costs(*found.values())]
     for method, layers in found.items():
         if layers:
-            tables.append(f"### {method}\n\n{_table(layers)}\n{_calibration(layers)}")
+            unexplained = f"between seeds: {noise(layers):.2f}\n"
+            tables.append(f"### {method}\n\n{_table(layers)}\n{unexplained}\n{_calibration(layers)}")
     return "\n".join(tables)
 
 
 def _costs(layers: list[Layer], otherwise: list[Layer]) -> str:
-    """A row for each network: its layers, the last one last, also as it is by the other method."""
-    last = {(layer.network, layer.data): f"{layer.ratio:.2f}" for layer in otherwise if layer.last}
+    """A row for each network: its layers, the last one last, also as it is by the other method; means over seeds."""
+    costs, last = _means(layers), _means([layer for layer in otherwise if layer.last])
     rows = []
-    for network, data in dict.fromkeys((layer.network, layer.data) for layer in layers):
-        mine = [layer for layer in layers if (layer.network, layer.data) == (network, data)]
+    for network in dict.fromkeys(layer.network for layer in layers):
+        mine = {layer.plan.name: layer for layer in layers if layer.network == network}
         columns = (
-            ["{} → {}".format(*layer.channels) for layer in mine],
-            [f"{layer.plan.fan_in:,.0f}" for layer in mine],
-            [f"{layer.plan.degree_of_redundancy:,.0f}" for layer in mine],
-            [f"{layer.ratio:.2f}" for layer in mine],
+            ["{} → {}".format(*layer.channels) for layer in mine.values()],
+            [f"{layer.plan.fan_in:,.0f}" for layer in mine.values()],
+            [f"{layer.plan.degree_of_redundancy:,.0f}" for layer in mine.values()],
+            *([_shown(costs.get((network, data, name))) for name in mine] for data in DATA),
         )
-        rows.append([f"{network}, {data}", *map("; ".join, columns), last.get((network, data), "")])
-    return plots.markdown(["network", "layers", "F", "R", "cost", f"the last by {METHODS[1]}"], rows)
+        others = "; ".join(_shown(last.get((network, data, list(mine)[-1]))) for data in DATA)
+        rows.append([network, *map("; ".join, columns), others])
+    return plots.markdown(["network", "layers", "F", "R", *DATA, f"the last by {METHODS[1]}"], rows)
+
+
+def _means(layers: list[Layer]) -> dict[tuple[str, str, str], float]:
+    """The geometric mean, over seeds, of what each layer of each network and data costs."""
+    damages: dict[tuple[str, str, str], list[float]] = {}
+    for layer in layers:
+        damages.setdefault((layer.network, layer.data, layer.plan.name), []).append(layer.damage)
+    return {key: math.exp(sum(values) / len(values)) for key, values in damages.items()}
+
+
+def _shown(ratio: float | None) -> str:
+    return f"{ratio:.2f}" if ratio else "-"
+
+
+def noise(layers: list[Layer]) -> float:
+    """How far the logarithm of a layer's cost is off by chance, root mean square: what no formula can explain."""
+    means = _means(layers)
+    squares = [
+        (layer.damage - math.log(means[layer.network, layer.data, layer.plan.name])) ** 2
+        for layer in layers
+        if sum(_same(layer, other) for other in layers) > 1
+    ]
+    return math.sqrt(2 * sum(squares) / len(squares)) if squares else math.nan  # of two, one is free
+
+
+def _same(layer: Layer, other: Layer) -> bool:
+    return (layer.network, layer.data, layer.plan.name) == (other.network, other.data, other.plan.name)
 
 
 def _draw(layers: list[Layer], path: Path) -> None:
