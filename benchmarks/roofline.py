@@ -22,11 +22,10 @@ PEAKS = {
     "tables in memory, int8": "int16-tables",
     "tables in memory": "float32-tables",
     "float32 weights": "multiply-add",
-    "float weights as int8, dot products of rows in 16 bits": "int16-multiply-add",
+    "float weights as int16": "int16-multiply-add",
     "float weights as int8, dot products": "int8",
     "float weights as int8, broadcast": "int16-multiply-add",
-    "one-bit weights, dot products of rows in 16 bits": "int16-multiply-add",
-    "one-bit weights, dot products of rows, int8": "int8",
+    "one-bit weights, dot products of rows, int8": "int16-multiply-add",
     "one-bit weights": "multiply-add",
     "dot products, int8": "int8",
 }

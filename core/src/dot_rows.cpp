@@ -7,7 +7,8 @@ namespace {
 
 constexpr size_t few_outputs = 16;     // with more, they fill the lanes
 constexpr int64_t most_rows = 64;      // that an output pixel meets
-constexpr size_t most_terms = 66'000;  // whose sum fits 32 bits, if they are products of integers
+constexpr size_t most_terms = 66'000;  // whose sum fits 32 bits, if weights are integers of 8 bits or more
+constexpr int64_t most_input = 255;    // of inputs that are integers
 
 Phases phases(const Node& node, const Geometry& geometry, int64_t outputs) {
     return Phases(geometry, node.op == Op::conv_transpose, outputs);
@@ -107,8 +108,8 @@ DotRows::ColumnPhase DotRows::column_phase(int64_t first, size_t begin) const {
 }
 
 std::string DotRows::name() const {
-    const char* weights = one_bit_ ? "one-bit weights" : quantized() ? "float weights as int8" : "float32 weights";
-    return std::string(weights) + ", " + products_.name + (one_bit_ && quantized() ? ", int8" : "");
+    const char* weights = one_bit_ ? "one-bit weights" : quantized() ? "float weights as int16" : "float32 weights";
+    return std::string(weights) + ", dot products of rows" + (quantized() ? ", int8" : "");
 }
 
 void DotRows::arrange(const CanonicalWeights& canonical) {
@@ -116,11 +117,14 @@ void DotRows::arrange(const CanonicalWeights& canonical) {
     const size_t channels = groups_ * outputs_;
     weights_ = Aligned<uint8_t>(canonical.taps * channels * inputs_ * products_.number_bytes);
     if (rounded && scale_.empty()) scale_.assign(channels, 1.0f);
+    // With one scale for all taps, integers of 8 bits would be coarse; these are as large as sums of 32 bits allow.
+    const auto terms = static_cast<int64_t>(canonical.taps * inputs_);
+    const auto levels = static_cast<float>(std::min<int64_t>(INT16_MAX, INT32_MAX / (terms * most_input)));
     std::vector<float> numbers(canonical.taps * inputs_);
     for (size_t channel = 0; channel < channels; ++channel) {
         const size_t group = channel / outputs_, output = channel % outputs_;
         canonical.copy_numbers(group, output, numbers.data());
-        if (rounded) scale_[channel] *= round_weights(numbers.data(), canonical.taps, inputs_, inputs_);
+        if (rounded) scale_[channel] *= round_weights(numbers.data(), canonical.taps, inputs_, inputs_, levels);
         for (int64_t row = 0; row < y_.kernel; ++row)
             for (const ColumnPhase& phase : phases_)
                 for (size_t t = 0; t < phase.taps.size(); ++t) {

@@ -37,8 +37,7 @@ CanonicalWeights::CanonicalWeights(const uint32_t* rows, size_t row_words, size_
     : groups(all_groups), outputs(group_outputs), inputs(group_inputs), taps(kernel_taps), rows_(rows),
       row_words_(row_words) {}
 
-float round_weights(float* weights, size_t taps, size_t count, size_t stride) {
-    constexpr float levels = 127;
+float round_weights(float* weights, size_t taps, size_t count, size_t stride, float levels) {
     float largest = 0;
     const auto each = [&](const auto& change) {
         for (size_t tap = 0; tap < taps; ++tap)
@@ -113,7 +112,7 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
             canonical.copy(group, output, first, count * row);
             if (scales_.size())
                 scales_.data()[group * outputs + output] =
-                    round_weights(reinterpret_cast<float*>(first), taps, inputs, count * inputs);
+                    round_weights(reinterpret_cast<float*>(first), taps, inputs, count * inputs, 127);
         }
         for (size_t t = 0; t < taps; ++t)
             product.arrange(rows.data() + t * count * row, inputs, count, data_.data() + offset(group, block, t));

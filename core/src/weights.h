@@ -54,9 +54,9 @@ private:
     bool channelwise_ = false;
 };
 
-// Makes the weights of an output channel, `count` for each tap and those of taps `stride` numbers apart, integers from -127
-// to 127. Returns their scale. What is not a number becomes one.
-float round_weights(float* weights, size_t taps, size_t count, size_t stride);
+// Makes the weights of an output channel, `count` for each tap and those of taps `stride` numbers apart, integers from
+// -levels to levels. Returns their scale. What is not a number becomes one.
+float round_weights(float* weights, size_t taps, size_t count, size_t stride, float levels);
 
 // Stored as [groups][blocks][taps].
 class Weights {

@@ -27,11 +27,14 @@ def quantized(x: np.ndarray) -> np.ndarray:
     return result
 
 
-def quantized_weights(weights: np.ndarray, taps_as_channels: bool) -> np.ndarray:
+def quantized_weights(weights: np.ndarray, kernel: str) -> np.ndarray:
     """The same for float weights: each output channel, and tap where taps are channels, has a scale of its own."""
     weights = weights.astype(np.float32)
-    axes = 1 if taps_as_channels else tuple(range(1, weights.ndim))
-    largest, levels = np.abs(weights).max(axis=axes, keepdims=True), np.float32(127)
+    axes = 1 if "taps as channels" in kernel else tuple(range(1, weights.ndim))
+    levels = np.float32(127)
+    if "int16" in kernel:
+        levels = np.float32(min(2**15 - 1, (2**31 - 1) // (255 * weights[0].size)))
+    largest = np.abs(weights).max(axis=axes, keepdims=True)
     inverse = np.divide(levels, largest, out=np.zeros_like(largest), where=largest > 0)
     return np.rint(weights * inverse) * (largest / levels)
 
@@ -44,7 +47,7 @@ def check(layer: Layer, path: Path, x: np.ndarray) -> str:
     engine = Engine(layer.write(path, behind=True), threads=2, activations="int8")
     (kernel,) = engine.kernels.values()
     if "int8" in kernel and not layer.one_bit:
-        layer = with_weights(layer, quantized_weights(layer.weights(), "taps as channels" in kernel))
+        layer = with_weights(layer, quantized_weights(layer.weights(), kernel))
     assert_close(engine(x), layer.reference(quantized(x) if "int8" in kernel else x))
     return kernel
 

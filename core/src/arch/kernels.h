@@ -86,12 +86,10 @@ struct DotSums {
 // Output channels of dot products at a time.
 constexpr size_t most_dot_outputs = 3;
 
-// Dot products of long rows, for few output channels.
+// Dot products of long rows, for few output channels: of float32, or of integers of 16 bits whose sums fit 32.
 struct DotProducts {
-    const char* name;
-
-    // Makes `count` numbers of inputs or weights what run() reads, `number_bytes` each; weights of integer products are
-    // integers from -127 to 127 already.
+    // Makes `count` numbers of inputs or weights what run() reads, `number_bytes` each; weights that become integers are
+    // integers already.
     size_t number_bytes;
     void (*prepare)(const float* values, size_t count, const Quantization& quantization, void* source);
     void (*arrange)(const float* values, size_t count, void* weights);

@@ -1,5 +1,4 @@
-// Dot products of rows of float32, and of integers of 8 bits as such of 16, for processors that multiply no smaller ones
-// without loss.
+// Dot products of rows of float32, and of integers of 16 bits.
 #ifdef __x86_64__
 #include "dots.h"
 #include "round.h"
@@ -11,16 +10,13 @@ struct Floats {
     using Number = float;
     using Vector = __m512;
     static constexpr size_t numbers = lanes;
-    static constexpr int zero_point = 0;
 
     static Vector load(const float* from) { return _mm512_loadu_ps(from); }
     static Vector load(const float* from, size_t count) { return _mm512_maskz_loadu_ps(first_lanes(count), from); }
     static Vector add(Vector sum, Vector inputs, Vector weights) { return _mm512_fmadd_ps(inputs, weights, sum); }
 
     static Vector zero() { return _mm512_setzero_ps(); }
-    static Vector zero_points() { return zero(); }
     static Vector sum(Vector a, Vector b) { return _mm512_add_ps(a, b); }
-    static Vector difference(Vector a, Vector) { return a; }
     static __m512 floats(Vector x) { return x; }
     static Vector permute(__m512i order, Vector x) { return _mm512_permutexvar_ps(order, x); }
     template <int which>
@@ -33,22 +29,9 @@ struct Floats {
     }
 };
 
-struct Shorts : IntegerSums {
-    using Number = int16_t;
-    static constexpr size_t numbers = 2 * lanes;
-    static constexpr int zero_point = 0;
-
-    static Vector load(const int16_t* from) { return _mm512_loadu_si512(from); }
-    static Vector load(const int16_t* from, size_t count) {
-        return _mm512_maskz_loadu_epi16(count >= numbers ? ~__mmask32{0} : (__mmask32{1} << count) - 1, from);
-    }
-    static Vector add(Vector sum, Vector inputs, Vector weights) {
-        return _mm512_add_epi32(sum, _mm512_madd_epi16(inputs, weights));
-    }
-    static Vector zero_points() { return zero(); }
-};
-
 void arrange_floats(const float* values, size_t count, void* weights) { memcpy(weights, values, count * sizeof(float)); }
+
+}  // namespace
 
 void arrange_shorts(const float* values, size_t count, void* weights) {
     for (size_t i = 0; i < count; ++i) static_cast<int16_t*>(weights)[i] = static_cast<int16_t>(values[i]);
@@ -60,13 +43,8 @@ void prepare_shorts(const float* values, size_t count, const Quantization& quant
                                           quantize(values + i, count - i, quantization));
 }
 
-}  // namespace
-
-const DotProducts float_dots = {"dot products of rows", sizeof(float), nullptr, arrange_floats, RowDots<Floats>::run, false};
-
-const DotProducts short_dots = {
-    "dot products of rows in 16 bits", sizeof(int16_t), prepare_shorts, arrange_shorts, RowDots<Shorts>::run, true,
-};
+const DotProducts float_dots = {sizeof(float), nullptr, arrange_floats, RowDots<Floats>::run, false};
+const DotProducts short_dots = {sizeof(int16_t), prepare_shorts, arrange_shorts, RowDots<Shorts>::run, true};
 
 }  // namespace pbgen::avx512
 #endif

@@ -9,8 +9,7 @@
 namespace pbgen::avx512 {
 namespace {
 
-// Numbers: what is multiplied, in vectors of `numbers` of it. Vector: of partial sums. zero_point: what prepare() adds to
-// inputs of both signs.
+// Numbers: what is multiplied, in vectors of `numbers` of it. Vector: of partial sums.
 template <class Numbers>
 struct RowDots {
     using Number = typename Numbers::Number;
@@ -60,7 +59,6 @@ struct RowDots {
     struct Work {
         const DotRow* rows;
         size_t count, source_step, weight_step;
-        Vector less;  // what moving the inputs adds, [pixel][channel]
         __m512 scale;
     };
 
@@ -70,34 +68,17 @@ struct RowDots {
         UNROLL for (Vector& sum : sums) sum = Numbers::zero();
         for (size_t r = 0; r < work.count; ++r)
             add_row<pixels, channels>(work.rows[r], first * work.source_step, work.source_step, work.weight_step, sums);
-        const __m512 result = _mm512_mul_ps(Numbers::floats(Numbers::difference(add_up(sums), work.less)), work.scale);
+        const __m512 result = _mm512_mul_ps(Numbers::floats(add_up(sums)), work.scale);
         alignas(64) float values[lanes];
         _mm512_store_ps(values, result);
         UNROLL for (size_t p = 0; p < pixels; ++p)
             memcpy(to.first + (first + p) * to.step, values + p * channels, channels * sizeof(float));
     }
 
-    // What inputs that are all the zero point would make.
-    template <size_t channels>
-    static Vector moved(const DotRow* rows, size_t count, size_t weight_step) {
-        Vector sums[lanes];
-        UNROLL for (Vector& sum : sums) sum = Numbers::zero();
-        for (size_t r = 0; r < count; ++r)
-            for (size_t i = 0; i < rows[r].numbers; i += numbers)
-                UNROLL for (size_t c = 0; c < channels; ++c) {
-                    const Number* weights = static_cast<const Number*>(rows[r].weights) + c * weight_step + i;
-                    sums[c] = Numbers::add(sums[c], Numbers::zero_points(), Numbers::load(weights, rows[r].numbers - i));
-                }
-        alignas(64) int32_t order[lanes];
-        for (size_t i = 0; i < lanes; ++i) order[i] = static_cast<int32_t>(i % channels);
-        return Numbers::permute(_mm512_load_si512(order), add_up(sums));
-    }
-
     // The last pixels overlap those before them rather than being fewer.
     template <size_t channels>
-    static void run_channels(Work work, bool negative, size_t pixels, const DotSums& to) {
+    static void run_channels(const Work& work, size_t pixels, const DotSums& to) {
         constexpr size_t step = most_pixels<channels>;
-        work.less = negative && Numbers::zero_point ? moved<channels>(work.rows, work.count, work.weight_step) : Numbers::zero();
         if (pixels < step) {
             for (size_t p = 0; p < pixels; ++p) run_pixels<1, channels>(work, p, to);
             return;
@@ -108,22 +89,31 @@ struct RowDots {
 
     static void run(const DotRow* rows, size_t count, size_t pixels, size_t source_step, size_t outputs, size_t weight_step,
                     const Quantization& quantization, const DotSums& sums) {
-        const Work work = {rows, count, source_step, weight_step, Numbers::zero(), _mm512_set1_ps(quantization.scale)};
+        const Work work = {rows, count, source_step, weight_step, _mm512_set1_ps(quantization.scale)};
         switch (outputs) {
-            case 3: return run_channels<3>(work, quantization.negative, pixels, sums);
-            case 2: return run_channels<2>(work, quantization.negative, pixels, sums);
-            case 1: return run_channels<1>(work, quantization.negative, pixels, sums);
+            case 3: return run_channels<3>(work, pixels, sums);
+            case 2: return run_channels<2>(work, pixels, sums);
+            case 1: return run_channels<1>(work, pixels, sums);
         }
     }
 };
 
-// Partial sums that are integers.
-struct IntegerSums {
+// Integers of 16 bits, two a lane.
+struct Shorts {
+    using Number = int16_t;
     using Vector = __m512i;
+    static constexpr size_t numbers = 2 * lanes;
+
+    static Vector load(const int16_t* from) { return _mm512_loadu_si512(from); }
+    static Vector load(const int16_t* from, size_t count) {
+        return _mm512_maskz_loadu_epi16((__mmask32{1} << count) - 1, from);
+    }
+    static Vector add(Vector sum, Vector inputs, Vector weights) {
+        return _mm512_add_epi32(sum, _mm512_madd_epi16(inputs, weights));
+    }
 
     static Vector zero() { return _mm512_setzero_si512(); }
     static Vector sum(Vector a, Vector b) { return _mm512_add_epi32(a, b); }
-    static Vector difference(Vector a, Vector b) { return _mm512_sub_epi32(a, b); }
     static __m512 floats(Vector x) { return _mm512_cvtepi32_ps(x); }
     static Vector permute(__m512i order, Vector x) { return _mm512_permutexvar_epi32(order, x); }
     template <int which>

@@ -39,7 +39,7 @@ const Product* choose_integer(const LayerSize& size) {
 template <bool vnni>
 const DotProducts& dots(bool integers) {
     if (!integers) return avx512::float_dots;
-    return vnni ? avx512::byte_dots : avx512::short_dots;
+    return vnni ? avx512::summed_short_dots : avx512::short_dots;
 }
 
 }  // namespace

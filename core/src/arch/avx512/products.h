@@ -18,7 +18,10 @@ size_t sum_bytes(size_t, size_t pixels) {
 }
 
 extern const Product lookup, integer_lookup, broadcast, short_broadcast, byte_broadcast;
-extern const DotProducts float_dots, short_dots, byte_dots;
+extern const DotProducts float_dots, short_dots, summed_short_dots;
+
+void prepare_shorts(const float* values, size_t count, const Quantization& quantization, void* source);
+void arrange_shorts(const float* values, size_t count, void* weights);
 
 const Product* channelwise(bool one_bit);
 void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,

@@ -1,4 +1,4 @@
-// Weights and inputs of 8 bits, by dot products of four at a time: of unsigned inputs with signed weights.
+// Weights and inputs of 8 bits, by dot products of four at a time: of unsigned inputs with signed weights; and of 16 bits, of two.
 #ifdef __x86_64__
 #include <cstring>
 
@@ -35,34 +35,14 @@ void prepare(const float* values, size_t inputs, const Quantization& quantizatio
     Unsigned::is_moved(source, inputs) = zero;
 }
 
-struct Bytes : IntegerSums {
-    using Number = uint8_t;
-    static constexpr size_t numbers = 4 * lanes;
-    static constexpr int zero_point = avx512::zero_point;
-
-    static Vector load(const uint8_t* from) { return _mm512_loadu_si512(from); }
-    static Vector load(const uint8_t* from, size_t count) {
-        return _mm512_maskz_loadu_epi8(count >= numbers ? ~__mmask64{0} : (__mmask64{1} << count) - 1, from);
-    }
-    static Vector add(Vector sum, Vector inputs, Vector weights) { return _mm512_dpbusd_epi32(sum, inputs, weights); }
-    static Vector zero_points() { return _mm512_set1_epi8(static_cast<char>(zero_point)); }
+// Two products and their sum in one instruction.
+struct SummedShorts : Shorts {
+    static Vector add(Vector sum, Vector inputs, Vector weights) { return _mm512_dpwssd_epi32(sum, inputs, weights); }
 };
-
-void arrange_bytes(const float* values, size_t count, void* weights) {
-    for (size_t i = 0; i < count; ++i) static_cast<int8_t*>(weights)[i] = static_cast<int8_t>(values[i]);
-}
-
-void prepare_bytes(const float* values, size_t count, const Quantization& quantization, void* source) {
-    const __m512i zero = _mm512_set1_epi32(quantization.negative ? zero_point : 0);
-    for (size_t i = 0; i < count; i += lanes) {
-        const __m512i q = _mm512_add_epi32(quantize(values + i, count - i, quantization), zero);
-        _mm512_mask_cvtepi32_storeu_epi8(static_cast<uint8_t*>(source) + i, first_lanes(count - i), q);
-    }
-}
 
 }  // namespace
 
-const DotProducts byte_dots = {"dot products of rows", sizeof(uint8_t), prepare_bytes, arrange_bytes, RowDots<Bytes>::run, true};
+const DotProducts summed_short_dots = {sizeof(int16_t), prepare_shorts, arrange_shorts, RowDots<SummedShorts>::run, true};
 
 const Product byte_broadcast = {
     "float weights as int8, dot products",

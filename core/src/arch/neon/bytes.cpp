@@ -4,7 +4,6 @@
 
 #include "../each_tap.h"
 #include "../vector/broadcast.h"
-#include "../vector/dots.h"
 #include "../vector/round.h"
 #include "../zero_point.h"
 
@@ -40,50 +39,6 @@ void prepare(const float* values, size_t inputs, const Quantization& quantizatio
 }
 
 }  // namespace
-
-namespace {
-
-// As many, but side by side.
-struct SignedBytes {
-    using Number = int8_t;
-    using Vector = Ints;
-    using Sum = int32_t;
-    static constexpr size_t numbers = 16;
-
-    static int8x16_t load(const int8_t* from) { return vld1q_s8(from); }
-    static int8x16_t load_first(const int8_t* from, size_t count) {
-        int8x16_t vector = vdupq_n_s8(0);
-        __builtin_memcpy(&vector, from, count);
-        return vector;
-    }
-    static Ints add(Ints sum, int8x16_t inputs, int8x16_t weights) {
-        return (Ints)vdotq_s32((int32x4_t)sum, inputs, weights);
-    }
-    static int moved(const Quantization& quantization) { return quantization.negative ? 0 : zero_point; }
-};
-
-void arrange_rows(const float* values, size_t count, void* weights) {
-    for (size_t i = 0; i < count; ++i) static_cast<int8_t*>(weights)[i] = static_cast<int8_t>(values[i]);
-}
-
-void prepare_rows(const float* values, size_t count, const Quantization& quantization, void* source) {
-    const int zero = SignedBytes::moved(quantization);
-    auto* bytes = static_cast<int8_t*>(source);
-    const auto put = [&](Ints q, size_t at, size_t some) {
-        for (size_t lane = 0; lane < some; ++lane) bytes[at + lane] = static_cast<int8_t>(q[lane] + zero);
-    };
-    size_t i = 0;
-    for (; i + lanes <= count; i += lanes) put(quantize(load<Floats>(values + i), quantization), i, lanes);
-    if (i < count) put(quantize(load_first(values + i, count - i), quantization), i, count - i);
-}
-
-}  // namespace
-
-extern const DotProducts neon_byte_dots;
-
-const DotProducts neon_byte_dots = {
-    "dot products of rows", sizeof(int8_t), prepare_rows, arrange_rows, RowDots<SignedBytes>::run, true,
-};
 
 extern const Product neon_byte_broadcast;
 

@@ -220,7 +220,6 @@ const Product dot_product = {
 }  // namespace
 
 extern const Product neon_byte_broadcast;
-extern const DotProducts neon_byte_dots;
 
 namespace {
 
@@ -237,7 +236,7 @@ const Product* choose_integer(const LayerSize& size) {
 
 const Product* channelwise(bool one_bit) { return neon_kernels.channelwise(one_bit); }
 
-const DotProducts& dots(bool integers) { return integers ? neon_byte_dots : neon_kernels.dots(false); }
+const DotProducts& dots(bool integers) { return neon_kernels.dots(integers); }
 
 void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
             size_t out_step, Extremes* extremes) {

@@ -20,7 +20,6 @@ struct RowDots {
     struct Work {
         const DotRow* rows;
         size_t count, source_step, weight_step;
-        Sum less[most_dot_outputs];  // what moving the inputs adds to each channel's sums
         float scale;
     };
 
@@ -45,7 +44,7 @@ struct RowDots {
         }
         for (size_t p = 0; p < pixels; ++p)
             for (size_t c = 0; c < channels; ++c) {
-                Sum sum = -work.less[c];
+                Sum sum = 0;
                 for (size_t lane = 0; lane < sizeof(Vector) / sizeof(Sum); ++lane) sum += sums[p][c][lane];
                 to.first[(first + p) * to.step + c] = static_cast<float>(sum) * work.scale;
             }
@@ -53,13 +52,8 @@ struct RowDots {
 
     // The last pixels overlap those before them rather than being fewer.
     template <size_t channels>
-    static void run_channels(Work work, const Quantization& quantization, size_t pixels, const DotSums& to) {
+    static void run_channels(const Work& work, size_t pixels, const DotSums& to) {
         constexpr size_t step = most_pixels<channels>;
-        for (size_t c = 0; c < channels; ++c)
-            for (size_t r = 0; Numbers::moved(quantization) && r < work.count; ++r)
-                for (size_t i = 0; i < work.rows[r].numbers; ++i)
-                    work.less[c] += static_cast<Sum>(
-                        Numbers::moved(quantization) * static_cast<const Number*>(work.rows[r].weights)[c * work.weight_step + i]);
         if (pixels < step) {
             for (size_t p = 0; p < pixels; ++p) run_pixels<1, channels>(work, p, to);
             return;
@@ -70,11 +64,11 @@ struct RowDots {
 
     static void run(const DotRow* rows, size_t count, size_t pixels, size_t source_step, size_t outputs, size_t weight_step,
                     const Quantization& quantization, const DotSums& sums) {
-        const Work work = {rows, count, source_step, weight_step, {}, quantization.scale};
+        const Work work = {rows, count, source_step, weight_step, quantization.scale};
         switch (outputs) {
-            case 3: return run_channels<3>(work, quantization, pixels, sums);
-            case 2: return run_channels<2>(work, quantization, pixels, sums);
-            case 1: return run_channels<1>(work, quantization, pixels, sums);
+            case 3: return run_channels<3>(work, pixels, sums);
+            case 2: return run_channels<2>(work, pixels, sums);
+            case 1: return run_channels<1>(work, pixels, sums);
         }
     }
 };
@@ -88,7 +82,6 @@ struct FloatNumbers {
     static Floats load(const float* from) { return pbgen::load<Floats>(from); }
     static Floats load_first(const float* from, size_t count) { return pbgen::load_first(from, count); }
     static Floats add(Floats sum, Floats inputs, Floats weights) { return sum + inputs * weights; }
-    static int moved(const Quantization&) { return 0; }
 };
 
 struct ShortNumbers {
@@ -104,7 +97,6 @@ struct ShortNumbers {
         return vector;
     }
     static Ints add(Ints sum, Shorts inputs, Shorts weights) { return add_pairs(sum, inputs, weights); }
-    static int moved(const Quantization&) { return 0; }
 };
 
 void arrange_float_rows(const float* values, size_t count, void* weights) {

@@ -64,12 +64,10 @@ const Product integer_broadcast_product = {
     true,
 };
 
-const DotProducts float_dots = {
-    "dot products of rows", sizeof(float), nullptr, arrange_float_rows, RowDots<FloatNumbers>::run, false,
-};
+const DotProducts float_dots = {sizeof(float), nullptr, arrange_float_rows, RowDots<FloatNumbers>::run, false};
 
 const DotProducts integer_dots = {
-    "dot products of rows in 16 bits", sizeof(int16_t), prepare_short_rows, arrange_short_rows, RowDots<ShortNumbers>::run, true,
+    sizeof(int16_t), prepare_short_rows, arrange_short_rows, RowDots<ShortNumbers>::run, true,
 };
 
 const DotProducts& dots(bool integers) { return integers ? integer_dots : float_dots; }
