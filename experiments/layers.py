@@ -38,11 +38,7 @@ def report(results: dict[Trial, Result], pictures: Path) -> str:
     found = {data: _ratios(results, data) for data in DATA}
     plots.ratios(found, "SWD over that of the float generator", pictures / "layers.png")
     rows = [[name, *(str(found[data].get(name, "")) for data in DATA)] for name in selections()]
-    settling = [
-        [f"float, {steps} steps", *(_score(results, Trial(NETWORK, data, steps=steps)) for data in DATA)]
-        for steps in LENGTHS
-    ]
-    return plots.markdown(["binary layers", *DATA], rows) + "\n" + plots.markdown(["SWD x 1000", *DATA], settling)
+    return plots.markdown(["binary layers", *DATA], rows) + "\n" + _settling(results, pictures)
 
 
 def _ratios(results: dict[Trial, Result], data: str) -> dict[str, Ratio]:
@@ -54,5 +50,15 @@ def _ratios(results: dict[Trial, Result], data: str) -> dict[str, Ratio]:
     return {name: value for name, value in found.items() if value}
 
 
-def _score(results: dict[Trial, Result], trial: Trial) -> str:
-    return f"{results[trial].score:.1f}" if trial in results else ""
+def _settling(results: dict[Trial, Result], pictures: Path) -> str:
+    """What float generators reach in so many steps: a table and a chart."""
+    curves: dict[str, list[tuple[float, float]]] = {data: [] for data in DATA}
+    for data, points in curves.items():
+        for steps in LENGTHS:
+            if (trial := Trial(NETWORK, data, steps=steps)) in results:
+                points.append((steps, results[trial].score))
+    if all(curves.values()):
+        plots.lines(curves, "steps", "SWD x 1000 of the float generator", pictures / "settling.png")
+    scores = {data: dict(points) for data, points in curves.items()}
+    rows = [[str(steps), *(f"{scores[data].get(steps, 0):.1f}" for data in DATA)] for steps in LENGTHS]
+    return plots.markdown(["float, steps", *DATA], rows)

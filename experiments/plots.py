@@ -101,6 +101,9 @@ def lines(curves: Mapping[str, Sequence[tuple[float, float]]], across: str, up: 
         axes.set_xscale("log")
         axes.set_yscale("log")
         _plain_numbers(axes, "y")
+        sizes = [size for points in curves.values() for size, _ in points]
+        if max(sizes) < 20 * min(sizes):
+            _plain_numbers(axes)
         axes.set_xlabel(across)
         axes.set_ylabel(up)
         axes.legend()
