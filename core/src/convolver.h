@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "arch/kernels.h"
 #include "extremes.h"
@@ -30,6 +31,13 @@ struct Output {
     float* planes = nullptr;
     SharedExtremes* extremes = nullptr;
 };
+
+// Each of `channels` values again for each of some pixels; none of none.
+inline std::vector<float> repeat(const float* values, size_t channels, size_t pixels) {
+    std::vector<float> all;
+    for (size_t pixel = 0; values && pixel < pixels; ++pixel) all.insert(all.end(), values, values + channels);
+    return all;
+}
 
 class Convolver {
 public:

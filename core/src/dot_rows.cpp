@@ -20,13 +20,6 @@ int64_t piece_pixels(const Shape& shape) {
     return std::clamp<int64_t>(numbers / shape.channels, 1, shape.width);
 }
 
-// Each of `channels` values again for each of some pixels.
-std::vector<float> repeat(const std::vector<float>& values, int64_t pixels) {
-    std::vector<float> row;
-    for (int64_t x = 0; x < pixels; ++x) row.insert(row.end(), values.begin(), values.end());
-    return row;
-}
-
 // Whether the inputs of a phase's taps are one row of numbers.
 bool meets_neighbours(const Node& node) {
     if (node.groups > 1) return false;
@@ -71,15 +64,15 @@ DotRows::DotRows(const Node& node, const Shape& input, const CanonicalWeights& w
       epilogue_(epilogue) {
     const auto channels = static_cast<size_t>(output_.channels);
     if (epilogue.scale) scale_.assign(epilogue.scale, epilogue.scale + channels);
-    if (epilogue.shift) shift_.assign(epilogue.shift, epilogue.shift + channels);
     size_t begin = 0;
     for (int64_t first = 0; first < std::min(columns_.output_step(), output_.width); ++first) {
         phases_.push_back(column_phase(first, begin));
         begin += phases_.back().taps.size();
     }
     arrange(weights);
-    scale_ = repeat(scale_, piece_);
-    shift_ = repeat(shift_, piece_);
+    const auto piece = static_cast<size_t>(piece_);
+    scale_ = repeat(scale_.empty() ? nullptr : scale_.data(), channels, piece);
+    shift_ = repeat(epilogue.shift, channels, piece);
     if (!scale_.empty()) epilogue_.scale = scale_.data();
     if (!shift_.empty()) epilogue_.shift = shift_.data();
 }

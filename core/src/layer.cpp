@@ -19,7 +19,7 @@ bool fills(const Geometry& geometry, int64_t size) {
     return size == geometry.kernel && geometry.padding == 0 && geometry.dilation == 1;
 }
 
-Phases one_tap(int64_t pixels) { return Phases({}, false, pixels); }
+Phases one_tap() { return Phases({}, false, 1); }
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -50,13 +50,6 @@ bool spreads(const Node& node, const Shape& input) {
 // Where each channel is a group of its own.
 bool is_channelwise(const Node& node, const LayerSize& size) {
     return node.groups > 1 && size.inputs == 1 && size.outputs == 1;
-}
-
-// Each of `channels` values again for each of some pixels; none of none.
-std::vector<float> repeat(const float* values, size_t channels, size_t pixels) {
-    std::vector<float> all;
-    for (size_t pixel = 0; values && pixel < pixels; ++pixel) all.insert(all.end(), values, values + channels);
-    return all;
 }
 
 // For what is known of an image.
@@ -97,7 +90,7 @@ void Layer::choose(const Node& node, const CanonicalWeights& weights, bool integ
         const Epilogue all = {epilogue.scale ? scale_.data() : nullptr, epilogue.shift ? shift_.data() : nullptr,
                               epilogue.activation, epilogue.slope};
         const Shape one_pixel = {3, static_cast<int64_t>(spread.outputs), 1, 1};
-        convolver_ = std::make_unique<Convolution>(one_tap(1), one_tap(1), input_, one_pixel,
+        convolver_ = std::make_unique<Convolution>(one_tap(), one_tap(), input_, one_pixel,
                                                    arrange(spread, product(spread.size())), all, kernels_);
     } else if (DotRows::suit(node, size)) {
         const DotProducts& products = kernels_.dots(integers && may_be_rounded(with_taps_as_outputs(size)));

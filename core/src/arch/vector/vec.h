@@ -56,18 +56,6 @@ inline Floats load_first(const float* from, size_t count) {
     return vector;
 }
 
-// 0, 1, 2 and so on.
-inline Ints lane_numbers() {
-    Ints numbers;
-    UNROLL for (size_t lane = 0; lane < lanes; ++lane) numbers[lane] = static_cast<int>(lane);
-    return numbers;
-}
-
-// All but the last `count` lanes become 0.
-inline Floats last_lanes(Floats x, size_t count) {
-    return (Floats)((Ints)x & (lane_numbers() >= static_cast<int>(lanes - count)));
-}
-
 inline Floats splat(float value) { return value - Floats{}; }
 
 // sums[i] + a[2 i] b[2 i] + a[2 i + 1] b[2 i + 1].
