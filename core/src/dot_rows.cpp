@@ -10,10 +10,6 @@ constexpr int64_t most_rows = 64;      // that an output pixel meets
 constexpr size_t most_terms = 66'000;  // whose sum fits 32 bits, if weights are integers of 8 bits or more
 constexpr int64_t most_input = 255;    // of inputs that are integers
 
-Phases phases(const Node& node, const Geometry& geometry, int64_t outputs) {
-    return Phases(geometry, node.op == Op::conv_transpose, outputs);
-}
-
 // A row of few channels is finished so many pixels at a time: enough to fill vectors, and little to keep.
 int64_t piece_pixels(const Shape& shape) {
     constexpr int64_t numbers = 4096;
@@ -47,8 +43,8 @@ bool DotRows::suit(const Node& node, const LayerSize& size) {
 
 DotRows::DotRows(const Node& node, const Shape& input, const CanonicalWeights& weights, const DotProducts& products,
                  const Epilogue& epilogue, const Kernels& kernels)
-    : rows_(phases(node, node.y, node.shape.height)),
-      columns_(phases(node, node.x, node.shape.width)),
+    : rows_(row_phases(node)),
+      columns_(column_phases(node)),
       y_(node.y),
       x_(node.x),
       transposed_(node.op == Op::conv_transpose),

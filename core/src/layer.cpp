@@ -10,10 +10,6 @@ namespace {
 // Parts of an image whose extremes are found one by one.
 constexpr size_t image_parts = 8;
 
-Phases phases(const Node& node, const Geometry& geometry, int64_t outputs) {
-    return Phases(geometry, node.op == Op::conv_transpose, outputs);
-}
-
 // Whether the taps of one input pixel are the output's pixels.
 bool fills(const Geometry& geometry, int64_t size) {
     return size == geometry.kernel && geometry.padding == 0 && geometry.dilation == 1;
@@ -66,8 +62,7 @@ Layer::Layer(const Node& node, const Shape& input, const CanonicalWeights& weigh
     : name_(node.name), input_(input), output_(node.shape), kernels_(kernels) {
     choose(node, weights, integers, arrange, epilogue);
     kernel_ = convolver_->name() + (spreads(node, input) ? ", taps as channels" : "") + " (" + kernels.name + ")";
-    const uint64_t pairs = phases(node, node.y, node.shape.height).inside(input.height) *
-                           phases(node, node.x, node.shape.width).inside(input.width);
+    const uint64_t pairs = row_phases(node).inside(input.height) * column_phases(node).inside(input.width);
     operations_ = pairs * static_cast<uint64_t>(output_.channels * input.channels / node.groups);
 }
 
@@ -78,8 +73,8 @@ void Layer::choose(const Node& node, const CanonicalWeights& weights, bool integ
         return *(integers && may_be_rounded(run) ? kernels_.choose_integer(run) : kernels_.choose(run));
     };
     const auto convolution = [&](const CanonicalWeights& all, const Product& chosen) {
-        const Phases rows = phases(node, node.y, output_.height), columns = phases(node, node.x, output_.width);
-        return std::make_unique<Convolution>(rows, columns, input_, output_, arrange(all, chosen), epilogue, kernels_);
+        return std::make_unique<Convolution>(row_phases(node), column_phases(node), input_, output_, arrange(all, chosen),
+                                             epilogue, kernels_);
     };
     if (is_channelwise(node, size)) {
         convolver_ = convolution(weights.channels_as_outputs(), *kernels_.channelwise(size.one_bit));

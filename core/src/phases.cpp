@@ -67,4 +67,8 @@ uint64_t Phases::inside(int64_t inputs) const {
     return pairs;
 }
 
+Phases row_phases(const Node& node) { return Phases(node.y, node.op == Op::conv_transpose, node.shape.height); }
+
+Phases column_phases(const Node& node) { return Phases(node.x, node.op == Op::conv_transpose, node.shape.width); }
+
 }  // namespace pbgen

@@ -71,4 +71,8 @@ private:
     int64_t count_;
 };
 
+// Those of a node's output.
+Phases row_phases(const Node& node);
+Phases column_phases(const Node& node);
+
 }  // namespace pbgen
