@@ -4,11 +4,13 @@
     python -m experiments.run layers metric       some
     python -m experiments.run full_size --try     one seed for a few steps, to see that all runs; keeps nothing
 
-Each result is a line of results.jsonl at once. Ctrl-C keeps the trainings that have begun; the same command goes on.
+Each result is a line of results.jsonl at once. Ctrl-C and SIGTERM keep the trainings that have begun; the same command
+goes on.
 """
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -95,6 +97,7 @@ def _work(
     todo: Sequence[Trial] = list(trials)
     os.environ.setdefault("GLIBC_TUNABLES", TUNABLES)  # read when the processes of the pool start
     pool = ThreadPoolExecutor(jobs)
+    ended = signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends this one ends its trials, too
 
     def run(trial: Trial) -> Result:
         try:
@@ -123,6 +126,7 @@ def _work(
         raise typer.Exit(130 if isinstance(error, KeyboardInterrupt) else 2) from None
     finally:
         pool.shutdown(cancel_futures=True)
+        signal.signal(signal.SIGTERM, ended)
 
 
 def _alone(trial: Trial, images: Path, work: Path, accelerator: str, threads: int, judged: int) -> Result:

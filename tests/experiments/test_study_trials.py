@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -147,8 +148,15 @@ except typer.Exit as stop:
 """
 
 
-def test_ctrl_c_keeps_what_was_trained(tmp_path: Path) -> None:
-    """A terminal sends it to all processes; the trainings must be told once."""
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [
+        pytest.param(os.killpg, signal.SIGINT, id="Ctrl-C, which a terminal sends to all processes"),
+        pytest.param(os.kill, signal.SIGTERM, id="kill"),
+    ],
+)
+def test_what_was_trained_is_kept(send: Callable[[int, int], None], number: int, tmp_path: Path) -> None:
+    """The trainings must be told, and told once."""
     root = Path(run.__file__).parents[1]
     command = [sys.executable, "-c", INTERRUPTED, str(tmp_path)]
     process = subprocess.Popen(
@@ -159,7 +167,7 @@ def test_ctrl_c_keeps_what_was_trained(tmp_path: Path) -> None:
     while not log.exists() or len(log.read_text().splitlines()) < 2:
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
+    send(process.pid, number)
     told, _ = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "interrupted; what was trained is kept" in told
