@@ -145,7 +145,7 @@ void Convolution::begin(size_t images, const Output& output, Threads& threads) c
     });
 }
 
-void Convolution::run(const Rows<const void*>& sources, size_t images, const Range& band,
+void Convolution::run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
                       const Quantization* quantizations, const Output& output, Threads& threads) const {
     // An item is a phase, a block and a tile. Each thread has a part of the image, if there are tiles enough; there,
     // neighbouring items share weights, and the phases with most work come first.
@@ -158,8 +158,10 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
     const auto row_phases = static_cast<size_t>(rows_.count()), column_phases = static_cast<size_t>(columns_.count());
     const size_t tiles = image_parts * row_parts * column_parts, parts = std::min<size_t>(tiles, threads.count());
     const size_t part_tiles = divide_up(tiles, parts);
-    const size_t items = parts * row_phases * column_phases * groups * blocks * part_tiles;
+    const size_t items = share.of(parts * row_phases * column_phases * groups * blocks * part_tiles);
+    if (items == 0) return;
     const auto run_item = [&](size_t item) {
+        item = share.item(item);
         Tile tile;
         tile.quantizations = quantizations;
         const size_t part_tile = take_digit(item, part_tiles);

@@ -44,8 +44,8 @@ public:
     // Where some output pixels have no taps: all become what the epilogue makes of 0, before run() overwrites the rest.
     void begin(size_t images, const Output& output, Threads& threads) const override;
 
-    void run(const Rows<const void*>& sources, size_t images, const Range& band, const Quantization* quantizations,
-             const Output& output, Threads& threads) const override;
+    void run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
+             const Quantization* quantizations, const Output& output, Threads& threads) const override;
 
 private:
     struct Tile;

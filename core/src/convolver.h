@@ -25,6 +25,14 @@ struct Rows {
     }
 };
 
+// Of the items of some work, every `count`th from `index` on.
+struct Share {
+    size_t index = 0, count = 1;
+
+    size_t of(size_t items) const { return items > index ? (items - index - 1) / count + 1 : 0; }
+    size_t item(size_t i) const { return index + i * count; }
+};
+
 // Where images go: with the channels innermost, and if not nullptr with the channels first, and each one's extremes.
 struct Output {
     float* pixels;
@@ -74,7 +82,7 @@ public:
     virtual void begin(size_t images, const Output& output, Threads& threads) const = 0;
 
     // `sources`: what prepare() made, or the input.
-    virtual void run(const Rows<const void*>& sources, size_t images, const Range& band,
+    virtual void run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
                      const Quantization* quantizations, const Output& output, Threads& threads) const = 0;
 };
 

@@ -145,12 +145,13 @@ void DotRows::prepare(const float* input, size_t images, const Quantization* qua
     });
 }
 
-void DotRows::run(const Rows<const void*>& sources, size_t images, const Range& band,
+void DotRows::run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
                   const Quantization* quantizations, const Output& output, Threads& threads) const {
     const int64_t begin = band.begin * rows_.output_step();
     const int64_t end = std::min(output_.height, band.end * rows_.output_step());
     const auto rows = static_cast<size_t>(end - begin);
-    threads.parallel_for(images * rows, [&](size_t i) {
+    threads.parallel_for(share.of(images * rows), [&](size_t item) {
+        const size_t i = share.item(item);
         const auto image = static_cast<int64_t>(i / rows), y = begin + static_cast<int64_t>(i % rows);
         float* values = output.pixels + (image * output_.height + y) * output_.width * output_.channels;
         run_row(sources, image, y, quantizations[image], values);

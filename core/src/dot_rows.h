@@ -40,8 +40,8 @@ public:
     void prepare(const float* input, size_t images, const Quantization* quantizations, const Rows<uint8_t*>& sources,
                  Threads& threads) const override;
     void begin(size_t, const Output&, Threads&) const override {}
-    void run(const Rows<const void*>& sources, size_t images, const Range& band, const Quantization* quantizations,
-             const Output& output, Threads& threads) const override;
+    void run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
+             const Quantization* quantizations, const Output& output, Threads& threads) const override;
 
 private:
     // Positions of a phase that meet the same taps.

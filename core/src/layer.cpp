@@ -54,7 +54,7 @@ constexpr size_t image_bytes = sizeof(SharedExtremes) + cache_line;
 }  // namespace
 
 size_t ScratchSize::bytes(size_t threads) const {
-    return image_bytes + std::max(whole, threads * part);
+    return image_bytes + std::max(images, shared + threads * own);
 }
 
 Layer::Layer(const Node& node, const Shape& input, const CanonicalWeights& weights, bool integers,
@@ -123,16 +123,23 @@ int64_t Layer::band_positions() const {
     return std::min(all, divide_up(tiles, divide_up(tiles, most)) * tile);
 }
 
-// A part should be at least a tile high: else weights would serve few pixels.
-bool Layer::in_parts(size_t threads) const {
-    return threads > 1 && convolver_->positions() >= convolver_->tile_rows() * static_cast<int64_t>(threads);
+// Rows should be at least a tile's: else weights would serve few pixels. Inputs of which all threads need all are made by
+// each of them, where they are few: that takes less time than to fetch them from another. A single position follows a pause,
+// after which threads come late.
+Layer::Division Layer::division(size_t threads) const {
+    constexpr size_t few = size_t{256} << 10;
+    const int64_t positions = convolver_->positions();
+    if (threads > 1 && positions >= convolver_->tile_rows() * static_cast<int64_t>(threads)) return Division::rows;
+    const size_t bytes = band_bytes(positions);
+    return threads > 1 && positions > 1 && bytes > 0 && bytes <= few ? Division::share : Division::turns;
 }
 
 ScratchSize Layer::scratch(size_t threads) const {
     // A processor reads ahead, and should not meet what another is writing.
-    constexpr size_t apart = size_t{64} << 10;
+    constexpr size_t apart = size_t{4} << 10;
     const size_t band = band_bytes(band_positions());
-    return {band, in_parts(threads) ? band + apart : 0};
+    if (division(threads) == Division::turns) return {band, band, 0};
+    return {band, 0, band + apart};
 }
 
 void Layer::run(const Input& input, size_t images, uint8_t* memory, const ScratchSize& size, const Output& output,
@@ -140,47 +147,47 @@ void Layer::run(const Input& input, size_t images, uint8_t* memory, const Scratc
     const Scratch scratch(memory, images);
     find_quantizations(input, images, scratch, threads);
     convolver_->begin(images, output, threads);
-    if (images == 1 && in_parts(threads.count()))
-        run_parts(input.pixels, scratch, size.part, output, threads);
-    else
-        run_part({0, convolver_->positions()}, input.pixels, images, scratch, output, threads);
+    const Division by = images == 1 ? division(threads.count()) : Division::turns;
+    if (by != Division::turns) return run_each(by, input.pixels, scratch, size, output, threads);
+    run_rows({0, convolver_->positions()}, {}, input.pixels, images, scratch, output, threads);
 }
 
-// Each thread works through the bands of a part of the image: so it reads what it has written, in this layer and mostly
-// in the one before.
-void Layer::run_parts(const float* input, const Scratch& scratch, size_t part_bytes, const Output& output,
-                      Threads& threads) const {
+// Each thread works for itself. By rows, it reads what it has written, in this layer and mostly in the one before.
+void Layer::run_each(Division by, const float* input, const Scratch& scratch, const ScratchSize& size,
+                     const Output& output, Threads& threads) const {
     const auto parts = static_cast<int64_t>(threads.count());
     const int64_t all = convolver_->positions(), tile = convolver_->tile_rows();
-    const int64_t part_rows = divide_up(divide_up(all, parts), tile) * tile;
+    const int64_t rows = divide_up(divide_up(all, parts), tile) * tile;
     Threads alone(1);
     threads.parallel_for(threads.count(), [&](size_t i) {
-        const int64_t begin = std::min(all, static_cast<int64_t>(i) * part_rows);
-        const Range part = {begin, std::min(all, begin + part_rows)};
+        const int64_t begin = std::min(all, static_cast<int64_t>(i) * rows);
         Scratch own = scratch;
-        own.bands += i * part_bytes;
-        run_part(part, input, 1, own, output, alone);
+        own.bands += size.shared + i * size.own;
+        if (by == Division::rows)
+            run_rows({begin, std::min(all, begin + rows)}, {}, input, 1, own, output, alone);
+        else
+            run_rows({0, all}, {i, threads.count()}, input, 1, own, output, alone);
     });
 }
 
-void Layer::run_part(const Range& positions, const float* input, size_t images, const Scratch& scratch,
-                     const Output& output, Threads& threads) const {
+void Layer::run_rows(const Range& positions, const Share& share, const float* input, size_t images,
+                     const Scratch& scratch, const Output& output, Threads& threads) const {
     const int64_t step = band_positions();
     for (int64_t begin = positions.begin, end; begin < positions.end; begin = end) {
         end = std::min(positions.end, (begin / step + 1) * step);
-        run_band({begin, end}, input, images, scratch, output, threads);
+        run_band({begin, end}, share, input, images, scratch, output, threads);
     }
 }
 
-void Layer::run_band(const Range& band, const float* input, size_t images, const Scratch& scratch, const Output& output,
-                     Threads& threads) const {
+void Layer::run_band(const Range& band, const Share& share, const float* input, size_t images, const Scratch& scratch,
+                     const Output& output, Threads& threads) const {
     Rows<const void*> sources = {input, {0, input_.height}};
     if (convolver_->source_bytes()) {
         const Range rows = convolver_->input_rows(band);
         convolver_->prepare(input, images, scratch.quantizations, {scratch.bands, rows}, threads);
         sources = {scratch.bands, rows};
     }
-    convolver_->run(sources, images, band, scratch.quantizations, output, threads);
+    convolver_->run(sources, images, band, share, scratch.quantizations, output, threads);
 }
 
 void Layer::find_quantizations(const Input& input, size_t images, const Scratch& scratch, Threads& threads) const {

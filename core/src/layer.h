@@ -14,14 +14,17 @@
 
 namespace pbgen {
 
-// Scratch memory, in bytes for one image, that layers share. A thread's part of it lies at the same place for all of them:
-// else they would hand it to and fro, and processors that share no cache are slow at that.
+// Scratch memory, in bytes for one image, that layers share. What a thread uses alone lies at the same place for all of them,
+// and nobody else writes there: else they would hand it to and fro, and processors that share no cache are slow at that.
 struct ScratchSize {
-    size_t whole = 0, part = 0;
+    size_t images = 0;  // where all threads make some images
+    size_t shared = 0;  // where all threads make one image from the same inputs
+    size_t own = 0;     // of each thread that has inputs of its own
 
     void include(const ScratchSize& other) {
-        whole = std::max(whole, other.whole);
-        part = std::max(part, other.part);
+        images = std::max(images, other.images);
+        shared = std::max(shared, other.shared);
+        own = std::max(own, other.own);
     }
     size_t bytes(size_t threads) const;
 };
@@ -62,16 +65,21 @@ private:
     void choose(const Node& node, const CanonicalWeights& weights, bool integers, const Arrange& arrange,
                 const Epilogue& epilogue);
 
-    // Whether each of some threads works on a part of an image of its own.
-    bool in_parts(size_t threads) const;
+    // How some threads make one image.
+    enum class Division {
+        rows,   // each makes some rows, from their inputs
+        share,  // each has all inputs, and makes its share of the items of work
+        turns,  // all have the same inputs, and take items by turns
+    };
+    Division division(size_t threads) const;
     size_t band_bytes(int64_t positions) const;
     int64_t band_positions() const;
-    void run_parts(const float* input, const Scratch& scratch, size_t part_bytes, const Output& output,
-                   Threads& threads) const;
-    void run_part(const Range& positions, const float* input, size_t images, const Scratch& scratch,
+    void run_each(Division division, const float* input, const Scratch& scratch, const ScratchSize& size,
                   const Output& output, Threads& threads) const;
-    void run_band(const Range& band, const float* input, size_t images, const Scratch& scratch, const Output& output,
-                  Threads& threads) const;
+    void run_rows(const Range& positions, const Share& share, const float* input, size_t images, const Scratch& scratch,
+                  const Output& output, Threads& threads) const;
+    void run_band(const Range& band, const Share& share, const float* input, size_t images, const Scratch& scratch,
+                  const Output& output, Threads& threads) const;
     void find_quantizations(const Input& input, size_t images, const Scratch& scratch, Threads& threads) const;
     void find_extremes(const float* input, size_t images, SharedExtremes* extremes, Threads& threads) const;
 
