@@ -135,9 +135,10 @@ Layer::Division Layer::division(size_t threads) const {
 }
 
 ScratchSize Layer::scratch(size_t threads) const {
-    // A processor reads ahead, and should not meet what another is writing.
-    constexpr size_t apart = size_t{4} << 10;
+    constexpr size_t least_apart = size_t{4} << 10, most_apart = size_t{64} << 10;
     const size_t band = band_bytes(band_positions());
+    // A processor reads ahead, the further the longer it reads on, and should not meet what another is writing.
+    const size_t apart = on_cache_lines(std::clamp(band / 4, least_apart, most_apart));
     if (division(threads) == Division::turns) return {band, band, 0};
     return {band, 0, band + apart};
 }
