@@ -15,7 +15,7 @@ from pbgen.data import open_images
 from pbgen.evaluation import real_images
 from pbgen.report import image_grid, save_picture
 
-from . import full_size
+from . import full_size, large
 from .layers import NETWORK, selections
 from .run import HERE, images_of
 from .trial import DATA, Trial
@@ -46,7 +46,13 @@ def full(data: str, seed: int) -> dict[str, Trial]:
     }
 
 
-PICTURES = {"layers": (32, small), "full": (64, full)}
+def middle(data: str, seed: int) -> dict[str, Trial]:
+    """For 64 pixels, on two cores."""
+    names = {"the plan's choice, with the float generator as teacher": "with a teacher"}
+    return {names.get(name, name): replace(trial, data=data, seed=seed) for name, trial in large.generators().items()}
+
+
+PICTURES = {"layers": (32, small), "large": (64, middle), "full": (64, full)}
 """The size of the images, and the trials."""
 
 

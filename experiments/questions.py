@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from . import competition, full_size, layers, losses, methods, metric, recipe
+from . import competition, full_size, large, layers, losses, methods, metric, recipe
 
 QUESTIONS: dict[str, ModuleType] = {
     "layers": layers,
@@ -11,6 +11,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "losses": losses,
     "methods": methods,
     "recipe": recipe,
+    "large": large,
     "full_size": full_size,
 }
 SMALL = [name for name in QUESTIONS if name != "full_size"]
