@@ -121,8 +121,10 @@ def report(results: dict[Trial, Result], pictures: Path) -> str:
     tables = [_costs(*found.values())]
     for method, layers in found.items():
         if layers:
-            unexplained = f"between seeds: {noise(layers):.2f}\n"
-            tables.append(f"### {method}\n\n{_table(layers)}\n{unexplained}\n{_calibration(layers)}")
+            seeds = (
+                f"between seeds: {noise(layers):.2f}; they rank the other layers alike by {agreement(layers):+.2f}\n"
+            )
+            tables.append(f"### {method}\n\n{_table(layers)}\n{seeds}\n{_calibration(layers)}")
     return "\n".join(tables)
 
 
@@ -170,6 +172,20 @@ def _same(layer: Layer, other: Layer) -> bool:
     return (layer.network, layer.data, layer.plan.name) == (other.network, other.data, other.plan.name)
 
 
+def agreement(layers: list[Layer]) -> float:
+    """Rank correlation between one seed's costs and the other's, of layers that do not make the image.
+
+    What a formula can reach there is little more.
+    """
+    pairs = [
+        (layer.damage, other.damage)
+        for layer in layers
+        for other in layers
+        if not layer.last and _same(layer, other) and layer.seed < other.seed
+    ]
+    return spearman(*zip(*pairs, strict=True)) if len(pairs) > 1 else math.nan
+
+
 def _draw(layers: list[Layer], path: Path) -> None:
     drawn = {name: [p.of(layer) for layer in layers] for name, p in PREDICTORS.items() if not p.apart}
     if layers:
@@ -181,11 +197,19 @@ def _table(layers: list[Layer]) -> str:
     rows = []
     for name, predictor in PREDICTORS.items():
         values = [predictor.rank(layer) for layer in layers]
-        order = -spearman(values, damages), _within(layers, values)
-        rows.append([name, *(f"{value:+.2f}" for value in order), f"{left_out_error(layers, predictor):.2f}"])
+        order = -spearman(values, damages), _within(layers, values), _of_others(layers, values)
+        correlations = ("-" if math.isnan(value) else f"{value:+.2f}" for value in order)
+        rows.append([name, *correlations, f"{left_out_error(layers, predictor):.2f}"])
     rows.sort(key=lambda row: float(row[-1]))
     return plots.markdown(
-        ["predictor", f"all {len(layers)} layers", "within a network", "error of a left-out network"], rows
+        [
+            "predictor",
+            f"all {len(layers)} layers",
+            "within a network",
+            "without the last",
+            "error of a left-out network",
+        ],
+        rows,
     )
 
 
@@ -220,3 +244,10 @@ def _within(layers: list[Layer], values: list[float]) -> float:
         if len(members) > 2 and len({values[i] for i in members}) > 1
     ]
     return sum(found) / len(found) if found else math.nan
+
+
+def _of_others(layers: list[Layer], values: list[float]) -> float:
+    """The rank correlation over the layers that do not make the image; nan where `values` tell none from another."""
+    found = [(value, layer.damage) for value, layer in zip(values, layers, strict=True) if not layer.last]
+    told, damages = zip(*found, strict=True)
+    return -spearman(told, damages) if len(set(told)) > 1 else math.nan

@@ -90,5 +90,20 @@ def test_a_network_is_predicted_from_the_others() -> None:
     assert min(error for name, error in found.items() if name != "R = F x F(reader)") > 0.03
 
 
+def test_what_two_seeds_agree_on_leaves_out_the_layer_that_makes_the_image() -> None:
+    """Of three other layers, the second seed ranks two the other way round: correlation 0.5."""
+    results, costs = {}, {0: (1.1, 1.2, 1.3, 5.0), 1: (1.1, 1.3, 1.2, 9.0)}
+    names = networks.layers("base")
+    for seed, ratios in costs.items():
+        floats = Trial("base", seed=seed)
+        results[floats] = _result(floats, 1.0, dict.fromkeys(names, 0.4))
+        for name, cost in zip(names, ratios, strict=True):
+            trial = Trial("base", layers=(name,), seed=seed)
+            results[trial] = _result(trial, cost, {})
+    layers = metric.measured(results, "bwn")
+    assert metric.agreement(layers) == pytest.approx(0.5)
+    assert math.isnan(metric.agreement([layer for layer in layers if layer.seed == 0]))
+
+
 def _result(trial: Trial, score: float, errors: dict[str, float]) -> Result:
     return Result(trial, {"swd": score, "quantization_error": errors}, None, {})
