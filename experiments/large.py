@@ -1,5 +1,6 @@
 """Claims 1 to 4 and the recipe on the largest network that two cores train: photographs at their full 64 pixels."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from .statistics import ratio
 from .trial import Result, Trial
 
 FLOAT = Trial("large", "cells", steps=4000)
+LEVELS = (64, 32, 16)
+"""Pixels of the images that a distance is the mean of."""
 
 
 def generators() -> dict[str, Trial]:
@@ -30,8 +33,13 @@ def report(results: dict[Trial, Result], pictures: Path) -> str:
     """A table, and a chart of the losses."""
     found = {name: results[trial] for name, trial in generators().items() if trial in results}
     plots.losses({name: result.measured["log"] for name, result in found.items()}, pictures / "large-losses.png")
-    rows = [
-        [name, f"{result.score:.1f}", str(ratio(results, [result.trial], [FLOAT]) or "")]
-        for name, result in found.items()
-    ]
-    return plots.markdown(["64 pixels, cells", "SWD x 1000", "over float"], rows)
+    rows = []
+    for name, result in found.items():
+        over = [_over_float(results, result, lambda r: r.score)]
+        over += [_over_float(results, result, lambda r, pixels=pixels: r.score_at(pixels)) for pixels in LEVELS]
+        rows.append([name, f"{result.score:.1f}", *over])
+    return plots.markdown(["64 pixels, cells", "SWD x 1000", "over float", *map("at {}".format, LEVELS)], rows)
+
+
+def _over_float(results: dict[Trial, Result], result: Result, score: Callable[[Result], float]) -> str:
+    return str(ratio(results, [result.trial], [FLOAT], score) or "")

@@ -111,13 +111,15 @@ def report(results: dict[Trial, Result], pictures: Path) -> str:
 def _repeated_table(results: dict[Trial, Result]) -> str:
     rows = []
     for name, seeds in REPEATED.items():
-        pair = variants()[name]
-        cells = (
-            ratio(results, *([replace(trial, data=data, seed=seed) for seed in seeds] for trial in pair))
-            for data in DATA
-        )
-        rows.append([name, *(f"{value}, {value.seeds} seeds" if value else "" for value in cells)])
-    return plots.markdown(["partial over float", *DATA], rows)
+        row = [name]
+        for data in DATA:
+            pair = [[replace(trial, data=data, seed=seed) for seed in seeds] for trial in variants()[name]]
+            value = ratio(results, *pair)
+            fine, coarse = (ratio(results, *pair, lambda r, pixels=pixels: r.score_at(pixels)) for pixels in (32, 16))
+            row += [f"{value}, {value.seeds} seeds", f"{fine}; {coarse}"] if value else ["", ""]
+        rows.append(row)
+    heads = (head for data in DATA for head in (data, f"{data} at 32; at 16 pixels"))
+    return plots.markdown(["partial over float", *heads], rows)
 
 
 def _bytes_table(results: dict[Trial, Result], base: list[Trial], pictures: Path) -> str:

@@ -1,6 +1,6 @@
 """Ratios with their intervals, rank correlation, and power laws."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,8 +79,13 @@ def fit(values: list[float], damages: list[float]) -> PowerLaw:
     return PowerLaw(*min(laws)[1:])
 
 
-def ratio(results: Mapping[Trial, Result], trials: Iterable[Trial], references: Iterable[Trial]) -> Ratio | None:
+def ratio(
+    results: Mapping[Trial, Result],
+    trials: Iterable[Trial],
+    references: Iterable[Trial],
+    score: Callable[[Result], float] = lambda result: result.score,
+) -> Ratio | None:
     """The score of trials over that of their references, as far as there are results of both."""
     pairs = [(results.get(trial), results.get(other)) for trial, other in zip(trials, references, strict=True)]
-    scores = [(a.score, b.score) for a, b in pairs if a and b and not a.failure and not b.failure]
+    scores = [(score(a), score(b)) for a, b in pairs if a and b and not a.failure and not b.failure]
     return Ratio.of(*zip(*scores, strict=True)) if scores else None
