@@ -48,7 +48,7 @@ def full(data: str, seed: int) -> dict[str, Trial]:
 
 def middle(data: str, seed: int) -> dict[str, Trial]:
     """For 64 pixels, on two cores."""
-    names = {"the plan's choice, with the float generator as teacher": "with a teacher"}
+    names = {"the plan's choice, with a teacher": "with a teacher"}
     return {names.get(name, name): replace(trial, data=data, seed=seed) for name, trial in large.generators().items()}
 
 

@@ -19,7 +19,7 @@ def generators() -> dict[str, Trial]:
     return {
         "float": FLOAT,
         "the plan's choice": partial,
-        "the plan's choice, with the float generator as teacher": replace(partial, teacher=FLOAT.network),
+        "the plan's choice, with a teacher": replace(partial, teacher=FLOAT.network),
         "all": replace(FLOAT, layers=networks.layers(FLOAT.network)),
     }
 
