@@ -5,7 +5,9 @@ python -m experiments.grids faces --seed 1          some images, of another seed
 """
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -38,21 +40,24 @@ def small(data: str, seed: int) -> dict[str, Trial]:
     }
 
 
-def full(data: str, seed: int) -> dict[str, Trial]:
-    """At full size."""
-    names = {"the plan's choice, binary discriminator": "the same, D binary"}
-    return {
-        names.get(name, name): replace(trial, data=data, seed=seed) for name, trial in full_size.generators().items()
-    }
+SHORT = {
+    "the plan's choice, with a teacher": "with a teacher",
+    "the plan's choice, binary discriminator": "the same, D binary",
+}
+"""Names that are too long to be written over a picture."""
 
 
-def middle(data: str, seed: int) -> dict[str, Trial]:
-    """For 64 pixels, on two cores."""
-    names = {"the plan's choice, with a teacher": "with a teacher"}
-    return {names.get(name, name): replace(trial, data=data, seed=seed) for name, trial in large.generators().items()}
+def large_ones(question: ModuleType, data: str, seed: int) -> dict[str, Trial]:
+    """Of a question about generators of 64 pixels."""
+    generators: dict[str, Trial] = question.generators()
+    return {SHORT.get(name, name): replace(trial, data=data, seed=seed) for name, trial in generators.items()}
 
 
-PICTURES = {"layers": (32, small), "large": (64, middle), "full": (64, full)}
+PICTURES = {
+    "layers": (32, small),
+    "large": (64, partial(large_ones, large)),
+    "full": (64, partial(large_ones, full_size)),
+}
 """The size of the images, and the trials."""
 
 
