@@ -1,6 +1,5 @@
 """Claims 1 to 4 and the recipe on the largest network that two cores train: photographs at their full 64 pixels."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,11 +34,6 @@ def report(results: dict[Trial, Result], pictures: Path) -> str:
     plots.losses({name: result.measured["log"] for name, result in found.items()}, pictures / "large-losses.png")
     rows = []
     for name, result in found.items():
-        over = [_over_float(results, result, lambda r: r.score)]
-        over += [_over_float(results, result, lambda r, pixels=pixels: r.score_at(pixels)) for pixels in LEVELS]
-        rows.append([name, f"{result.score:.1f}", *over])
+        over = (ratio(results, [result.trial], [FLOAT], pixels) for pixels in (None, *LEVELS))
+        rows.append([name, f"{result.score:.1f}", *(str(value or "") for value in over)])
     return plots.markdown(["64 pixels, cells", "SWD x 1000", "over float", *map("at {}".format, LEVELS)], rows)
-
-
-def _over_float(results: dict[Trial, Result], result: Result, score: Callable[[Result], float]) -> str:
-    return str(ratio(results, [result.trial], [FLOAT], score) or "")

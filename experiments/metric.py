@@ -249,5 +249,5 @@ def _within(layers: list[Layer], values: list[float]) -> float:
 def _of_others(layers: list[Layer], values: list[float]) -> float:
     """The rank correlation over the layers that do not make the image; nan where `values` tell none from another."""
     found = [(value, layer.damage) for value, layer in zip(values, layers, strict=True) if not layer.last]
-    told, damages = zip(*found, strict=True)
-    return -spearman(told, damages) if len(set(told)) > 1 else math.nan
+    tell = len({value for value, _ in found}) > 1
+    return -spearman(*zip(*found, strict=True)) if tell else math.nan

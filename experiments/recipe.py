@@ -115,7 +115,7 @@ def _repeated_table(results: dict[Trial, Result]) -> str:
         for data in DATA:
             pair = [[replace(trial, data=data, seed=seed) for seed in seeds] for trial in variants()[name]]
             value = ratio(results, *pair)
-            fine, coarse = (ratio(results, *pair, lambda r, pixels=pixels: r.score_at(pixels)) for pixels in (32, 16))
+            fine, coarse = (ratio(results, *pair, pixels) for pixels in (32, 16))
             row += [f"{value}, {value.seeds} seeds", f"{fine}; {coarse}"] if value else ["", ""]
         rows.append(row)
     heads = (head for data in DATA for head in (data, f"{data} at 32; at 16 pixels"))

@@ -1,6 +1,6 @@
 """Ratios with their intervals, rank correlation, and power laws."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,9 +83,12 @@ def ratio(
     results: Mapping[Trial, Result],
     trials: Iterable[Trial],
     references: Iterable[Trial],
-    score: Callable[[Result], float] = lambda result: result.score,
+    pixels: int | None = None,
 ) -> Ratio | None:
-    """The score of trials over that of their references, as far as there are results of both."""
+    """The score of trials over that of their references, as far as there are results of both.
+
+    `pixels`: of this level of the image pyramid alone.
+    """
     pairs = [(results.get(trial), results.get(other)) for trial, other in zip(trials, references, strict=True)]
-    scores = [(score(a), score(b)) for a, b in pairs if a and b and not a.failure and not b.failure]
+    scores = [(a.score_at(pixels), b.score_at(pixels)) for a, b in pairs if a and b and not a.failure and not b.failure]
     return Ratio.of(*zip(*scores, strict=True)) if scores else None

@@ -68,9 +68,9 @@ class Result:
         """How bad the generator is: its sliced Wasserstein distance x 1000, or the error that it was trained on."""
         return float(self.measured["swd"] if "swd" in self.measured else self.measured["error"])
 
-    def score_at(self, pixels: int) -> float:
-        """The same of one level of the image pyramid: of what is seen at that size and no smaller."""
-        return float(self.measured["swd_levels"][str(pixels)])
+    def score_at(self, pixels: int | None) -> float:
+        """The same of one level of the image pyramid, of what is seen at that size and no smaller; None: of all."""
+        return self.score if pixels is None else float(self.measured["swd_levels"][str(pixels)])
 
 
 def append(path: Path, result: Result) -> None:

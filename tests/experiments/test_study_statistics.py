@@ -61,6 +61,14 @@ def test_a_ratio_takes_the_pairs_that_there_are() -> None:
     assert ratio(results, binary, float_ones) is None
 
 
+def test_a_level_of_the_image_pyramid_has_a_ratio_of_its_own() -> None:
+    fine, coarse = ({"swd": 3.0, "swd_levels": {"32": level, "16": 6 - level}} for level in (2.0, 4.0))
+    one, other = Trial("base"), Trial("base", seed=1)
+    results = {one: Result(one, fine, None, {}), other: Result(other, coarse, None, {})}
+    found = [ratio(results, [one], [other], pixels) for pixels in (None, 32, 16)]
+    assert [value and value.mean for value in found] == [pytest.approx(1), pytest.approx(0.5), pytest.approx(2)]
+
+
 def test_a_power_law_is_found_again() -> None:
     values = [30.0, 120.0, 1000.0, 25000.0]
     law = fit(values, [6 / value**0.35 for value in values])
