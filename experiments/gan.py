@@ -1,7 +1,6 @@
 """A trial of a generator and its discriminator: `pbgen train`, then the sliced Wasserstein distance."""
 
 import fcntl
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,11 @@ _LOGGED = ("step", "generator_loss", "discriminator_loss", "real_output", "fake_
 
 def run(trial: Trial, data: str, folder: Path, progress: training.Progress, accelerator: str) -> dict[str, Any]:
     """Train in `folder`, going on where it was left, and judge on images from `data`."""
-    config = _config(trial, data, accelerator)
+    teacher = None
     if trial.taught_by:
         teacher = folder.parent / trial.taught_by.folder
         _train(_config(trial.taught_by, data, accelerator), teacher, progress)
-        config = replace(config, teacher=str(teacher))
-    _train(config, folder, progress)
+    _train(_config(trial, data, accelerator, teacher), folder, progress)
     trained = training.load_run(folder)
     generator = trained.generator.to(Fabric(accelerator=accelerator, devices=1).device)
     channels, size = _image_shape(generator)
@@ -69,7 +67,7 @@ def quantization_errors(generator: nn.Module) -> dict[str, float]:
     return errors
 
 
-def _config(trial: Trial, data: str, accelerator: str) -> training.TrainConfig:
+def _config(trial: Trial, data: str, accelerator: str, teacher: Path | None = None) -> training.TrainConfig:
     built_in = trial.network in models.names()
     return training.TrainConfig(
         model=trial.network if built_in else f"{NETWORKS}:{trial.network}",
@@ -80,6 +78,8 @@ def _config(trial: Trial, data: str, accelerator: str) -> training.TrainConfig:
         discriminator=trial.discriminator,
         loss=trial.loss,
         method=trial.method,
+        teacher=str(teacher) if teacher else None,
+        imitation=trial.imitation,
         steps=trial.steps,
         batch_size=trial.batch_size,
         learning_rate=trial.learning_rate,

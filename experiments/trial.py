@@ -17,7 +17,8 @@ JUDGED = 2048
 class Trial:
     """What is trained and how. `layers` are the binary ones of the generator; none: it is float.
 
-    `teacher`: the network of the float generator that this one imitates, of the trial that is else the same.
+    `teacher`: the network of the float generator that this one imitates, of the trial that is else the same, and
+    `imitation` the weight of that.
     """
 
     network: str
@@ -28,6 +29,7 @@ class Trial:
     loss: str = "nonsaturating"
     method: str = "bwn"
     teacher: str | None = None
+    imitation: float = 30.0
     steps: int = 2000
     batch_size: int = 64
     learning_rate: float = 1e-3  # at PBGen's usual 2e-4, float generators have not settled after so few steps
@@ -39,7 +41,8 @@ class Trial:
     @property
     def taught_by(self) -> "Trial | None":
         """The trial of the teacher."""
-        return replace(self, network=self.teacher, layers=(), teacher=None) if self.teacher else None
+        alone = replace(self, teacher=None, imitation=Trial.imitation)
+        return replace(alone, network=self.teacher, layers=()) if self.teacher else None
 
     @property
     def folder(self) -> str:

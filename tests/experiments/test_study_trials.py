@@ -68,7 +68,7 @@ def test_a_generator_is_trained_and_judged(layers: tuple[str, ...], tmp_path: Pa
 
 
 def test_a_teacher_is_the_float_trial_and_is_trained_once(tmp_path: Path) -> None:
-    trial = Trial("half", layers=("deconv8",), steps=2, batch_size=8, teacher="quarter")
+    trial = Trial("half", layers=("deconv8",), steps=2, batch_size=8, teacher="quarter", imitation=100)
     assert trial.taught_by == Trial("quarter", steps=2, batch_size=8)
     taught = run.judge(trial, Path(), tmp_path, "cpu")
     assert taught.score > 0

@@ -29,6 +29,8 @@ from pbgen.training import TrainConfig
         ({"betas": (0.5, 1.0)}, "betas (0.5, 1.0)"),
         ({"seed": -1}, "seed -1: must not be negative"),
         ({"latent_rate": 0}, "latent_rate 0: must be greater than 0"),
+        ({"teacher": "run", "imitation": 0}, "imitation 0: must be greater than 0"),
+        ({"imitation": 100}, "imitation 100: there is no teacher to imitate; give one, or leave it out"),
         ({"layers": ()}, "layers: name at least one layer"),
         ({"layers": ("deconv8",), "generator": "float"}, "of a partial generator"),
         ({"batch_size": 10, "micro_batch": 4}, "batch_size 10: must be a multiple"),

@@ -77,6 +77,17 @@ def test_a_generator_learns_from_a_teacher(tiny: Tiny, tmp_path: Path) -> None:
     assert distances["taught"] < 0.5 * distances["alone"]
 
 
+def test_imitation_weighs_the_teacher(tiny: Tiny, tmp_path: Path) -> None:
+    train(tiny(generator="float", discriminator="float", steps=3), tmp_path / "teacher")
+    teacher = str(tmp_path / "teacher")
+    distances = []
+    for weight in (0.1, 100.0):
+        train(tiny(teacher=teacher, imitation=weight, steps=60, learning_rate=1e-3), tmp_path / str(weight))
+        made, taught = (sample(load_run(run).generator, 64).astype(float) for run in (tmp_path / str(weight), teacher))
+        distances.append(np.square(made - taught).mean())
+    assert distances[1] < 0.5 * distances[0]
+
+
 def test_the_generator_goes_on_with_its_teacher(tiny: Tiny, tmp_path: Path) -> None:
     train(tiny(generator="float", discriminator="float", steps=3), tmp_path / "teacher")
     config = tiny(teacher=str(tmp_path / "teacher"), steps=4)

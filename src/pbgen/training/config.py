@@ -21,8 +21,9 @@ CHOICES = {
     "channels": (1, 3),
 }
 _POSITIVE = (
-    "steps", "batch_size", "micro_batch", "generator_steps", "discriminator_steps", "learning_rate", "latent_rate",
-    "threshold", "width", "kernel_size", "latent", "log_every", "sample_every", "checkpoint_every", "devices",
+    "imitation", "steps", "batch_size", "micro_batch", "generator_steps", "discriminator_steps", "learning_rate",
+    "latent_rate", "threshold", "width", "kernel_size", "latent", "log_every", "sample_every", "checkpoint_every",
+    "devices",
 )  # fmt: skip
 _VERSION = 1
 
@@ -45,6 +46,7 @@ class TrainConfig:
     discriminator: str = "binary"
     loss: str = "nonsaturating"
     teacher: str | None = None  # the folder of a run whose images, from the same latents, the generator imitates
+    imitation: float = 30.0  # weight of the mean squared distance to the teacher's images beside the adversarial loss
     steps: int = 10_000
     batch_size: int = 64
     micro_batch: int | None = None  # images; default: all that a process has
@@ -84,6 +86,8 @@ class TrainConfig:
                 raise PBGenError(f"{name} {value}: must be greater than 0")
         if not 0 <= self.average < 1 or not all(0 <= beta < 1 for beta in self.betas):
             raise PBGenError(f"average {self.average}, betas {self.betas}: each must be at least 0 and less than 1")
+        if self.teacher is None and self.imitation != TrainConfig.imitation:
+            raise PBGenError(f"imitation {self.imitation}: there is no teacher to imitate; give one, or leave it out")
         if self.seed < 0:
             raise PBGenError(f"seed {self.seed}: must not be negative")
         if self.batch_size % (self.devices * (self.micro_batch or 1)):

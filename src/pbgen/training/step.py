@@ -20,9 +20,6 @@ from pbgen.training.native import NativeLayers, worthwhile
 from pbgen.training.networks import Networks
 from pbgen.training.randomness import Stream
 
-IMITATION = 30.0
-"""Weight of the mean squared distance to the teacher's images beside the adversarial loss (arXiv 1902.00159)."""
-
 
 class Pixels(Protocol):
     """Where real images come from, such as a Feed."""
@@ -167,7 +164,7 @@ class TrainingStep:
                 fake = self.generator.forward(latents[rows])
                 value = config.objective.generator(self.discriminator.forward(fake))
                 if self._teacher:
-                    value = value + IMITATION * (fake - self._taught(latents[rows])).square().mean()
+                    value = value + config.imitation * (fake - self._taught(latents[rows])).square().mean()
                 self._fabric.backward(value / self._passes)
             told.append(value.detach())
         self.generator.update()
