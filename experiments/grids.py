@@ -40,17 +40,25 @@ def small(data: str, seed: int) -> dict[str, Trial]:
     }
 
 
-SHORT = {
-    "the plan's choice, with a teacher": "with a teacher",
+SHOWN = {
+    "float": "float",
+    "the plan's choice": "the plan's choice",
     "the plan's choice, binary discriminator": "the same, D binary",
+    "with a teacher": "with a teacher",
+    "with a teacher of weight 300": "teacher of weight 300",
+    "all": "all",
 }
-"""Names that are too long to be written over a picture."""
+"""Which generators of 64 pixels, and what is written over them."""
 
 
 def large_ones(question: ModuleType, data: str, seed: int) -> dict[str, Trial]:
     """Of a question about generators of 64 pixels."""
     generators: dict[str, Trial] = question.generators()
-    return {SHORT.get(name, name): replace(trial, data=data, seed=seed) for name, trial in generators.items()}
+    return {
+        caption: replace(generators[name], data=data, seed=seed)
+        for name, caption in SHOWN.items()
+        if name in generators
+    }
 
 
 PICTURES = {

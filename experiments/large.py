@@ -10,30 +10,53 @@ from .trial import Result, Trial
 FLOAT = Trial("large", "cells", steps=4000)
 LEVELS = (64, 32, 16)
 """Pixels of the images that a distance is the mean of."""
+REPEATED = {"float": range(3), "with a teacher of weight 300": range(3)}
+"""Those that are trained with these seeds; the others with the first alone."""
+
+DRAWN = ("float", "the plan's choice", "with a teacher", "with a teacher of weight 300", "all")
+"""Those in the chart."""
 
 
 def generators() -> dict[str, Trial]:
-    """What is trained."""
-    partial = replace(FLOAT, layers=tuple(networks.plan(FLOAT.network).binary))
+    """What is trained, with the first seed."""
+    taught = replace(FLOAT, teacher=FLOAT.network)
+    strictly = replace(taught, imitation=300.0)
     return {
         "float": FLOAT,
-        "the plan's choice": partial,
-        "the plan's choice, with a teacher": replace(partial, teacher=FLOAT.network),
+        "the plan's choice": _planned(FLOAT),
+        "with a teacher": _planned(taught),
+        "with a teacher, wide at the end": _planned(replace(taught, network="large_wide_end")),
+        "with a teacher, twice as wide": _planned(replace(taught, network="large_double")),
+        "with a teacher of weight 300": _planned(strictly),
+        "so, and twice as wide": _planned(replace(strictly, network="large_double")),
+        "float, with a teacher of weight 300": strictly,
         "all": replace(FLOAT, layers=networks.layers(FLOAT.network)),
     }
 
 
+def _planned(trial: Trial) -> Trial:
+    return replace(trial, layers=tuple(networks.plan(trial.network).binary))
+
+
 def trials() -> list[Trial]:
     """Those of this question."""
-    return list(generators().values())
+    return [trial for name in generators() for trial in _seeds(name)]
+
+
+def _seeds(name: str) -> list[Trial]:
+    return [replace(generators()[name], seed=seed) for seed in REPEATED.get(name, range(1))]
 
 
 def report(results: dict[Trial, Result], pictures: Path) -> str:
     """A table, and a chart of the losses."""
     found = {name: results[trial] for name, trial in generators().items() if trial in results}
-    plots.losses({name: result.measured["log"] for name, result in found.items()}, pictures / "large-losses.png")
+    curves = {name: result.measured["log"] for name, result in found.items() if name in DRAWN}
+    plots.losses(curves, pictures / "large-losses.png")
     rows = []
-    for name, result in found.items():
-        over = (ratio(results, [result.trial], [FLOAT], pixels) for pixels in (None, *LEVELS))
-        rows.append([name, f"{result.score:.1f}", *(str(value or "") for value in over)])
+    for name in found:
+        mine = _seeds(name)
+        scores = (f"{results[trial].score:.1f}" for trial in mine if trial in results)
+        floats = [replace(FLOAT, seed=trial.seed) for trial in mine]
+        over = (ratio(results, mine, floats, pixels) for pixels in (None, *LEVELS))
+        rows.append([name, ", ".join(scores), *(str(value or "") for value in over)])
     return plots.markdown(["64 pixels, cells", "SWD x 1000", "over float", *map("at {}".format, LEVELS)], rows)

@@ -80,7 +80,17 @@ def quadruple() -> Pair:
 
 def large() -> Pair:
     """For images of 64 pixels: what one core trains for 4,000 steps in twenty minutes."""
-    return Generator(64, [256, 128, 64, 32], 3, 4), Discriminator(3, [32, 64, 128, 256], 4, "batch")
+    return _large([256, 128, 64, 32])
+
+
+def large_wide_end() -> Pair:
+    """`large` with twice the channels where the image is made of them."""
+    return _large([256, 128, 64, 64])
+
+
+def large_double() -> Pair:
+    """`large` with twice the channels everywhere."""
+    return _large([512, 256, 128, 64])
 
 
 def resize() -> Pair:
@@ -90,6 +100,10 @@ def resize() -> Pair:
 
 def _pair(generator: nn.Module, channels: int = 3) -> Pair:
     return generator, Discriminator(channels, [32, 64, 128], 4, "batch")
+
+
+def _large(widths: list[int]) -> Pair:
+    return Generator(64, widths, 3, 4), Discriminator(3, [32, 64, 128, 256], 4, "batch")
 
 
 class ResizeGenerator(nn.Sequential):
@@ -157,7 +171,7 @@ GANS: dict[str, Callable[[], Pair]] = {
     factory.__name__: factory
     for factory in (
         base, late_bottleneck, early_bottleneck, widening, kernel2, kernel3, kernel9, narrow_latent, wide_latent, grey,
-        half, quarter, eighth, double, quadruple, large, resize,
+        half, quarter, eighth, double, quadruple, large, large_wide_end, large_double, resize,
     )
 }  # fmt: skip
 SUPERVISED: dict[str, Callable[[], nn.Module]] = {"autoencoder": Autoencoder, "superresolution": SuperResolution}

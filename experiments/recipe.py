@@ -19,6 +19,7 @@ REPEATED = {
     "1e-3, twice as wide": range(3),
     "1e-3, twice as long": range(3),
     "1e-3, with the float generator as teacher": range(6),
+    "1e-3, with the teacher of weight 300": range(3),
     "1e-3, both with the float generator as teacher": range(3),
     "1e-3, with the teacher, twice as wide": range(6),
     "1e-3, with the teacher, four times as wide": range(3),
@@ -51,6 +52,7 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
         "1e-3, latent weights no faster": (replace(partial, latent_rate=1.0), floats),
         "1e-3, latent weights 3 times faster": (replace(partial, latent_rate=3.0), floats),
         "1e-3, with the float generator as teacher": (taught, floats),
+        "1e-3, with the teacher of weight 300": (replace(taught, imitation=300.0), floats),
         "1e-3, both with the float generator as teacher": (taught, replace(floats, teacher=NETWORK)),
         "1e-3, with the teacher, twice as wide": (replace(taught, **double), floats),
         "1e-3, with the teacher, four times as wide": (
