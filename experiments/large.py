@@ -28,7 +28,7 @@ def generators() -> dict[str, Trial]:
         "with a teacher, wide at the end": _planned(replace(taught, network="large_wide_end")),
         "with a teacher, twice as wide": _planned(replace(taught, network="large_double")),
         "with a teacher of weight 300": _planned(strictly),
-        "so, and twice as wide": _planned(replace(strictly, network="large_double")),
+        "with a teacher of weight 300, twice as wide": _planned(replace(strictly, network="large_double")),
         "float, with a teacher of weight 300": strictly,
         "all": replace(FLOAT, layers=networks.layers(FLOAT.network)),
     }
