@@ -126,9 +126,10 @@ void Convolution::prepare(const float* input, size_t images, const Quantization*
     });
 }
 
-// Tables take much more than bytes.
+// Tables take more than numbers.
 size_t Convolution::usual_source_bytes() const {
-    return source_bytes() ? static_cast<size_t>(input_.channels) * (weights_->one_bit ? 12 : 2) : 0;
+    const size_t input_bytes = rounded() == Rounded::nothing ? 12 : rounded() == Rounded::sums ? 4 : 2;
+    return source_bytes() ? static_cast<size_t>(input_.channels) * input_bytes : 0;
 }
 
 void Convolution::begin(size_t images, const Output& output, Threads& threads) const {

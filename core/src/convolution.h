@@ -26,7 +26,7 @@ public:
     std::string name() const override { return weights_->product.name; }
     size_t weight_bytes() const override { return weights_->bytes(); }
 
-    bool quantized() const override { return weights_->product.quantized; }
+    Rounded rounded() const override { return weights_->product.rounded; }
     size_t source_bytes() const override;
     size_t usual_source_bytes() const override;
 

@@ -55,8 +55,8 @@ public:
     virtual std::string name() const = 0;
     virtual size_t weight_bytes() const = 0;
 
-    // Whether it reads integers.
-    virtual bool quantized() const = 0;
+    // What it reads integers of.
+    virtual Rounded rounded() const = 0;
     // Bytes that a pixel's inputs take in what prepare() makes of them, and about the most that they take on any
     // processor; 0 if run() reads the inputs themselves.
     virtual size_t source_bytes() const = 0;

@@ -97,8 +97,8 @@ DotRows::ColumnPhase DotRows::column_phase(int64_t first, size_t begin) const {
 }
 
 std::string DotRows::name() const {
-    const char* weights = one_bit_ ? "one-bit weights" : quantized() ? "float weights as int16" : "float32 weights";
-    return std::string(weights) + ", dot products of rows" + (quantized() ? ", int8" : "");
+    const char* weights = one_bit_ ? "one-bit weights" : products_.quantized ? "float weights as int16" : "float32 weights";
+    return std::string(weights) + ", dot products of rows" + (products_.quantized ? ", int8" : "");
 }
 
 void DotRows::arrange(const CanonicalWeights& canonical) {

@@ -25,7 +25,7 @@ public:
     std::string name() const override;
     size_t weight_bytes() const override { return weights_.bytes(); }
 
-    bool quantized() const override { return products_.quantized; }
+    Rounded rounded() const override { return products_.quantized ? Rounded::inputs : Rounded::nothing; }
     size_t source_bytes() const override;
     size_t usual_source_bytes() const override { return source_bytes(); }
 

@@ -81,11 +81,8 @@ std::shared_ptr<const Weights> Engine::arrange(size_t tensor, const CanonicalWei
 
 void Engine::plan() {
     gathered_.assign(graph_.nodes.size() + 1, false);
-    for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-        const size_t from = graph_.nodes[i].inputs[0];
-        if (!node_layers_[i] || !node_layers_[i]->quantized() || from == 0) continue;
-        gathered_[from] = node_layers_[from - 1] && node_layers_[from - 1]->finds_extremes();
-    }
+    for (size_t i = 0; i < graph_.nodes.size(); ++i)
+        if (is_told_extremes(i)) gathered_[graph_.nodes[i].inputs[0]] = true;
     for (const Layer* layer : layers_) scratch_.include(layer->scratch(threads_.count()));
     plan_ = plan_memory(graph_, scratch_.bytes(threads_.count()) / sizeof(float));
     if (plan_.size > max_workspace)
@@ -161,6 +158,13 @@ bool Engine::makes_planes(size_t value) const {
     return value == graph_.output && value > 0 && node_layers_[value - 1] && node_layers_[value - 1]->makes_planes();
 }
 
+// Whether a layer's input is made by another, which finds the extremes that this one asks for.
+bool Engine::is_told_extremes(size_t node) const {
+    const size_t from = graph_.nodes[node].inputs[0];
+    return node_layers_[node] && from > 0 && node_layers_[from - 1] &&
+           node_layers_[from - 1]->finds_extremes_for(*node_layers_[node]);
+}
+
 // Those of each image, if a layer makes them that another asks for.
 SharedExtremes* Engine::extremes(size_t value, size_t images, float* workspace) const {
     return gathered_[value] ? reinterpret_cast<SharedExtremes*>(workspace + plan_.extremes[value] * images) : nullptr;
@@ -179,7 +183,8 @@ void Engine::run_node(size_t i, size_t images, float* workspace, float* planes) 
             SharedExtremes* made = extremes(i + 1, images, workspace);
             for (size_t image = 0; made && image < images; ++image) new (made + image) SharedExtremes;
             const Output results = {output, makes_planes(i + 1) ? planes : nullptr, made};
-            const Layer::Input values = {call.input(0), extremes(node.inputs[0], images, workspace)};
+            const Layer::Input values = {
+                call.input(0), is_told_extremes(i) ? extremes(node.inputs[0], images, workspace) : nullptr};
             return node_layers_[i]->run(values, images, scratch, scratch_, results, threads_);
         }
         case Op::affine: return run_affine(call, epilogue(node), kernels_);

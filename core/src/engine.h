@@ -49,6 +49,7 @@ private:
     void run_images(const float* input, size_t images, float* output, float* workspace, double* seconds);
     bool is_input(size_t value) const;
     bool makes_planes(size_t value) const;
+    bool is_told_extremes(size_t node) const;
     SharedExtremes* extremes(size_t value, size_t images, float* workspace) const;
     void run_node(size_t node, size_t images, float* workspace, float* planes);
 

@@ -1,5 +1,7 @@
 #include "layer.h"
 
+#include <numeric>
+
 #include "aligned.h"
 #include "convolution.h"
 #include "dot_rows.h"
@@ -21,10 +23,20 @@ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 size_t on_cache_lines(size_t bytes) { return (bytes + cache_line - 1) / cache_line * cache_line; }
 
-Quantization quantization(const Extremes& extremes) {
-    const float levels = extremes.low < 0 ? 127.0f : 255.0f, largest = std::max(-extremes.low, extremes.high);
+constexpr size_t four = 4;  // inputs of a table
+
+Quantization of_inputs(const Extremes& extremes) {
+    const int32_t low = extremes.low < 0 ? -127 : 0, high = extremes.low < 0 ? 127 : 255;
+    const float levels = static_cast<float>(high), largest = std::max(-extremes.low, extremes.high);
     if (!(largest > 0)) return {};
-    return {largest / levels, levels / largest, extremes.low < 0};
+    return {largest / levels, levels / largest, low, high};
+}
+
+// The largest sum becomes the largest entry.
+Quantization of_sums(const Extremes& extremes) {
+    constexpr int32_t high = largest_entry << sum_digits;
+    if (!(extremes.four > 0)) return {};
+    return {extremes.four / largest_entry, high / extremes.four, -high, high};
 }
 
 // Whether sums of 8-bit inputs fit 32 bits, and save more time than it takes to round a pixel's inputs.
@@ -59,7 +71,7 @@ size_t ScratchSize::bytes(size_t threads) const {
 
 Layer::Layer(const Node& node, const Shape& input, const CanonicalWeights& weights, bool integers,
              const Arrange& arrange, const Epilogue& epilogue, const Kernels& kernels)
-    : name_(node.name), input_(input), output_(node.shape), kernels_(kernels) {
+    : name_(node.name), input_(input), output_(node.shape), inputs_(weights.inputs), outputs_(weights.outputs), kernels_(kernels) {
     choose(node, weights, integers, arrange, epilogue);
     kernel_ = convolver_->name() + (spreads(node, input) ? ", taps as channels" : "") + " (" + kernels.name + ")";
     const uint64_t pairs = row_phases(node).inside(input.height) * column_phases(node).inside(input.width);
@@ -193,23 +205,34 @@ void Layer::run_band(const Range& band, const Share& share, const float* input, 
 
 void Layer::find_quantizations(const Input& input, size_t images, const Scratch& scratch, Threads& threads) const {
     std::fill_n(scratch.quantizations, images, Quantization{});
-    if (!convolver_->quantized()) return;
+    const Rounded rounded = convolver_->rounded();
+    if (rounded == Rounded::nothing) return;
     const SharedExtremes* known = input.extremes;
     if (!known) {
         for (size_t image = 0; image < images; ++image) new (scratch.extremes + image) SharedExtremes;
         find_extremes(input.pixels, images, scratch.extremes, threads);
         known = scratch.extremes;
     }
+    const auto quantization = rounded == Rounded::sums ? of_sums : of_inputs;
     for (size_t image = 0; image < images; ++image) scratch.quantizations[image] = quantization(known[image].get());
 }
 
+// Fours never reach from one pixel, or group, into the next.
 void Layer::find_extremes(const float* input, size_t images, SharedExtremes* extremes, Threads& threads) const {
-    const size_t size = static_cast<size_t>(input_.size());
+    const bool by_rows = convolver_->rounded() == Rounded::sums && inputs_ % four > 0;
+    const size_t size = static_cast<size_t>(input_.size()), unit = by_rows ? inputs_ : std::gcd(size, four);
     threads.parallel_for(images * image_parts, [&](size_t i) {
-        const size_t image = i / image_parts, part = i % image_parts;
-        const size_t begin = part * size / image_parts, end = (part + 1) * size / image_parts;
-        extremes[image].add(kernels_.extremes(input + image * size + begin, end - begin));
+        const size_t image = i / image_parts, part = i % image_parts, units = size / unit;
+        const size_t begin = part * units / image_parts * unit, end = (part + 1) * units / image_parts * unit;
+        for (size_t at = begin, row = by_rows ? inputs_ : end - begin; at < end; at += row)
+            extremes[image].add(kernels_.extremes(input + image * size + at, row));
     });
+}
+
+bool Layer::finds_extremes_for(const Layer& next) const {
+    const Rounded rounded = next.convolver_->rounded();
+    if (rounded == Rounded::nothing || !convolver_->finds_extremes()) return false;
+    return rounded == Rounded::inputs || (outputs_ % four == 0 && next.inputs_ % four == 0);
 }
 
 }  // namespace pbgen

@@ -40,8 +40,8 @@ public:
     ScratchSize scratch(size_t threads) const;
 
     bool makes_planes() const { return convolver_->makes_planes(); }
-    bool quantized() const { return convolver_->quantized(); }
-    bool finds_extremes() const { return convolver_->finds_extremes(); }
+    // Whether the extremes that this layer finds of what it makes are what `next` asks for, which reads it.
+    bool finds_extremes_for(const Layer& next) const;
 
     // Images with the channels innermost, and each one's extremes, or nullptr where they are to be found.
     struct Input {
@@ -86,6 +86,7 @@ private:
     std::string name_, kernel_;
     uint64_t operations_;
     Shape input_, output_;
+    size_t inputs_, outputs_;  // of a group
     std::vector<float> scale_, shift_;  // for each of the output's pixels, where these are made as channels
     const Kernels& kernels_;
     std::unique_ptr<const Convolver> convolver_;

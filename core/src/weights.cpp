@@ -101,7 +101,7 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
       full_block_(product.weight_bytes(inputs, product.block)),
       last_block_(product.weight_bytes(inputs, block_outputs(blocks() - 1))),
       data_(offset(groups, 0, 0)),
-      scales_(product.quantized && !canonical.one_bit() ? groups * outputs : 0) {
+      scales_(product.rounded == Rounded::inputs && !canonical.one_bit() ? groups * outputs : 0) {
     threads.parallel_for(groups * blocks(), [&](size_t i) {
         const size_t group = i / blocks(), block = i % blocks(), count = block_outputs(block);
         const size_t row = canonical.row_bytes();

@@ -9,7 +9,7 @@ from packed_files import Layer
 from pbgen import Engine, PBGenError
 
 ARCHS = {
-    "x86_64": ["portable", "avx2", "avx512", "avx512-vnni"],
+    "x86_64": ["portable", "avx2", "avx512", "avx512-vbmi"],
     "aarch64": ["portable", "neon", "neon-dotprod"],
     "arm64": ["portable", "neon", "neon-dotprod"],
 }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packed_files import Layer, assert_close
+from packed_files import Layer, Tensors, assert_close
 from test_layers import LAYERS, random_layers
 
 from pbgen import Engine
@@ -27,6 +27,33 @@ def quantized(x: np.ndarray) -> np.ndarray:
     return result
 
 
+def tables(layer: Layer, x: np.ndarray) -> tuple[Layer, np.ndarray]:
+    """The 16 entries of each four inputs, rounded as docs/precision.md defines it, and a layer that picks among them.
+
+    The entries are its input's channels, and its weights are 1 where the one-bit weights are the entry's index, else 0.
+    """
+    groups, inputs, fours = layer.groups, layer.inputs // layer.groups, -(-layer.inputs // layer.groups // 4)
+    four = np.zeros((len(x), groups, 4 * fours, *x.shape[2:]), np.float32)
+    four[:, :, :inputs] = x.reshape(len(x), groups, inputs, *x.shape[2:])
+    four = four.reshape(len(x), groups * fours, 4, -1)
+    signs = 2 * (np.arange(16)[:, None] >> np.arange(4) & 1) - 1
+    entries = np.zeros((len(x), groups * fours, 16, four.shape[-1]))
+    for image, out in zip(four, entries, strict=True):
+        magnitudes = np.abs(image)
+        largest = ((magnitudes[:, 0] + magnitudes[:, 1]) + (magnitudes[:, 2] + magnitudes[:, 3])).max()
+        if largest > 0:
+            sums = signs @ np.rint(image * (np.float32(127 * 128) / largest))
+            out[...] = np.floor((sums + 64) / 128) * (largest / np.float32(127))
+    positive = np.zeros((layer.outputs, 4 * fours, *layer.weights().shape[2:]), int)
+    positive[:, :inputs] = layer.weights() > 0
+    bits = positive.reshape(layer.outputs, fours, 1, 4, *positive.shape[2:])
+    indices = sum(bits[:, :, :, i] << i for i in range(4))
+    picked = indices == np.arange(16).reshape(16, *(1 for _ in positive.shape[2:]))
+    wide = replace(layer, inputs=16 * fours * groups)
+    weights = picked.reshape(layer.outputs, 16 * fours, *positive.shape[2:]).astype(np.float64)
+    return with_weights(wide, weights, layer.vectors()), entries.reshape(len(x), -1, *x.shape[2:])
+
+
 def quantized_weights(weights: np.ndarray, kernel: str) -> np.ndarray:
     """The same for float weights: each output channel, and tap where taps are channels, has a scale of its own."""
     weights = weights.astype(np.float32)
@@ -39,16 +66,21 @@ def quantized_weights(weights: np.ndarray, kernel: str) -> np.ndarray:
     return np.rint(weights * inverse) * (largest / levels)
 
 
-def with_weights(layer: Layer, weights: np.ndarray) -> Layer:
-    return type("Given", (Layer,), {"weights": lambda self: weights})(**vars(layer))
+def with_weights(layer: Layer, weights: np.ndarray, vectors: Tensors | None = None) -> Layer:
+    vectors = layer.vectors() if vectors is None else vectors
+    return type("Given", (Layer,), {"weights": lambda self: weights, "vectors": lambda self: vectors})(**vars(layer))
 
 
 def check(layer: Layer, path: Path, x: np.ndarray) -> str:
     engine = Engine(layer.write(path, behind=True), threads=2, activations="int8")
     (kernel,) = engine.kernels.values()
-    if "int8" in kernel and not layer.one_bit:
-        layer = with_weights(layer, quantized_weights(layer.weights(), kernel))
-    assert_close(engine(x), layer.reference(quantized(x) if "int8" in kernel else x))
+    found = engine(x)
+    if "tables" in kernel and "int8" in kernel:
+        layer, x = tables(layer, x)
+    elif "int8" in kernel:
+        x = quantized(x)
+        layer = layer if layer.one_bit else with_weights(layer, quantized_weights(layer.weights(), kernel))
+    assert_close(found, layer.reference(x))
     return kernel
 
 

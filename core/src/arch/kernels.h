@@ -12,12 +12,20 @@ constexpr size_t tile_pixels = 32;
 // Most bytes of a tile's sums.
 constexpr size_t tile_bytes = 32 << 10;
 
-// How the inputs of an image become integers: q = round(x * inverse), x = q * scale. They go from -127 to 127, or from
-// 0 to 255 where none is negative.
+// What becomes integers of 8 bits: nothing; the inputs; or the signed sums of four neighbouring inputs, a table's entries.
+enum class Rounded : uint8_t { nothing, inputs, sums };
+
+// How the inputs of an image become integers: q = round(x * inverse), from `low` to `high`; what is made of them is to be
+// multiplied by `scale`.
 struct Quantization {
     float scale = 1, inverse = 1;
-    bool negative = false;
+    int32_t low = 0, high = 255;
 };
+
+// Where sums are rounded, inputs have so many binary digits more: an entry is (sum + half) >> sum_digits, with the half of
+// what is left out, and at most largest_entry.
+constexpr int sum_digits = 7;
+constexpr int32_t largest_entry = 127;
 
 // The weights of one tap and block, and where their inputs lie: so many bytes after those of the first tap.
 struct TapWeights {
@@ -57,8 +65,8 @@ struct Product {
     // pixel's to the next. They are written to `rows`, or where they lie as they should, found in place.
     const float* (*collect)(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows);
 
-    // Whether prepare() makes the inputs integers.
-    bool quantized;
+    // What prepare() makes integers.
+    Rounded rounded;
 
     // Taps are given several at a time as long as their weights have no more bytes than this, and otherwise one at a time.
     size_t together = 0;
@@ -113,9 +121,10 @@ struct Epilogue {
     float slope = 0;
 };
 
-// The lowest and the highest of some values and 0; NaN counts as nothing.
+// The lowest and the highest of some values and 0, and the largest that the magnitudes of four neighbours come to: of the
+// first, the second and so on of a row of values, the last perhaps fewer. NaN counts as nothing.
 struct Extremes {
-    float low = 0, high = 0;
+    float low = 0, high = 0, four = 0;
 };
 
 struct Kernels {
@@ -135,7 +144,7 @@ struct Kernels {
     const DotProducts& (*dots)(bool integers);
 
     // out[c] = activation(scale[c] * in[c] + shift[c]) for `count` pixels, each so many numbers after the one before it.
-    // Where `extremes` is not nullptr, they become those of the results as well.
+    // Where `extremes` is not nullptr, they become those of the results as well, a pixel's channels being a row.
     void (*finish)(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
                    size_t out_step, Extremes* extremes);
 

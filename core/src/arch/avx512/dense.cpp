@@ -54,7 +54,7 @@ const Product broadcast = {
     nullptr,
     each_tap<FloatBroadcast::accumulate>,
     FloatBroadcast::collect,
-    false,
+    Rounded::nothing,
 };
 
 const Product short_broadcast = {
@@ -67,7 +67,7 @@ const Product short_broadcast = {
     prepare,
     each_tap<ShortBroadcast::accumulate>,
     ShortBroadcast::collect,
-    true,
+    Rounded::inputs,
 };
 
 }  // namespace pbgen::avx512

@@ -64,16 +64,22 @@ __m512 activate(__m512 x, const Epilogue& epilogue) {
 
 // min and max with the value as the first operand pass over a NaN.
 struct Ends {
-    __m512 low = _mm512_setzero_ps(), high = _mm512_setzero_ps();
+    __m512 low = _mm512_setzero_ps(), high = _mm512_setzero_ps(), four = _mm512_setzero_ps();
 
-    void add(__mmask16 mask, __m512 x) {
-        low = _mm512_mask_min_ps(low, mask, x, low);
-        high = _mm512_mask_max_ps(high, mask, x, high);
+    // Lanes that are none of the values are 0.
+    void add(__m512 x) {
+        low = _mm512_min_ps(x, low);
+        high = _mm512_max_ps(x, high);
+        const __m512 magnitude = _mm512_abs_ps(x);
+        const __m512 two = _mm512_add_ps(magnitude, _mm512_permute_ps(magnitude, 0xb1));
+        four = _mm512_max_ps(_mm512_add_ps(two, _mm512_permute_ps(two, 0x4e)), four);
     }
     void add_to(Extremes& extremes) const {
         const float lowest = _mm512_reduce_min_ps(low), highest = _mm512_reduce_max_ps(high);
+        const float largest = _mm512_reduce_max_ps(four);
         if (lowest < extremes.low) extremes.low = lowest;
         if (highest > extremes.high) extremes.high = highest;
+        if (largest > extremes.four) extremes.four = largest;
     }
 };
 
@@ -91,7 +97,7 @@ void finish_all(const float* in, size_t in_step, size_t count, size_t channels, 
                 const __m512 x = _mm512_maskz_loadu_ps(mask, in + p * in_step + c);
                 const __m512 result = activate(_mm512_add_ps(_mm512_mul_ps(x, scale), shift));
                 _mm512_mask_storeu_ps(out + p * out_step + c, mask, result);
-                if constexpr (ends) found.add(mask, result);
+                if constexpr (ends) found.add(_mm512_maskz_mov_ps(mask, result));
             }
         };
         // The cheap ones have a loop of their own.
@@ -119,10 +125,10 @@ Extremes extremes(const float* values, size_t count) {
     size_t i = 0;
     for (; i + chains * lanes <= count; i += chains * lanes)
         UNROLL for (size_t chain = 0; chain < chains; ++chain)
-            found[chain].add(0xffff, _mm512_loadu_ps(values + i + chain * lanes));
+            found[chain].add(_mm512_loadu_ps(values + i + chain * lanes));
     for (; i < count; i += lanes) {
         const __mmask16 mask = first_lanes(count - i);
-        found[0].add(mask, _mm512_maskz_loadu_ps(mask, values + i));
+        found[0].add(_mm512_maskz_loadu_ps(mask, values + i));
     }
     Extremes result;
     for (const Ends& some : found) some.add_to(result);

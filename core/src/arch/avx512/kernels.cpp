@@ -8,13 +8,15 @@
 namespace pbgen {
 namespace {
 
-// The processor must have the instructions, and the operating system must save the registers. `vnni`: dot products, too.
-bool detect(bool vnni) {
+// The processor must have the instructions, and the operating system must save the registers. `bytes`: permutations and dot
+// products of bytes, too.
+bool detect(bool bytes) {
     unsigned a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA)) return false;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    const unsigned byte_bits = bit_AVX512VNNI | bit_AVX512VBMI;
     const unsigned needed = bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
-    if ((b & needed) != needed || (vnni && !(c & bit_AVX512VNNI))) return false;
+    if ((b & needed) != needed || (bytes && (c & byte_bits) != byte_bits)) return false;
     unsigned low, high;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     // SSE, AVX, mask and both halves of the 512-bit registers
@@ -22,24 +24,24 @@ bool detect(bool vnni) {
 }
 
 // Asking takes a virtual machine tens of microseconds.
-template <bool vnni>
+template <bool bytes>
 bool supported() {
-    static const bool answer = detect(vnni);
+    static const bool answer = detect(bytes);
     return answer;
 }
 
 const Product* choose(const LayerSize& size) { return size.one_bit ? &avx512::lookup : &avx512::broadcast; }
 
-template <bool vnni>
+template <bool bytes>
 const Product* choose_integer(const LayerSize& size) {
-    if (size.one_bit) return &avx512::integer_lookup;
-    return vnni ? &avx512::byte_broadcast : &avx512::short_broadcast;
+    if (size.one_bit) return bytes ? &avx512::byte_lookup : &avx512::memory_lookup();
+    return bytes ? &avx512::byte_broadcast : &avx512::short_broadcast;
 }
 
-template <bool vnni>
+template <bool bytes>
 const DotProducts& dots(bool integers) {
     if (!integers) return avx512::float_dots;
-    return vnni ? avx512::summed_short_dots : avx512::short_dots;
+    return bytes ? avx512::summed_short_dots : avx512::short_dots;
 }
 
 }  // namespace
@@ -49,8 +51,8 @@ const Kernels avx512_kernels = {
     avx512::finish, avx512::to_planes, avx512::extremes,
 };
 
-const Kernels avx512_vnni_kernels = {
-    "avx512-vnni", supported<true>, choose, choose_integer<true>, avx512::channelwise, dots<true>,
+const Kernels avx512_vbmi_kernels = {
+    "avx512-vbmi", supported<true>, choose, choose_integer<true>, avx512::channelwise, dots<true>,
     avx512::finish, avx512::to_planes, avx512::extremes,
 };
 

@@ -203,7 +203,7 @@ const float* collect(const void* sums, size_t, size_t pixel, size_t, float, floa
 }  // namespace
 
 const Product lookup = {
-    "tables in registers", block, sum_bytes<max_vectors>, weight_bytes, arrange, source_bytes, prepare, accumulate, collect, false, taps_together,
+    "tables in registers", block, sum_bytes<max_vectors>, weight_bytes, arrange, source_bytes, prepare, accumulate, collect, Rounded::nothing, taps_together,
 };
 
 }  // namespace pbgen::avx512

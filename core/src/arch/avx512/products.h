@@ -17,12 +17,13 @@ size_t sum_bytes(size_t, size_t pixels) {
     return pixels * vectors * lanes * sizeof(float);
 }
 
-extern const Product lookup, integer_lookup, broadcast, short_broadcast, byte_broadcast;
+extern const Product lookup, byte_lookup, broadcast, short_broadcast, byte_broadcast;
 extern const DotProducts float_dots, short_dots, summed_short_dots;
 
 void prepare_shorts(const float* values, size_t count, const Quantization& quantization, void* source);
 void arrange_shorts(const float* values, size_t count, void* weights);
 
+const Product& memory_lookup();
 const Product* channelwise(bool one_bit);
 void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
             size_t out_step, Extremes* extremes);

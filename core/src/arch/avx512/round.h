@@ -1,4 +1,4 @@
-// Integers of 8 bits for inputs, and the sums of their products as numbers again.
+// Integers for inputs, and the sums of their products as numbers again.
 #pragma once
 
 #include "products.h"
@@ -10,9 +10,7 @@ namespace {
 inline __m512i quantize(const float* values, size_t count, const Quantization& quantization) {
     const __m512 x = _mm512_maskz_loadu_ps(first_lanes(count), values);
     const __m512i q = _mm512_cvtps_epi32(_mm512_mul_ps(x, _mm512_set1_ps(quantization.inverse)));
-    const __m512i low = _mm512_set1_epi32(quantization.negative ? -127 : 0);
-    const __m512i high = _mm512_set1_epi32(quantization.negative ? 127 : 255);
-    return _mm512_max_epi32(low, _mm512_min_epi32(high, q));
+    return _mm512_max_epi32(_mm512_set1_epi32(quantization.low), _mm512_min_epi32(_mm512_set1_epi32(quantization.high), q));
 }
 
 // The sums of `count` pixels, each so many numbers after the one before it, times `scale`.

@@ -27,7 +27,7 @@ constexpr int zero_point = 128;
 using Unsigned = Moved<Dots, zero_point>;
 
 void prepare(const float* values, size_t inputs, const Quantization& quantization, void* source) {
-    const int zero = quantization.negative ? zero_point : 0;
+    const int zero = quantization.low < 0 ? zero_point : 0;
     for (size_t i = 0; i < inputs; i += lanes) {
         const __m512i q = _mm512_add_epi32(quantize(values + i, inputs - i, quantization), _mm512_set1_epi32(zero));
         _mm_store_si128(reinterpret_cast<__m128i*>(static_cast<char*>(source) + i), _mm512_cvtepi32_epi8(q));
@@ -54,7 +54,7 @@ const Product byte_broadcast = {
     prepare,
     each_tap<Unsigned::accumulate>,
     Dots::collect,
-    true,
+    Rounded::inputs,
 };
 
 }  // namespace pbgen::avx512

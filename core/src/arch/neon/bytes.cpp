@@ -27,7 +27,7 @@ constexpr int zero_point = -128;
 using Signed = Moved<Dots, zero_point>;
 
 void prepare(const float* values, size_t inputs, const Quantization& quantization, void* source) {
-    const int zero = quantization.negative ? 0 : zero_point;
+    const int zero = quantization.low < 0 ? 0 : zero_point;
     auto* bytes = static_cast<int8_t*>(source);
     const auto add = [&](Ints q, size_t at, size_t count) {
         for (size_t i = 0; i < count; ++i) bytes[at + i] = static_cast<int8_t>(q[i] + zero);
@@ -52,7 +52,7 @@ const Product neon_byte_broadcast = {
     prepare,
     each_tap<Signed::accumulate>,
     Dots::collect,
-    true,
+    Rounded::inputs,
 };
 
 }  // namespace pbgen

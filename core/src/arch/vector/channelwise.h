@@ -51,7 +51,7 @@ const Product channelwise_product = {
     nullptr,
     each_tap<channelwise_accumulate>,
     channelwise_collect,
-    false,
+    Rounded::nothing,
 };
 
 const Product one_bit_channelwise_product = {
@@ -64,7 +64,7 @@ const Product one_bit_channelwise_product = {
     nullptr,
     each_tap<channelwise_accumulate>,
     channelwise_collect,
-    false,
+    Rounded::nothing,
 };
 
 const Product* channelwise(bool one_bit) { return one_bit ? &one_bit_channelwise_product : &channelwise_product; }

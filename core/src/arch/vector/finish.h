@@ -60,16 +60,19 @@ inline Floats activate(Floats x, const Epilogue& epilogue) {
 
 // Comparisons with a NaN are false, so it counts as nothing.
 struct Ends {
-    Floats low = {}, high = {};
+    Floats low = {}, high = {}, four = {};
 
     void add(Floats x) {
         low = x < low ? x : low;
         high = x > high ? x : high;
+        const Floats two = magnitude(x) + swap_neighbours(magnitude(x)), sum = two + swap_pairs(two);
+        four = sum > four ? sum : four;
     }
     void add_to(Extremes& extremes) const {
         for (size_t lane = 0; lane < lanes; ++lane) {
             if (low[lane] < extremes.low) extremes.low = low[lane];
             if (high[lane] > extremes.high) extremes.high = high[lane];
+            if (four[lane] > extremes.four) extremes.four = four[lane];
         }
     }
 };

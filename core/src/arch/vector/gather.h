@@ -15,12 +15,6 @@ alignas(64) constexpr char zero_row[max_row_bytes] = {};
 // Four numbers of 4 bytes, of whatever kind.
 using Quad = int32_t __attribute__((vector_size(16)));
 
-#if defined(__clang__) || __GNUC__ >= 12
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (Quad{__VA_ARGS__}))
-#endif
-
 // out[i * stride + p] = number i of rows[p], for 4 rows and 4 numbers.
 inline void transpose(const char* const* rows, size_t at, int32_t* out, size_t stride) {
     const Quad a = load<Quad>(rows[0] + at), b = load<Quad>(rows[1] + at);

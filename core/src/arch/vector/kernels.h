@@ -12,32 +12,6 @@
 namespace pbgen {
 namespace {
 
-const Product lookup_product = {
-    "tables in memory",
-    lookup_block,
-    lookup_sum_bytes,
-    lookup_weight_bytes,
-    lookup_arrange,
-    nullptr,
-    nullptr,
-    each_tap<lookup_accumulate<FloatTables>>,
-    lookup_collect<float>,
-    false,
-};
-
-const Product integer_lookup_product = {
-    "tables in memory, int8",
-    lookup_block,
-    lookup_sum_bytes,
-    lookup_weight_bytes,
-    lookup_arrange,
-    integer_source_bytes,
-    integer_prepare,
-    each_tap<lookup_accumulate<IntegerTables>>,
-    lookup_collect<int32_t>,
-    true,
-};
-
 const Product broadcast_product = {
     "float32 weights, broadcast",
     Broadcast<FloatUnits>::block,
@@ -48,7 +22,7 @@ const Product broadcast_product = {
     nullptr,
     each_tap<Broadcast<FloatUnits>::accumulate>,
     Broadcast<FloatUnits>::collect,
-    false,
+    Rounded::nothing,
 };
 
 const Product integer_broadcast_product = {
@@ -61,7 +35,7 @@ const Product integer_broadcast_product = {
     integer_prepare,
     each_tap<Broadcast<ShortUnits>::accumulate>,
     Broadcast<ShortUnits>::collect,
-    true,
+    Rounded::inputs,
 };
 
 const DotProducts float_dots = {sizeof(float), nullptr, arrange_float_rows, RowDots<FloatNumbers>::run, false};

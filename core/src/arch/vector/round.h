@@ -17,7 +17,7 @@ inline Ints to_integers(Floats x) { return __builtin_convertvector(x, Ints); }
 
 // What is not a number becomes the lowest.
 inline Ints quantize(Floats x, const Quantization& quantization) {
-    const Floats low = splat(quantization.negative ? -127 : 0), high = splat(quantization.negative ? 127 : 255);
+    const Floats low = splat(static_cast<float>(quantization.low)), high = splat(static_cast<float>(quantization.high));
     x *= splat(quantization.inverse);
     x = x > low ? x : low;
     x = x < high ? x : high;

@@ -10,9 +10,9 @@ namespace {
 constexpr size_t table_inputs = 4;
 constexpr size_t table_entries = 16;
 
-// Entry e of the table of x: the sum of those inputs whose bit is set in e, less the others. For `vectors` vectors of
-// pixels at once, of the `stride` that an entry has: two stores to a cache line cost as much as one.
-template <size_t vectors, class Entry>
+// Entry e of the table of x: what Tables makes of the sum of those inputs whose bit is set in e, less the others. For
+// `vectors` vectors of pixels at once, of the `stride` that an entry has: two stores to a cache line cost as much as one.
+template <class Tables, size_t vectors, class Entry>
 inline void fill_table(const Entry (&x)[vectors][table_inputs], Entry* table, size_t stride) {
     Entry low[vectors][4], high[vectors][4];
     UNROLL for (size_t v = 0; v < vectors; ++v) {
@@ -22,7 +22,8 @@ inline void fill_table(const Entry (&x)[vectors][table_inputs], Entry* table, si
         high[v][0] = -high_sum, high[v][1] = -high_difference, high[v][2] = high_difference, high[v][3] = high_sum;
     }
     UNROLL for (size_t entry = 0; entry < table_entries; ++entry)
-        UNROLL for (size_t v = 0; v < vectors; ++v) table[entry * stride + v] = low[v][entry % 4] + high[v][entry / 4];
+        UNROLL for (size_t v = 0; v < vectors; ++v) table[entry * stride + v] =
+            Tables::entry(low[v][entry % 4] + high[v][entry / 4]);
 }
 
 // Sums of float32 numbers.
@@ -42,11 +43,13 @@ struct FloatTables {
         UNROLL for (size_t i = 0; i < table_inputs; ++i) x[i] = load<Entry>(words + i * stride + vector * pixels);
     }
 
+    static inline Entry entry(Entry sum) { return sum; }
+
     static inline Entry begin(const Sums* sums) { return *sums; }
     static inline void end(Entry sum, Sums* sums) { *sums = sum; }
 };
 
-// Sums of 16-bit integers, widened before they can overflow. Two vectors of pixels share a vector of entries, taking
+// Sums of integers, rounded to 8 bits and added up in 16, widened before they can overflow. Two vectors of pixels share a vector of entries, taking
 // turns.
 struct IntegerTables {
     using Entry = Shorts;
@@ -54,7 +57,7 @@ struct IntegerTables {
     using Sums = Ints;
     static constexpr size_t pixels = 2 * lanes;
     static constexpr size_t table_words = table_inputs / 2;
-    static constexpr size_t max_tables = INT16_MAX / (table_inputs * 255);
+    static constexpr size_t max_tables = INT16_MAX / largest_entry;
 
     // Sources are padded with zeros.
     static size_t words(size_t inputs) { return divide_up(inputs, 8) * 4; }
@@ -67,6 +70,8 @@ struct IntegerTables {
             x[2 * i + 1] = (Entry)(a >> 16 | (b & 0xffff0000));
         }
     }
+
+    static inline Entry entry(Entry sum) { return (sum + (1 << (sum_digits - 1))) >> sum_digits; }
 
     static inline Entry begin(const Sums*) { return Entry{}; }
     static inline void end(Entry sum, Sums* sums) {

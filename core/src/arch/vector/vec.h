@@ -56,6 +56,21 @@ inline Floats load_first(const float* from, size_t count) {
     return vector;
 }
 
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (decltype(a <= b){__VA_ARGS__}))
+#endif
+
+// Of each four lanes the first with the second and the third with the fourth; and the first two with the last two.
+#ifdef __AVX2__
+inline Floats swap_neighbours(Floats x) { return SHUFFLE(x, x, 1, 0, 3, 2, 5, 4, 7, 6); }
+inline Floats swap_pairs(Floats x) { return SHUFFLE(x, x, 2, 3, 0, 1, 6, 7, 4, 5); }
+#else
+inline Floats swap_neighbours(Floats x) { return SHUFFLE(x, x, 1, 0, 3, 2); }
+inline Floats swap_pairs(Floats x) { return SHUFFLE(x, x, 2, 3, 0, 1); }
+#endif
+
 inline Floats splat(float value) { return value - Floats{}; }
 
 // sums[i] + a[2 i] b[2 i] + a[2 i + 1] b[2 i + 1].
