@@ -2,10 +2,8 @@
 // holds the tables of 16 inputs. One permutation of bytes gives 16 output channels four sums each, which lie side by side,
 // and a dot product with ones adds them to an integer of 32 bits: 256 multiply-adds for two instructions.
 //
-// Weights: [pairs of tables][vectors][16] of 32 bits. Byte g of an output channel's word is an index: bits 0, 1, 4 and 5
-// are those of the weights of inputs 4 g to 4 g + 3 of the first table, bits 2, 3, 6 and 7 those of the second. Sources:
-// [tables][64] bytes, entry b of group g at the place whose bits 0, 1, 4 and 5 are b, and bits 2 and 3 are g: the order
-// in which vectors of integers are packed.
+// Weights: [pairs of tables][vectors][16] of 32 bits. Byte g of an output channel's word has two indices, the first in the
+// low half: the weights of inputs 4 g to 4 g + 3 of a table. Sources: [tables][4 groups][16 entries] bytes.
 #ifdef __x86_64__
 #include "round.h"
 
@@ -23,9 +21,6 @@ size_t weight_bytes(size_t inputs, size_t outputs) {
     return divide_up(tables(inputs), 2) * divide_up(outputs, lanes) * sizeof(__m512i);
 }
 
-// Four weights, the first in bit 0, as bits 0, 1, 4 and 5.
-unsigned spread(unsigned weights) { return (weights & 3) | (weights & 12) << 2; }
-
 void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
     const auto* rows = static_cast<const uint8_t*>(weights);
     auto* byte = static_cast<uint8_t*>(arranged);
@@ -33,44 +28,48 @@ void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged)
         for (size_t output = 0; output < divide_up(outputs, lanes) * lanes; ++output) {
             const uint8_t* row = rows + output * row_bytes(inputs);
             const auto index = [&](size_t input) {
-                return output < outputs && input < inputs ? spread(read_bits(row, inputs, input, group_inputs)) : 0;
+                return output < outputs && input < inputs ? read_bits(row, inputs, input, group_inputs) : 0;
             };
             for (size_t input = first; input < first + table_inputs; input += group_inputs)
-                *byte++ = static_cast<uint8_t>(index(input) | index(input + table_inputs) << 2);
+                *byte++ = static_cast<uint8_t>(index(input) | index(input + table_inputs) << 4);
         }
 }
 
-// The signs of two inputs of a group, side by side, in each of its entries.
-struct Signs {
-    alignas(64) int16_t of[group_inputs / 2][lanes][2] = {};
+// For a quarter of a register, that of a group: which of the first or the last two inputs' four signed sums its entries are.
+struct Order {
+    alignas(64) uint8_t of[table_bytes] = {};
 
-    constexpr Signs() {
-        for (size_t input = 0; input < group_inputs; ++input)
-            for (size_t entry = 0; entry < lanes; ++entry) of[input / 2][entry][input % 2] = entry >> input & 1 ? 1 : -1;
+    // The sums are integers of 32 bits; entries of 16.
+    constexpr explicit Order(size_t first_entry) {
+        for (size_t byte = 0; byte < table_bytes; ++byte) {
+            const size_t entry = first_entry + byte % 16 / 2;
+            of[byte] = static_cast<uint8_t>(entry / 4 * 4 + byte % 2);
+        }
     }
 };
 
-constexpr Signs signs;
+constexpr Order first_entries(0), last_entries(8);
 
-// The entries of one group.
-INLINE __m512i entries(const int32_t* two_inputs, __m512i first_signs, __m512i last_signs) {
+// The tables of 16 inputs. Each quarter of a register works for one group, as instructions go.
+INLINE __m512i make_table(__m512i inputs) {
+    // Of two inputs, the second in the high half: -, -; -, +; +, -; +, +.
+    const __m512i signs = _mm512_set4_epi32(0x00010001, 0x0001ffff, static_cast<int>(0xffff0001u), -1);
     const __m512i half = _mm512_set1_epi32(1 << (sum_digits - 1));
-    const __m512i sum = _mm512_dpwssd_epi32(half, first_signs, _mm512_set1_epi32(two_inputs[0]));
-    return _mm512_srai_epi32(_mm512_dpwssd_epi32(sum, last_signs, _mm512_set1_epi32(two_inputs[1])), sum_digits);
+    const __m512i shorts = _mm512_packs_epi32(inputs, inputs);
+    const __m512i low = _mm512_dpwssd_epi32(half, signs, _mm512_shuffle_epi32(shorts, _MM_PERM_AAAA));
+    const __m512i high = _mm512_madd_epi16(signs, _mm512_shuffle_epi32(shorts, _MM_PERM_BBBB));
+    const __m512i lows = _mm512_packs_epi32(low, low);
+    const auto entries = [&](const Order& order) {
+        const __m512i highs = _mm512_shuffle_epi8(high, _mm512_load_si512(order.of));
+        return _mm512_srai_epi16(_mm512_add_epi16(lows, highs), sum_digits);
+    };
+    return _mm512_packs_epi16(entries(first_entries), entries(last_entries));
 }
 
 void prepare(const float* values, size_t inputs, const Quantization& quantization, void* source) {
-    const __m512i first = _mm512_load_si512(signs.of[0]), last = _mm512_load_si512(signs.of[1]);
     auto* table = static_cast<__m512i*>(source);
-    for (size_t i = 0; i < inputs; i += table_inputs) {
-        alignas(32) int32_t two[table_inputs / 2];
-        _mm256_store_si256(reinterpret_cast<__m256i*>(two),
-                           _mm512_cvtepi32_epi16(quantize(values + i, inputs - i, quantization)));
-        __m512i sums[groups];
-        UNROLL for (size_t g = 0; g < groups; ++g) sums[g] = entries(two + 2 * g, first, last);
-        const __m512i low = _mm512_packs_epi32(sums[0], sums[1]), high = _mm512_packs_epi32(sums[2], sums[3]);
-        _mm512_store_si512(table++, _mm512_packs_epi16(low, high));
-    }
+    for (size_t i = 0; i < inputs; i += table_inputs)
+        _mm512_store_si512(table++, make_table(quantize(values + i, inputs - i, quantization)));
 }
 
 struct Work {
@@ -98,7 +97,7 @@ struct Lookup {
             UNROLL for (int v = 0; v < vectors; ++v) word[v] = _mm512_load_si512(words + v);
             add_table(word, sources, at, sums);
             if ((at += table_bytes) == tables * table_bytes) break;
-            UNROLL for (int v = 0; v < vectors; ++v) word[v] = _mm512_srli_epi32(word[v], 2);
+            UNROLL for (int v = 0; v < vectors; ++v) word[v] = _mm512_srli_epi32(word[v], 4);
             add_table(word, sources, at, sums);
             at += table_bytes;
         }
@@ -107,7 +106,7 @@ struct Lookup {
     static INLINE void add_table(const __m512i (&words)[vectors], const char* const* sources, size_t at,
                                  __m512i (&sums)[pixels][vectors]) {
         constexpr int a_and_b_or_c = 0xea;
-        const __m512i entry = _mm512_set1_epi8(0x33), group = _mm512_set1_epi32(0x0c080400), ones = _mm512_set1_epi8(1);
+        const __m512i entry = _mm512_set1_epi8(0x0f), group = _mm512_set1_epi32(0x30201000), ones = _mm512_set1_epi8(1);
         __m512i index[vectors];
         UNROLL for (int v = 0; v < vectors; ++v)
             index[v] = _mm512_ternarylogic_epi32(words[v], entry, group, a_and_b_or_c);
