@@ -251,11 +251,11 @@ Convolution::Meetings Convolution::meetings(const Tile& tile, const Area& area, 
     const auto add = [&](int64_t image, int64_t i, int64_t begin, int64_t end) {
         const int64_t y = i * rows_.input_step() + row.delta, x = begin * columns_.input_step() + column.delta;
         const uint8_t* source = data + static_cast<size_t>(sources.pixel(image, y, x, input_.width)) * pixel_bytes;
-        size_t pixel = tile.pixel(image, i, begin);
-        for (int64_t j = begin; j < end; ++j, source += step) {
-            met.sources[met.count] = source;
-            met.pixels[met.count++] = static_cast<uint8_t>(pixel++);
-        }
+        if (begin >= end) return;
+        const auto count = static_cast<size_t>(end - begin), pixel = tile.pixel(image, i, begin);
+        for (size_t j = 0; j < count; ++j) met.sources[met.count + j] = source + j * step;
+        for (size_t j = 0; j < count; ++j) met.pixels[met.count + j] = static_cast<uint8_t>(pixel + j);
+        met.count += count;
     };
     for (int64_t image = tile.images.begin; image < tile.images.end; ++image)
         for (int64_t i = area.rows.begin; i < area.rows.end; ++i) {
