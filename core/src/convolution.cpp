@@ -141,7 +141,7 @@ void Convolution::begin(size_t images, const Output& output, Threads& threads) c
     threads.parallel_for(images * height, [&](size_t i) {
         float* values = output.pixels + i * row;
         Extremes extremes;
-        kernels_.finish(values, channels, row / channels, channels, epilogue_, values, channels, &extremes);
+        kernels_.finish(values, channels, channels, epilogue_, values, {1, row / channels, channels, 0}, &extremes);
         if (output.extremes) output.extremes[i / height].add(extremes);
     });
 }
@@ -302,21 +302,20 @@ void Convolution::finish_tile(const Tile& tile, const Output& output) const {
     if (epilogue.scale) epilogue.scale += channel;
     if (epilogue.shift) epilogue.shift += channel;
 
-    const auto count = static_cast<size_t>(tile.area.columns.size());
+    const auto number = [](int64_t size) { return static_cast<size_t>(size); };
+    const int64_t row = output_.width * output_.channels;
+    const Grid grid = {number(tile.area.rows.size()), number(tile.area.columns.size()),
+                       number(columns_.output_step() * output_.channels), number(rows_.output_step() * row)};
+    const int64_t y = tile.row_phase.first + tile.area.rows.begin * rows_.output_step();
     const int64_t x = tile.column_phase.first + tile.area.columns.begin * columns_.output_step();
-    const auto step = static_cast<size_t>(columns_.output_step() * output_.channels);
+    const size_t count = grid.rows * grid.columns;
     size_t pixel = 0;
     alignas(64) float rows[tile_bytes / sizeof(float)];
-    for (int64_t image = tile.images.begin; image < tile.images.end; ++image) {
+    for (int64_t image = tile.images.begin; image < tile.images.end; ++image, pixel += count) {
+        float* to = output.pixels + image * output_.size() + y * row + x * output_.channels;
+        const float* sums = w.product.collect(tile.sums, channels, pixel, count, tile.quantizations[image].scale, rows);
         Extremes extremes;
-        for (int64_t i = tile.area.rows.begin; i < tile.area.rows.end; ++i, pixel += count) {
-            const int64_t y = tile.row_phase.first + i * rows_.output_step();
-            float* to = output.pixels + ((image * output_.height + y) * output_.width + x) * output_.channels;
-            const float scale = tile.quantizations[image].scale;
-            const float* sums = w.product.collect(tile.sums, channels, pixel, count, scale, rows);
-            kernels_.finish(sums, w.product.block, count, channels, epilogue, to + channel, step,
-                            output.extremes ? &extremes : nullptr);
-        }
+        kernels_.finish(sums, w.product.block, channels, epilogue, to + channel, grid, output.extremes ? &extremes : nullptr);
         if (output.extremes) output.extremes[image].add(extremes);
     }
 }

@@ -204,7 +204,7 @@ void DotRows::finish_row(int64_t image, int64_t y, const Output& output) const {
     float* values = output.pixels + first + begin * channels;
     const size_t size = width * channels, piece = static_cast<size_t>(piece_) * channels;
     for (size_t at = 0; at < size; at += piece)
-        kernels_.finish(values + at, 0, 1, std::min(piece, size - at), epilogue_, values + at, 0, nullptr);
+        kernels_.finish(values + at, 0, std::min(piece, size - at), epilogue_, values + at, {1, 1, 0, 0}, nullptr);
     if (!output.planes) return;
     kernels_.to_planes(values, width, channels, output.planes + first + begin, static_cast<size_t>(output_.pixels()));
 }

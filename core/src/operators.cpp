@@ -67,8 +67,8 @@ void run_affine(const Call& call, const Epilogue& epilogue, const Kernels& kerne
     const Shape& shape = call.node.shape;
     const auto channels = static_cast<size_t>(shape.channels);
     for_each_row(call, [&](int64_t image, int64_t y) {
-        kernels.finish(pixel(call.input(0), shape, image, y, 0), channels, static_cast<size_t>(shape.width), channels,
-                       epilogue, pixel(call.output, shape, image, y, 0), channels, nullptr);
+        kernels.finish(pixel(call.input(0), shape, image, y, 0), channels, channels, epilogue,
+                       pixel(call.output, shape, image, y, 0), {1, static_cast<size_t>(shape.width), channels, 0}, nullptr);
     });
 }
 

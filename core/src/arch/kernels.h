@@ -127,6 +127,12 @@ struct Extremes {
     float low = 0, high = 0, four = 0;
 };
 
+// Where pixels lie: in rows, so many numbers from one pixel to the next of a row and from one row to the next.
+struct Grid {
+    size_t rows, columns;
+    size_t step, row_step;
+};
+
 struct Kernels {
     const char* name;
     bool (*supported)();
@@ -143,10 +149,10 @@ struct Kernels {
     // For float32 or for int8 activations.
     const DotProducts& (*dots)(bool integers);
 
-    // out[c] = activation(scale[c] * in[c] + shift[c]) for `count` pixels, each so many numbers after the one before it.
+    // out[c] = activation(scale[c] * in[c] + shift[c]) for some pixels: of `in` one after another, `in_step` numbers apart.
     // Where `extremes` is not nullptr, they become those of the results as well, a pixel's channels being a row.
-    void (*finish)(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
-                   size_t out_step, Extremes* extremes);
+    void (*finish)(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out,
+                   const Grid& grid, Extremes* extremes);
 
     // planes[c * step + p] = pixels[p * channels + c] for `count` pixels.
     void (*to_planes)(const float* pixels, size_t count, size_t channels, float* planes, size_t step);

@@ -85,19 +85,23 @@ struct Ends {
 
 // A vector of channels of all pixels, then the next: scale and shift are read once.
 template <bool ends>
-void finish_all(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
-                size_t out_step, Extremes* extremes) {
+void finish_all(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
+                Extremes* extremes) {
     Ends found;
     for (size_t c = 0; c < channels; c += lanes) {
         const __mmask16 mask = first_lanes(channels - c);
         const __m512 scale = epilogue.scale ? _mm512_maskz_loadu_ps(mask, epilogue.scale + c) : _mm512_set1_ps(1);
         const __m512 shift = epilogue.shift ? _mm512_maskz_loadu_ps(mask, epilogue.shift + c) : _mm512_set1_ps(-0.0f);
         const auto all = [&](auto activate) {
-            for (size_t p = 0; p < count; ++p) {
-                const __m512 x = _mm512_maskz_loadu_ps(mask, in + p * in_step + c);
-                const __m512 result = activate(_mm512_add_ps(_mm512_mul_ps(x, scale), shift));
-                _mm512_mask_storeu_ps(out + p * out_step + c, mask, result);
-                if constexpr (ends) found.add(_mm512_maskz_mov_ps(mask, result));
+            const float* from = in + c;
+            for (size_t row = 0; row < grid.rows; ++row) {
+                float* to = out + row * grid.row_step + c;
+                for (size_t p = 0; p < grid.columns; ++p, from += in_step, to += grid.step) {
+                    const __m512 x = _mm512_maskz_loadu_ps(mask, from);
+                    const __m512 result = activate(_mm512_add_ps(_mm512_mul_ps(x, scale), shift));
+                    _mm512_mask_storeu_ps(to, mask, result);
+                    if constexpr (ends) found.add(_mm512_maskz_mov_ps(mask, result));
+                }
             }
         };
         // The cheap ones have a loop of their own.
@@ -113,10 +117,10 @@ void finish_all(const float* in, size_t in_step, size_t count, size_t channels, 
 
 }  // namespace
 
-void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
-            size_t out_step, Extremes* extremes) {
+void finish(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
+            Extremes* extremes) {
     const auto finish_with = extremes ? finish_all<true> : finish_all<false>;
-    finish_with(in, in_step, count, channels, epilogue, out, out_step, extremes);
+    finish_with(in, in_step, channels, epilogue, out, grid, extremes);
 }
 
 Extremes extremes(const float* values, size_t count) {

@@ -25,8 +25,8 @@ void arrange_shorts(const float* values, size_t count, void* weights);
 
 const Product& memory_lookup();
 const Product* channelwise(bool one_bit);
-void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
-            size_t out_step, Extremes* extremes);
+void finish(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
+            Extremes* extremes);
 void to_planes(const float* pixels, size_t count, size_t channels, float* planes, size_t step);
 Extremes extremes(const float* values, size_t count);
 

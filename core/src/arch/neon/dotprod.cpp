@@ -40,9 +40,9 @@ const Product* channelwise(bool one_bit) { return neon_kernels.channelwise(one_b
 
 const DotProducts& dots(bool integers) { return neon_kernels.dots(integers); }
 
-void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
-            size_t out_step, Extremes* extremes) {
-    neon_kernels.finish(in, in_step, count, channels, epilogue, out, out_step, extremes);
+void finish(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
+            Extremes* extremes) {
+    neon_kernels.finish(in, in_step, channels, epilogue, out, grid, extremes);
 }
 
 void to_planes(const float* pixels, size_t count, size_t channels, float* planes, size_t step) {

@@ -96,10 +96,12 @@ void finish_pixel(const float* in, size_t channels, const Epilogue& epilogue, fl
     ends.add(load_first(out + c, channels - c));
 }
 
-void finish(const float* in, size_t in_step, size_t count, size_t channels, const Epilogue& epilogue, float* out,
-            size_t out_step, Extremes* extremes) {
+void finish(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
+            Extremes* extremes) {
     Ends ends;
-    for (size_t p = 0; p < count; ++p) finish_pixel(in + p * in_step, channels, epilogue, out + p * out_step, ends);
+    for (size_t row = 0; row < grid.rows; ++row)
+        for (size_t p = 0; p < grid.columns; ++p, in += in_step)
+            finish_pixel(in, channels, epilogue, out + row * grid.row_step + p * grid.step, ends);
     if (extremes) ends.add_to(*extremes);
 }
 
