@@ -30,6 +30,8 @@ struct TileShape {
         images = equal_part(all_images, most_pixels / (rows * columns));
     }
 
+    size_t pixels() const { return static_cast<size_t>(images * rows * columns); }
+
     // The largest part when `total` is cut into equal parts of at most `most`.
     static int64_t equal_part(int64_t total, int64_t most) {
         return divide_up(total, divide_up(total, most));
@@ -52,15 +54,21 @@ size_t take_digit(size_t& number, size_t base) {
 
 }  // namespace
 
-// A few output pixels of one phase, for one block of output channels. Their sums stay in the first-level cache, and
+// A few output pixels of one phase, for some blocks of output channels. Their sums stay in the first-level cache, and
 // share every weight that is loaded.
 struct Convolution::Tile {
     Phase row_phase, column_phase;
     Range images;
     Area area;
-    size_t group, block;
+    size_t group, first_block, end_block;
+    size_t sum_bytes;  // of a block
     const Quantization* quantizations;
     alignas(64) uint8_t sums[tile_bytes];
+
+    uint8_t* block_sums(size_t block) { return sums + (block - first_block) * sum_bytes; }
+    const uint8_t* block_sums(size_t block) const { return sums + (block - first_block) * sum_bytes; }
+
+    size_t pixels() const { return static_cast<size_t>(images.size() * area.rows.size() * area.columns.size()); }
 
     // Which of the tile's pixels an output position is.
     size_t pixel(int64_t image, int64_t i, int64_t j) const {
@@ -71,6 +79,12 @@ struct Convolution::Tile {
     const Quantization& quantization(size_t pixel) const {
         return quantizations[images.begin + static_cast<int64_t>(pixel) / (area.rows.size() * area.columns.size())];
     }
+};
+
+// A tap of the kernel, and where its inputs lie (TapWeights).
+struct Convolution::TapShift {
+    size_t tap;
+    ptrdiff_t shift;
 };
 
 // Where some of a tile's pixels have their inputs.
@@ -148,25 +162,28 @@ void Convolution::begin(size_t images, const Output& output, Threads& threads) c
 
 void Convolution::run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
                       const Quantization* quantizations, const Output& output, Threads& threads) const {
-    // An item is a phase, a block and a tile. Each thread has a part of the image, if there are tiles enough; there,
+    // An item is a phase, some blocks and a tile. Each thread has a part of the image, if there are tiles enough; there,
     // neighbouring items share weights, and the phases with most work come first.
     const auto all_images = static_cast<int64_t>(images);
     const TileShape shape(all_images, band.size(), positions(), columns_.longest());
     const auto image_parts = static_cast<size_t>(divide_up(all_images, shape.images));
     const auto row_parts = static_cast<size_t>(divide_up(band.size(), shape.rows));
     const auto column_parts = static_cast<size_t>(divide_up(columns_.longest(), shape.columns));
-    const size_t groups = weights_->groups, blocks = weights_->blocks();
     const auto row_phases = static_cast<size_t>(rows_.count()), column_phases = static_cast<size_t>(columns_.count());
     const size_t tiles = image_parts * row_parts * column_parts, parts = std::min<size_t>(tiles, threads.count());
-    const size_t part_tiles = divide_up(tiles, parts);
-    const size_t items = share.of(parts * row_phases * column_phases * groups * blocks * part_tiles);
+    const size_t part_tiles = divide_up(tiles, parts), groups = weights_->groups;
+    const size_t some_blocks = blocks_together(shape.pixels(), tiles * row_phases * column_phases * groups,
+                                               std::max<size_t>(threads.count(), share.count));
+    const size_t block_parts = divide_up(weights_->blocks(), some_blocks);
+    const size_t items = share.of(parts * row_phases * column_phases * groups * block_parts * part_tiles);
     if (items == 0) return;
     const auto run_item = [&](size_t item) {
         item = share.item(item);
         Tile tile;
         tile.quantizations = quantizations;
         const size_t part_tile = take_digit(item, part_tiles);
-        tile.block = take_digit(item, blocks);
+        tile.first_block = take_digit(item, block_parts) * some_blocks;
+        tile.end_block = std::min(weights_->blocks(), tile.first_block + some_blocks);
         tile.group = take_digit(item, groups);
         tile.column_phase = columns_[static_cast<int64_t>(take_digit(item, column_phases))];
         tile.row_phase = rows_[static_cast<int64_t>(take_digit(item, row_phases))];
@@ -180,20 +197,29 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
         if (!tile.area.empty()) run_tile(tile, sources, output);
     };
     // A thread takes some small items at a time.
-    const size_t pixels = static_cast<size_t>(shape.images * shape.rows * shape.columns);
     const size_t taps = divide_up(weights_->taps, row_phases * column_phases);
-    const size_t work = pixels * taps * weights_->inputs * weights_->block_outputs(0);
+    const size_t work = shape.pixels() * taps * weights_->inputs * some_blocks * weights_->block_outputs(0);
     const size_t step = std::clamp<size_t>(fewest_operations / work, 1, divide_up(items, size_t{16}));
     threads.parallel_for(divide_up(items, step), [&](size_t i) {
         for (size_t item = i * step; item < std::min(items, (i + 1) * step); ++item) run_item(item);
     });
 }
 
+// So many share the list of inputs that pixels meet: all whose sums fit into a tile, but of `others` parts of the work, in
+// threads, there should be enough.
+size_t Convolution::blocks_together(size_t pixels, size_t others, size_t threads) const {
+    constexpr size_t fewest = 4;  // of a thread
+    if (block_bytes_) return 1;
+    const size_t most = tile_bytes / weights_->product.sum_bytes(weights_->product.block, pixels);
+    const size_t parts = divide_up(fewest * threads, others);
+    return std::clamp<size_t>(weights_->blocks() / parts, 1, std::max<size_t>(1, most));
+}
+
 void Convolution::run_tile(Tile& tile, const Rows<const void*>& sources, const Output& output) const {
-    const auto pixels = static_cast<size_t>(tile.images.size() * tile.area.rows.size() * tile.area.columns.size());
-    std::memset(tile.sums, 0, weights_->product.sum_bytes(weights_->block_outputs(tile.block), pixels));
+    tile.sum_bytes = weights_->product.sum_bytes(weights_->block_outputs(tile.first_block), tile.pixels());
+    std::memset(tile.sums, 0, tile.sum_bytes * (tile.end_block - tile.first_block));
     add_taps(tile, sources);
-    finish_tile(tile, output);
+    for (size_t block = tile.first_block; block < tile.end_block; ++block) finish_block(tile, block, output);
 }
 
 // Only the pixels whose input lies inside the image take part: no work is spent on the border.
@@ -206,8 +232,8 @@ void Convolution::add_taps(Tile& tile, const Rows<const void*>& sources) const {
             const Tap row = tile.row_phase.tap(r), column = tile.column_phase.tap(c);
             const Area area = {inside(tile.area.rows, rows_.input_step(), row.delta, input_.height),
                                inside(tile.area.columns, columns_.input_step(), column.delta, input_.width)};
-            const TapWeights weights = tap_weights(tile, row, column);
-            accumulate(tile, &weights, 1, meetings(tile, area, inner, row, column, sources));
+            const TapShift tap = {tap_index(row, column), 0};
+            accumulate(tile, &tap, 1, meetings(tile, area, inner, row, column, sources));
         }
 }
 
@@ -224,15 +250,14 @@ Area Convolution::inner_area(const Tile& tile) const {
 void Convolution::add_inner_taps(Tile& tile, const Area& inner, const Rows<const void*>& sources) const {
     const Tap first_row = tile.row_phase.first_tap, first_column = tile.column_phase.first_tap;
     const Meetings met = meetings(tile, inner, {}, first_row, first_column, sources);
-    TapWeights taps[most_taps];
+    TapShift taps[most_taps];
     size_t count = 0;
     for (int64_t r = 0; r < tile.row_phase.taps; ++r)
         for (int64_t c = 0; c < tile.column_phase.taps; ++c) {
             const Tap row = tile.row_phase.tap(r), column = tile.column_phase.tap(c);
             const int64_t pixels =
                 (row.delta - first_row.delta) * input_.width + column.delta - first_column.delta;
-            taps[count] = tap_weights(tile, row, column);
-            taps[count++].shift = pixels * static_cast<int64_t>(weights_->groups * group_bytes_);
+            taps[count++] = {tap_index(row, column), pixels * static_cast<int64_t>(weights_->groups * group_bytes_)};
             if (count < taps_together_) continue;
             accumulate(tile, taps, count, met);
             count = 0;
@@ -244,7 +269,7 @@ void Convolution::add_inner_taps(Tile& tile, const Area& inner, const Rows<const
 Convolution::Meetings Convolution::meetings(const Tile& tile, const Area& area, const Area& without, const Tap& row,
                                             const Tap& column, const Rows<const void*>& sources) const {
     const uint8_t* data =
-        static_cast<const uint8_t*>(sources.data) + tile.group * group_bytes_ + tile.block * block_bytes_;
+        static_cast<const uint8_t*>(sources.data) + tile.group * group_bytes_ + tile.first_block * block_bytes_;
     const size_t pixel_bytes = weights_->groups * group_bytes_;
     const size_t step = static_cast<size_t>(columns_.input_step()) * pixel_bytes;
     Meetings met;
@@ -270,17 +295,20 @@ Convolution::Meetings Convolution::meetings(const Tile& tile, const Area& area, 
     return met;
 }
 
-TapWeights Convolution::tap_weights(const Tile& tile, const Tap& row, const Tap& column) const {
-    const size_t tap = static_cast<size_t>(row.kernel * columns_.geometry().kernel + column.kernel);
-    return {weights_->tap(tile.group, tile.block, tap), 0};
+size_t Convolution::tap_index(const Tap& row, const Tap& column) const {
+    return static_cast<size_t>(row.kernel * columns_.geometry().kernel + column.kernel);
 }
 
-void Convolution::accumulate(Tile& tile, const TapWeights* taps, size_t count, const Meetings& met) const {
+void Convolution::accumulate(Tile& tile, const TapShift* taps, size_t count, const Meetings& met) const {
     if (count == 0 || met.count == 0) return;
     const Weights& w = *weights_;
     const auto add = [&](const void* const* sources) {
-        w.product.accumulate(taps, count, w.inputs, w.block_outputs(tile.block), sources, met.pixels, met.count,
-                             tile.sums);
+        for (size_t block = tile.first_block; block < tile.end_block; ++block) {
+            TapWeights weights[most_taps];
+            for (size_t t = 0; t < count; ++t) weights[t] = {w.tap(tile.group, block, taps[t].tap), taps[t].shift};
+            w.product.accumulate(weights, count, w.inputs, w.block_outputs(block), sources, met.pixels, met.count,
+                                 tile.block_sums(block));
+        }
     };
     if (!at_once_) return add(met.sources);
     alignas(64) uint8_t prepared[tile_bytes];
@@ -294,10 +322,10 @@ void Convolution::accumulate(Tile& tile, const TapWeights* taps, size_t count, c
     add(sources);
 }
 
-void Convolution::finish_tile(const Tile& tile, const Output& output) const {
+void Convolution::finish_block(const Tile& tile, size_t block, const Output& output) const {
     const Weights& w = *weights_;
-    const size_t channels = w.block_outputs(tile.block);
-    const size_t channel = tile.group * w.outputs + tile.block * w.product.block;
+    const size_t channels = w.block_outputs(block);
+    const size_t channel = tile.group * w.outputs + block * w.product.block;
     Epilogue epilogue = epilogue_;
     if (epilogue.scale) epilogue.scale += channel;
     if (epilogue.shift) epilogue.shift += channel;
@@ -313,7 +341,7 @@ void Convolution::finish_tile(const Tile& tile, const Output& output) const {
     alignas(64) float rows[tile_bytes / sizeof(float)];
     for (int64_t image = tile.images.begin; image < tile.images.end; ++image, pixel += count) {
         float* to = output.pixels + image * output_.size() + y * row + x * output_.channels;
-        const float* sums = w.product.collect(tile.sums, channels, pixel, count, tile.quantizations[image].scale, rows);
+        const float* sums = w.product.collect(tile.block_sums(block), channels, pixel, count, tile.quantizations[image].scale, rows);
         Extremes extremes;
         kernels_.finish(sums, w.product.block, channels, epilogue, to + channel, grid, output.extremes ? &extremes : nullptr);
         if (output.extremes) output.extremes[image].add(extremes);

@@ -49,17 +49,19 @@ public:
 
 private:
     struct Tile;
+    struct TapShift;
     struct Meetings;
 
+    size_t blocks_together(size_t pixels, size_t others, size_t threads) const;
     void run_tile(Tile& tile, const Rows<const void*>& sources, const Output& output) const;
     void add_taps(Tile& tile, const Rows<const void*>& sources) const;
     void add_inner_taps(Tile& tile, const Area& inner, const Rows<const void*>& sources) const;
     Area inner_area(const Tile& tile) const;
     Meetings meetings(const Tile& tile, const Area& area, const Area& without, const Tap& row, const Tap& column,
                       const Rows<const void*>& sources) const;
-    TapWeights tap_weights(const Tile& tile, const Tap& row, const Tap& column) const;
-    void accumulate(Tile& tile, const TapWeights* taps, size_t count, const Meetings& meetings) const;
-    void finish_tile(const Tile& tile, const Output& output) const;
+    size_t tap_index(const Tap& row, const Tap& column) const;
+    void accumulate(Tile& tile, const TapShift* taps, size_t count, const Meetings& meetings) const;
+    void finish_block(const Tile& tile, size_t block, const Output& output) const;
 
     Phases rows_, columns_;
     Shape input_, output_;
