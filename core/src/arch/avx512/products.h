@@ -23,7 +23,6 @@ extern const DotProducts float_dots, short_dots, summed_short_dots;
 void prepare_shorts(const float* values, size_t count, const Quantization& quantization, void* source);
 void arrange_shorts(const float* values, size_t count, void* weights);
 
-const Product& memory_lookup();
 const Product* channelwise(bool one_bit);
 void finish(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
             Extremes* extremes);

@@ -12,6 +12,32 @@
 namespace pbgen {
 namespace {
 
+const Product lookup_product = {
+    "tables in memory",
+    lookup_block,
+    lookup_sum_bytes,
+    lookup_weight_bytes,
+    lookup_arrange,
+    nullptr,
+    nullptr,
+    each_tap<lookup_accumulate<FloatTables>>,
+    lookup_collect<float>,
+    Rounded::nothing,
+};
+
+const Product integer_lookup_product = {
+    "tables in memory, int8",
+    lookup_block,
+    lookup_sum_bytes,
+    lookup_weight_bytes,
+    lookup_arrange,
+    integer_source_bytes,
+    integer_prepare,
+    each_tap<lookup_accumulate<IntegerTables>>,
+    lookup_collect<int32_t>,
+    Rounded::sums,
+};
+
 const Product broadcast_product = {
     "float32 weights, broadcast",
     Broadcast<FloatUnits>::block,

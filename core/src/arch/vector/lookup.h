@@ -3,7 +3,6 @@
 // lie in the first cache.
 #pragma once
 
-#include "../each_tap.h"
 #include "signed_sums.h"
 
 namespace pbgen {
@@ -144,32 +143,6 @@ const float* lookup_collect(const void* sums, size_t outputs, size_t pixel, size
         for (size_t p = 0; p < count; ++p) rows[p * lookup_block + o] = static_cast<float>(from[p]) * scale;
     return rows;
 }
-
-const Product lookup_product = {
-    "tables in memory",
-    lookup_block,
-    lookup_sum_bytes,
-    lookup_weight_bytes,
-    lookup_arrange,
-    nullptr,
-    nullptr,
-    each_tap<lookup_accumulate<FloatTables>>,
-    lookup_collect<float>,
-    Rounded::nothing,
-};
-
-const Product integer_lookup_product = {
-    "tables in memory, int8",
-    lookup_block,
-    lookup_sum_bytes,
-    lookup_weight_bytes,
-    lookup_arrange,
-    integer_source_bytes,
-    integer_prepare,
-    each_tap<lookup_accumulate<IntegerTables>>,
-    lookup_collect<int32_t>,
-    Rounded::sums,
-};
 
 }  // namespace
 }  // namespace pbgen

@@ -10,7 +10,7 @@ namespace {
 constexpr size_t table_inputs = 4;
 constexpr size_t table_entries = 16;
 
-// Entry e of the table of x: what Tables makes of the sum of those inputs whose bit is set in e, less the others. For
+// Entry e of the table of x: the sum of those inputs whose bit is set in e, less the others, rounded by so many bits. For
 // `vectors` vectors of pixels at once, of the `stride` that an entry has: two stores to a cache line cost as much as one.
 template <class Tables, size_t vectors, class Entry>
 inline void fill_table(const Entry (&x)[vectors][table_inputs], Entry* table, size_t stride) {
@@ -18,12 +18,16 @@ inline void fill_table(const Entry (&x)[vectors][table_inputs], Entry* table, si
     UNROLL for (size_t v = 0; v < vectors; ++v) {
         const Entry sum = x[v][0] + x[v][1], difference = x[v][1] - x[v][0];
         low[v][0] = -sum, low[v][1] = -difference, low[v][2] = difference, low[v][3] = sum;
+        if constexpr (Tables::dropped_bits > 0) UNROLL for (Entry& part : low[v]) part += 1 << (Tables::dropped_bits - 1);
         const Entry high_sum = x[v][2] + x[v][3], high_difference = x[v][3] - x[v][2];
         high[v][0] = -high_sum, high[v][1] = -high_difference, high[v][2] = high_difference, high[v][3] = high_sum;
     }
     UNROLL for (size_t entry = 0; entry < table_entries; ++entry)
-        UNROLL for (size_t v = 0; v < vectors; ++v) table[entry * stride + v] =
-            Tables::entry(low[v][entry % 4] + high[v][entry / 4]);
+        UNROLL for (size_t v = 0; v < vectors; ++v) {
+            Entry sum = low[v][entry % 4] + high[v][entry / 4];
+            if constexpr (Tables::dropped_bits > 0) sum >>= Tables::dropped_bits;
+            table[entry * stride + v] = sum;
+        }
 }
 
 // Sums of float32 numbers.
@@ -34,6 +38,7 @@ struct FloatTables {
     static constexpr size_t pixels = lanes;  // of a vector of entries
     static constexpr size_t table_words = table_inputs;
     static constexpr size_t max_tables = max_row_bytes / table_words / 4;
+    static constexpr int dropped_bits = 0;
 
     // How many words hold so many inputs.
     static size_t words(size_t inputs) { return inputs; }
@@ -42,8 +47,6 @@ struct FloatTables {
     static inline void inputs(const int32_t* words, size_t stride, size_t vector, Entry (&x)[table_inputs]) {
         UNROLL for (size_t i = 0; i < table_inputs; ++i) x[i] = load<Entry>(words + i * stride + vector * pixels);
     }
-
-    static inline Entry entry(Entry sum) { return sum; }
 
     static inline Entry begin(const Sums* sums) { return *sums; }
     static inline void end(Entry sum, Sums* sums) { *sums = sum; }
@@ -58,6 +61,7 @@ struct IntegerTables {
     static constexpr size_t pixels = 2 * lanes;
     static constexpr size_t table_words = table_inputs / 2;
     static constexpr size_t max_tables = INT16_MAX / largest_entry;
+    static constexpr int dropped_bits = sum_digits;
 
     // Sources are padded with zeros.
     static size_t words(size_t inputs) { return divide_up(inputs, 8) * 4; }
@@ -70,8 +74,6 @@ struct IntegerTables {
             x[2 * i + 1] = (Entry)(a >> 16 | (b & 0xffff0000));
         }
     }
-
-    static inline Entry entry(Entry sum) { return (sum + (1 << (sum_digits - 1))) >> sum_digits; }
 
     static inline Entry begin(const Sums*) { return Entry{}; }
     static inline void end(Entry sum, Sums* sums) {
