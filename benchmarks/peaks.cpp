@@ -190,6 +190,7 @@ READ(read_512, Words512, "avx512f")
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"); }
 bool has_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+bool has_vbmi() { return has_vnni() && __builtin_cpu_supports("avx512vbmi"); }
 
 // One-bit weights, tables in registers: 16 output channels' indices each choose one of 16 signed sums of five inputs,
 // and one multiply-add gives it its sign and adds it; or they choose among 32, of which the second register has half,
@@ -234,13 +235,15 @@ TARGET("avx512f") double float_lookup(Memory& memory, size_t times) {
     return double(times) * depth * pixels * vectors * 80;
 }
 
-// The same with integers of 16 bits: 32 output channels' indices each choose one of 64 signed sums of six inputs, which
-// two registers hold, and an addition adds it: 192 multiply-adds a pair of instructions. A word of 16 bits holds two
-// indices. That sums must be widened now and then does not count.
+// The same with sums of 8 bits: a register holds the tables of 16 inputs, one permutation finds four sums for each of 16
+// output channels, and a dot product with ones adds them up: 256 multiply-adds a pair of instructions. A byte of the
+// weights holds two indices.
 template <int pixels, int vectors>
-TARGET("avx512bw") double integer_lookup(Memory& memory, size_t times) {
+TARGET("avx512bw,avx512vbmi,avx512vnni") double byte_lookup(Memory& memory, size_t times) {
     auto* sums = reinterpret_cast<__m512i*>(memory.sums);
     const auto* tables = reinterpret_cast<const __m512i*>(memory.tables);
+    const __m512i low = _mm512_set1_epi8(15), group = _mm512_set1_epi32(0x30201000), ones = _mm512_set1_epi8(1);
+    constexpr int a_and_b_or_c = 0xea;
     __m512i sum[pixels][vectors];
     UNROLL for (int p = 0; p < pixels; ++p) UNROLL for (int v = 0; v < vectors; ++v) sum[p][v] = sums[p * vectors + v];
     for (size_t t = 0; t < times; ++t) {
@@ -249,20 +252,23 @@ TARGET("avx512bw") double integer_lookup(Memory& memory, size_t times) {
             __m512i word[vectors];
             UNROLL for (int v = 0; v < vectors; ++v) word[v] = weights[v];
             UNROLL for (size_t i = 0; i < 2; ++i) {
+                __m512i index[vectors];
+                UNROLL for (int v = 0; v < vectors; ++v)
+                    index[v] = _mm512_ternarylogic_epi32(word[v], low, group, a_and_b_or_c);
                 UNROLL for (int p = 0; p < pixels; ++p) {
-                    const __m512i plus = tables[p * depth + table + i];
-                    const __m512i minus = _mm512_sub_epi16(_mm512_setzero_si512(), plus);
+                    __m512i found = tables[p * depth + table + i];
+                    IN_ORDER(found);
                     UNROLL for (int v = 0; v < vectors; ++v) {
-                        sum[p][v] = _mm512_add_epi16(sum[p][v], _mm512_permutex2var_epi16(plus, word[v], minus));
+                        sum[p][v] = _mm512_dpbusd_epi32(sum[p][v], ones, _mm512_permutexvar_epi8(index[v], found));
                         IN_ORDER(sum[p][v]);
                     }
                 }
-                UNROLL for (int v = 0; v < vectors; ++v) word[v] = _mm512_srli_epi16(word[v], 6);
+                UNROLL for (int v = 0; v < vectors; ++v) word[v] = _mm512_srli_epi32(word[v], 4);
             }
         }
     }
     UNROLL for (int p = 0; p < pixels; ++p) UNROLL for (int v = 0; v < vectors; ++v) sums[p * vectors + v] = sum[p][v];
-    return double(times) * depth * pixels * vectors * 192;
+    return double(times) * depth * pixels * vectors * 256;
 }
 
 TARGET("avx512vnni") double dot_products(Memory& memory, size_t times) {
@@ -318,8 +324,8 @@ std::vector<Peak> multiply_adds() {
         {"int16-multiply-add-512", "int16 times int16, two at a time: vpmaddwd, vpaddd", has_avx512, {pairs_512}},
         {"float32-registers-512", "one bit, sums of 5 float32 in registers: vpermps, vfmadd; vpermt2ps, vaddps", has_avx512,
          {float_lookup<5, 4>, float_lookup<4, 4>, float_lookup<8, 2>}},
-        {"int16-registers-512", "one bit, sums of 6 int16 in registers: vpermt2w, vpaddw", has_avx512,
-         {integer_lookup<6, 4>, integer_lookup<5, 4>, integer_lookup<4, 4>, integer_lookup<7, 3>}},
+        {"int8-registers-512", "one bit, sums of 4 int8 in registers: vpermb, vpdpbusd", has_vbmi,
+         {byte_lookup<5, 4>, byte_lookup<4, 4>, byte_lookup<7, 3>, byte_lookup<8, 2>}},
         {"int8-512", "uint8 times int8: vpdpbusd", has_vnni, {dot_products}},
 #endif
 #ifdef ARM_LINUX

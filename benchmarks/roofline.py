@@ -17,7 +17,7 @@ from pbgen.report import text
 from pbgen.report.tables import Table
 
 PEAKS = {
-    "tables in registers, int8": "int16-registers",
+    "tables in registers, int8": "int8-registers",
     "tables in registers": "float32-registers",
     "tables in memory, int8": "int16-tables",
     "tables in memory": "float32-tables",
@@ -27,10 +27,9 @@ PEAKS = {
     "float weights as int8, broadcast": "int16-multiply-add",
     "one-bit weights, dot products of rows, int8": "int16-multiply-add",
     "one-bit weights": "multiply-add",
-    "dot products, int8": "int8",
 }
 """The peak in peaks.cpp for each kernel, by how its name begins; the first that fits counts."""
-BITS = {"avx512-vnni": "512", "avx512": "512", "avx2": "256"}
+BITS = {"avx512-vbmi": "512", "avx512": "512", "avx2": "256"}
 """What the peak's name ends with, by instruction set; 128 for the others."""
 
 

@@ -43,14 +43,14 @@ def test_a_layer_is_limited_by_its_multiply_adds_or_its_bytes(cache: int, first:
 @pytest.mark.parametrize(
     ("kernel", "peak"),
     [
-        ("tables in registers, int8 (avx512)", "int16-registers-512"),
+        ("tables in registers, int8 (avx512-vbmi)", "int8-registers-512"),
         ("tables in registers (avx512)", "float32-registers-512"),
         ("float32 weights, broadcast, folded (avx512)", "multiply-add-512"),
-        ("float weights as int8, dot products, folded (avx512-vnni)", "int8-512"),
+        ("float weights as int8, dot products, folded (avx512-vbmi)", "int8-512"),
         ("float weights as int8, broadcast (avx2)", "int16-multiply-add-256"),
         ("tables in memory (avx2)", "float32-tables-256"),
         ("one-bit weights, dot products (portable)", "multiply-add-128"),
-        ("dot products, int8 (neon-dotprod)", "int8-128"),
+        ("float weights as int8, dot products (neon-dotprod)", "int8-128"),
     ],
 )
 def test_the_peak_that_bounds_a_kernel(kernel: str, peak: str) -> None:
