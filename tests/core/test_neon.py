@@ -132,9 +132,9 @@ def test_generators(generator: object, program: Path, tmp_path: Path) -> None:
 
 
 def test_a_processor_without_dot_products(program: Path, tmp_path: Path) -> None:
-    file = Layer(30, 20, ()).write(tmp_path / "g.safetensors", behind=True)
+    file = Layer(30, 20, (), one_bit=False).write(tmp_path / "g.safetensors", behind=True)
     code, _, said = start(program, "neon-dotprod", file, "int8", 1, cpu="cortex-a53")
     assert (code, said) == (2, "PBGEN_ARCH: this processor cannot run `neon-dotprod`\n")
-    for cpu, best in [("cortex-a53", "tables in memory, int8 (neon)"), ("max", "dot products, int8 (neon-dotprod)")]:
+    for cpu, best in [("cortex-a53", "broadcast (neon)"), ("max", "dot products (neon-dotprod)")]:
         code, _, said = start(program, "", file, "int8", 1, cpu=cpu, data=bytes(120))
-        assert (code, said) == (0, f"{best}\n")
+        assert (code, said) == (0, f"float weights as int8, {best}\n")
