@@ -21,9 +21,11 @@ Phases::Phases(const Geometry& geometry, bool transposed, int64_t outputs)
       transposed_(transposed),
       outputs_(outputs),
       period_(transposed ? geometry.stride / std::gcd(geometry.stride, geometry.dilation) : 1),
-      count_(std::min(period_, geometry.kernel)) {}
+      count_(std::min(period_, geometry.kernel)) {
+    for (int64_t i = 0; i < std::min(count_, most_known); ++i) known_[i] = compute(i);
+}
 
-Phase Phases::operator[](int64_t i) const {
+Phase Phases::compute(int64_t i) const {
     const Geometry& g = geometry_;
     if (!transposed_) return {0, outputs_, g.kernel, {0, -g.padding}, {1, g.dilation}};
     // Where tap i of input pixel 0 falls, moved by whole strides to the first output pixel of its phase.

@@ -30,7 +30,7 @@ struct Range {
 // Those positions j of `range` for which j * step + delta is in 0 .. size - 1. It may have end < begin.
 Range inside(const Range& range, int64_t step, int64_t delta, int64_t size);
 
-// Computed when needed and not stored: a file of a few bytes may have millions of taps.
+// Computed when needed and not stored, but for the first few: a file of a few bytes may have millions of taps.
 struct Phase {
     int64_t first, count;  // output position j, of `count`, is output pixel first + j * output_step
     int64_t taps;
@@ -46,7 +46,7 @@ public:
     // Phases with taps.
     int64_t count() const { return count_; }
     // Most taps first. It may have no output positions.
-    Phase operator[](int64_t i) const;
+    Phase operator[](int64_t i) const { return i < most_known ? known_[i] : compute(i); }
 
     int64_t input_step() const { return transposed_ ? 1 : geometry_.stride; }
     int64_t output_step() const { return transposed_ ? geometry_.stride : 1; }
@@ -62,6 +62,9 @@ public:
     uint64_t inside(int64_t inputs) const;
 
 private:
+    static constexpr int64_t most_known = 4;
+
+    Phase compute(int64_t i) const;
     Range deltas() const;
 
     Geometry geometry_;
@@ -69,6 +72,7 @@ private:
     int64_t outputs_;
     int64_t period_;  // taps k and k + period belong to the same phase
     int64_t count_;
+    Phase known_[most_known];
 };
 
 // Those of a node's output.

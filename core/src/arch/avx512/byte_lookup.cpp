@@ -13,6 +13,11 @@ namespace {
 constexpr size_t group_inputs = 4, groups = 4, table_inputs = groups * group_inputs, table_bytes = 64;
 constexpr size_t block = max_vectors * lanes;
 
+// Numbers from one pixel's sums to the next's.
+size_t width(size_t outputs) { return divide_up(outputs, lanes) * lanes; }
+
+size_t sum_bytes(size_t outputs, size_t pixels) { return pixels * width(outputs) * sizeof(int32_t); }
+
 size_t tables(size_t inputs) { return divide_up(inputs, table_inputs); }
 
 size_t source_bytes(size_t inputs) { return tables(inputs) * table_bytes; }
@@ -124,17 +129,18 @@ struct Lookup {
 void accumulate(const TapWeights* taps, size_t tap_count, size_t inputs, size_t outputs, const void* const* sources,
                 const uint8_t* pixels, size_t count, void* sums) {
     const Work work = {taps, tap_count, tables(inputs)};
-    run_vectors<Lookup, char>(divide_up(outputs, lanes), work, sources, pixels, count, sums, block);
+    run_vectors<Lookup, char>(divide_up(outputs, lanes), work, sources, pixels, count, sums, width(outputs));
 }
 
 const float* collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows) {
-    return scale_sums(static_cast<const int32_t*>(sums) + pixel * block, block, outputs, count, scale, rows, block);
+    const size_t step = width(outputs);
+    return scale_sums(static_cast<const int32_t*>(sums) + pixel * step, step, outputs, count, scale, rows, block);
 }
 
 }  // namespace
 
 const Product byte_lookup = {
-    "tables in registers, int8", block, sum_bytes<max_vectors>, weight_bytes, arrange, source_bytes, prepare, accumulate,
+    "tables in registers, int8", block, sum_bytes, weight_bytes, arrange, source_bytes, prepare, accumulate,
     collect, Rounded::sums, taps_together,
 };
 
