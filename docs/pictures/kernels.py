@@ -76,6 +76,40 @@ def register_table() -> None:
     save(axes, "register-table")
 
 
+def byte_table() -> None:
+    """The tables of four groups of four inputs in one register, and four sums of each output channel side by side."""
+    axes = canvas(9, 3.6)
+    side, left = 0.4, 9.0
+    groups = [PLUS, *PHASES[:3]]
+    note(axes, -2, 9.6, "16 inputs of one pixel,\nin four groups")
+    for i in range(16):
+        cell(axes, left + 1.6 * i, 9.1, f"$x_{{{i}}}$", groups[i // 4], 8, 1.6)
+    note(axes, -2, 7.1, "16 sums of each, of 8 bits:\none register")
+    for entry in range(64):
+        cell(axes, left + side * entry, 6.6, "", groups[entry // 16], 6, side)
+    for group in range(4):
+        arrow(axes, (left + 6.4 * group + 3.2, 9.0), (left + 6.4 * group + 3.2, 7.7))
+    note(axes, 35.2, 7.1, r"orange, entry 0101:  $x_4 - x_5 + x_6 - x_7$", 8)
+    note(axes, -2, 4.1, "what four indices of each of\n16 output channels find")
+    indices = [[5, 12, 4, 9], [3, 5, 14, 0]]
+    for channel in range(16):
+        for group in range(4):
+            x = left + 1.6 * channel + side * group
+            cell(axes, x, 3.6, "", groups[group], 6, side)
+            if channel in (1, 10):
+                entry = 16 * group + indices[channel == 10][group]
+                arrow(axes, (left + side * (entry + 0.5), 6.55), (x + side / 2, 4.65), 0, INK if channel == 1 else GREY)
+    note(axes, 35.2, 5.6, "one permutation of bytes", 8)
+    note(axes, -2, 1.1, "sums of the 16 channels,\nof 32 bits")
+    for channel in range(16):
+        x = left + 1.6 * channel
+        cell(axes, x, 0.6, "+=", "white", 7, 1.6)
+        arrow(axes, (x + 0.8, 3.55), (x + 0.8, 1.65))
+    note(axes, 35.2, 2.6, "one dot product with ones", 8)
+    axes.plot([-2, 48], [0.3, 10.3], alpha=0)
+    save(axes, "byte-table")
+
+
 def memory_table() -> None:
     """Four inputs, tables for a tile of pixels in the first cache; lanes are pixels."""
     axes = canvas(9, 3.6)
@@ -195,5 +229,5 @@ def rows() -> None:
 
 
 if __name__ == "__main__":
-    for draw in (register_table, memory_table, phases, rows):
+    for draw in (register_table, byte_table, memory_table, phases, rows):
         draw()
