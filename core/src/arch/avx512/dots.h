@@ -39,15 +39,16 @@ struct RowDots {
     static INLINE void add_row(const DotRow& row, size_t from, size_t source_step, size_t weight_step, Vector (&sums)[lanes]) {
         const auto* source = static_cast<const Number*>(row.source) + from;
         const auto* weights = static_cast<const Number*>(row.weights);
-        const auto add = [&](size_t i, const auto& load) {
+        const auto add = [&](size_t i, const auto& load) __attribute__((always_inline)) {
             Vector weight[channels];
             UNROLL for (size_t c = 0; c < channels; ++c) weight[c] = load(weights + c * weight_step + i);
             UNROLL for (size_t p = 0; p < pixels; ++p) {
                 Vector input = load(source + p * source_step + i);
                 in_order(input);  // in a register: the compiler would load it anew for each channel
                 UNROLL for (size_t c = 0; c < channels; ++c) {
-                    Vector& sum = sums[p * channels + c];
-                    sum = Numbers::add(sum, input, weight[c]);
+                    Vector sum = Numbers::add(sums[p * channels + c], input, weight[c]);
+                    in_order(sum);
+                    sums[p * channels + c] = sum;
                 }
             }
         };
