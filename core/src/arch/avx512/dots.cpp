@@ -38,9 +38,12 @@ void arrange_shorts(const float* values, size_t count, void* weights) {
 }
 
 void prepare_shorts(const float* values, size_t count, const Quantization& quantization, void* source) {
-    for (size_t i = 0; i < count; i += lanes)
-        _mm512_mask_cvtepi32_storeu_epi16(static_cast<int16_t*>(source) + i, first_lanes(count - i),
-                                          quantize(values + i, count - i, quantization));
+    auto* to = static_cast<int16_t*>(source);
+    size_t i = 0;
+    for (; i + lanes <= count; i += lanes)
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + i), _mm512_cvtepi32_epi16(quantize(values + i, lanes, quantization)));
+    if (i < count)
+        _mm512_mask_cvtepi32_storeu_epi16(to + i, first_lanes(count - i), quantize(values + i, count - i, quantization));
 }
 
 const DotProducts float_dots = {sizeof(float), nullptr, arrange_floats, RowDots<Floats>::run, false};
