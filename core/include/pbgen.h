@@ -14,8 +14,8 @@ extern "C" {
 
 typedef struct pbgen_engine pbgen_engine;
 
-/* How layers take their inputs. PBGEN_INT8 rounds them to 8 bits, by a scale found for each image and layer, and float
- * weights as well; that is about twice as fast, and the images differ a little. */
+/* How layers take their inputs. PBGEN_INT8 rounds them, or sums of four of them, to 8 bits, by a scale found for each
+ * image and layer, and float weights as well; that is about twice as fast, and the images differ a little. */
 typedef enum pbgen_activations { PBGEN_FLOAT32 = 0, PBGEN_INT8 = 1 } pbgen_activations;
 
 /* One to three dimensions, channels first: [C], [C, L] or [C, H, W]. The batch is left out. */

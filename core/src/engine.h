@@ -16,7 +16,7 @@ namespace pbgen {
 
 class Engine {
 public:
-    // `integers`: whether layers with one-bit weights make their inputs 8-bit integers, where that is faster. Throws
+    // `integers`: whether layers round what they read to integers of 8 bits, where that is faster. Throws
     // Error.
     Engine(const Container& container, const Kernels& kernels, unsigned threads, bool integers);
 
