@@ -41,7 +41,8 @@ class Engine:
     path: a file that `pbgen.pack` wrote (docs/format.md).
     threads: how many threads a call may use; None means one for each core that the process may use.
     activations: "float32", or "int8": layers round their inputs, or sums of four of them, to 8 bits, by a scale found
-        for each image and layer, and float weights as well. That is faster, and the images differ a little (docs/precision.md).
+        for each image and layer, and float weights as well. That is faster, and the images differ a little
+        (docs/precision.md).
 
     Calls from several threads at once are safe. The images do not depend on the number of threads, to the bit.
     Raises PBGenError where the file cannot be opened, is damaged, or is no packed generator.
