@@ -85,6 +85,55 @@ void prepare(const float* values, size_t inputs, const Quantization&, void* sour
     _mm512_store_ps(out, table(rest));
 }
 
+// Neighbouring taps of neighbouring pixels meet mostly the same sources: pixel p meets that of pixel 0 plus (p + t) steps.
+template <int taps>
+struct TapRow {
+    const __m512i* weights[taps];
+    const char* source;
+    ptrdiff_t step;
+
+    // From taps in either direction.
+    TapRow(const TapWeights* tap, const void* first_source, ptrdiff_t pixel_step)
+        : source(static_cast<const char*>(first_source)), step(pixel_step) {
+        const bool falling = tap[1].shift < tap[0].shift;
+        UNROLL for (int t = 0; t < taps; ++t) weights[t] =
+            static_cast<const __m512i*>(tap[falling ? taps - 1 - t : t].weights);
+        source += tap[falling ? taps - 1 : 0].shift;
+    }
+};
+
+// From one pixel's source to the next's where all are equally far apart, else 0.
+template <int pixels, class Source>
+inline ptrdiff_t step_of(const Source* const* sources) {
+    const auto distance = [&](int p) {
+        return reinterpret_cast<const char*>(sources[p]) - reinterpret_cast<const char*>(sources[p - 1]);
+    };
+    for (int p = 2; p < pixels; ++p)
+        if (distance(p) != distance(1)) return 0;
+    return distance(1);
+}
+
+// How many taps from `tap` on are a step apart, up to 3: as many words as there are registers for.
+inline size_t row_taps(const TapWeights* tap, const TapWeights* end, ptrdiff_t step) {
+    const auto distance = [&](size_t t) { return tap[t].shift - tap[t - 1].shift; };
+    if (step == 0 || end - tap < 2 || (distance(1) != step && distance(1) != -step)) return 1;
+    return end - tap < 3 || distance(2) != distance(1) ? 2 : 3;
+}
+
+// Calls add_row(row) for rows of taps if the pixels are neighbours, and add_tap(tap) for other taps. Rows are for few output
+// channels: with many, a table that is loaded serves enough of them.
+template <int pixels, int vectors, class Source, class AddRow, class AddTap>
+INLINE void each_tap_row(const TapWeights* tap, size_t tap_count, const Source* const* sources, const AddRow& add_row,
+                         const AddTap& add_tap) {
+    const TapWeights* end = tap + tap_count;
+    if constexpr (vectors <= 2 && pixels >= 6) {
+        const ptrdiff_t step = tap_count > 1 ? step_of<pixels>(sources) : 0;
+        for (size_t count; (count = row_taps(tap, end, step)) > 1; tap += count)
+            count == 3 ? add_row(TapRow<3>(tap, sources[0], step)) : add_row(TapRow<2>(tap, sources[0], step));
+    }
+    for (; tap != end; ++tap) add_tap(*tap);
+}
+
 struct Work {
     const TapWeights* taps;
     size_t tap_count, tables;
