@@ -26,5 +26,5 @@ def start(*arguments: object, before: str = "") -> "subprocess.Popen[str]":
 
 
 def finish(process: "subprocess.Popen[str]") -> Outcome:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate()
     return Outcome(process.returncode, out, err)
