@@ -29,6 +29,9 @@ def generators() -> dict[str, Trial]:
         "with a teacher, twice as wide": _planned(replace(taught, network="large_double")),
         "with a teacher of weight 300": _planned(strictly),
         "with a teacher of weight 300, twice as wide": _planned(replace(strictly, network="large_double")),
+        "with a teacher of weight 1000, twice as wide": _planned(
+            replace(taught, network="large_double", imitation=1000.0)
+        ),
         "float, with a teacher of weight 300": strictly,
         "all": replace(FLOAT, layers=networks.layers(FLOAT.network)),
     }
