@@ -19,7 +19,7 @@ FLOAT = Trial(NETWORK, steps=7500, learning_rate=2e-4, precision="bf16-mixed")
 
 def generators() -> dict[str, Trial]:
     """What is trained, on rendered faces."""
-    partial = replace(FLOAT, layers=tuple(networks.plan(NETWORK).binary))
+    partial = replace(FLOAT, layers=networks.chosen(NETWORK))
     return {
         "float": FLOAT,
         "the plan's choice": partial,

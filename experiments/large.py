@@ -38,7 +38,7 @@ def generators() -> dict[str, Trial]:
 
 
 def _planned(trial: Trial) -> Trial:
-    return replace(trial, layers=tuple(networks.plan(trial.network).binary))
+    return replace(trial, layers=networks.chosen(trial.network))
 
 
 def trials() -> list[Trial]:

@@ -20,7 +20,7 @@ def selections() -> dict[str, tuple[str, ...]]:
         "none": (),
         **{f"{name} alone": (name,) for name in names},
         **{f"all but {name}": tuple(other for other in names if other != name) for name in names},
-        "the plan's choice": tuple(networks.plan(NETWORK).binary),
+        "the plan's choice": networks.chosen(NETWORK),
         "all": names,
     }
 

@@ -198,3 +198,8 @@ def plan(network: str) -> Plan:
 def layers(network: str) -> tuple[str, ...]:
     """The names of its layers."""
     return tuple(layer.name for layer in plan(network).layers)
+
+
+def chosen(network: str) -> tuple[str, ...]:
+    """The names of those that the plan makes binary."""
+    return tuple(plan(network).binary)

@@ -30,16 +30,12 @@ REPEATED = {
 SIZES = ("eighth", "quarter", "half", "base", "double")
 
 
-def _planned(network: str) -> tuple[str, ...]:
-    return tuple(networks.plan(network).binary)
-
-
 def variants() -> dict[str, tuple[Trial, Trial]]:
     """What may help: the partial generator, and the float one that it is compared with, trained as long."""
     floats = Trial(NETWORK)
-    partial = replace(floats, layers=_planned(NETWORK))
+    partial = replace(floats, layers=networks.chosen(NETWORK))
     taught = replace(partial, teacher=NETWORK)
-    double: dict[str, Any] = {"network": "double", "layers": _planned("double")}
+    double: dict[str, Any] = {"network": "double", "layers": networks.chosen("double")}
     slow, slow_float = replace(partial, learning_rate=2e-4), replace(floats, learning_rate=2e-4)
     return {
         "2e-4": (slow, slow_float),
@@ -56,7 +52,7 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
         "1e-3, both with the float generator as teacher": (taught, replace(floats, teacher=NETWORK)),
         "1e-3, with the teacher, twice as wide": (replace(taught, **double), floats),
         "1e-3, with the teacher, four times as wide": (
-            replace(taught, network="quadruple", layers=_planned("quadruple")),
+            replace(taught, network="quadruple", layers=networks.chosen("quadruple")),
             floats,
         ),
         "1e-3, twice as long": (replace(partial, steps=4000), replace(floats, steps=4000)),
@@ -74,7 +70,7 @@ def sizes() -> list[Trial]:
     taught = [
         Trial(network, layers=layers, teacher=NETWORK)
         for network in SIZES
-        for layers in dict.fromkeys([(), _planned(network)])
+        for layers in dict.fromkeys([(), networks.chosen(network)])
         if layers or network != NETWORK
     ]
     return [Trial(NETWORK), *taught, variants()["1e-3, with the teacher, four times as wide"][0]]
