@@ -10,10 +10,20 @@ from .trial import Result, Trial
 FLOAT = Trial("large", "cells", steps=4000)
 LEVELS = (64, 32, 16)
 """Pixels of the images that a distance is the mean of."""
-REPEATED = {"float": range(3), "with a teacher of weight 300": range(3)}
+REPEATED = {
+    "float": range(3),
+    "with a teacher of weight 300": range(3),
+    "with a teacher of weight 1000, twice as wide": range(3),
+}
 """Those that are trained with these seeds; the others with the first alone."""
 
-DRAWN = ("float", "the plan's choice", "with a teacher", "with a teacher of weight 300", "all")
+DRAWN = (
+    "float",
+    "the plan's choice",
+    "with a teacher of weight 300",
+    "with a teacher of weight 1000, twice as wide",
+    "all",
+)
 """Those in the chart."""
 
 
