@@ -55,7 +55,8 @@ def main(
 ) -> None:
     """Run the trials that have no result yet."""
     wanted = [trial for name in questions or SMALL for trial in QUESTIONS[name].trials()]
-    wanted.sort(key=lambda trial: trial.seed)  # all of one seed first: a study that is left half way is of some use
+    # All of one seed first: a study that is left half way is of some use. Then teachers, which others would wait for.
+    wanted.sort(key=lambda trial: (trial.seed, trial.teacher is not None))
     trials, lacking = _with_images(dict.fromkeys(wanted), images)
     terminal = Terminal()
     if lacking:
