@@ -24,7 +24,7 @@ def generators() -> dict[str, Trial]:
         "float": FLOAT,
         "the plan's choice": partial,
         "the plan's choice, binary discriminator": replace(partial, discriminator="binary"),
-        "with a teacher of weight 300": replace(partial, teacher=NETWORK, imitation=300.0),
+        "teacher of weight 300": replace(partial, teacher=NETWORK, imitation=300.0),
         "all": replace(FLOAT, layers=networks.layers(NETWORK)),
     }
 

@@ -44,8 +44,9 @@ SHOWN = {
     "float": "float",
     "the plan's choice": "the plan's choice",
     "the plan's choice, binary discriminator": "the same, D binary",
-    "with a teacher": "with a teacher",
-    "with a teacher of weight 300": "teacher of weight 300",
+    "teacher": "with a teacher",
+    "teacher of weight 300": "teacher of weight 300",
+    "teacher of weight 1000, twice as wide": "weight 1000, twice as wide",
     "all": "all",
 }
 """Which generators of 64 pixels, and what is written over them."""
@@ -83,7 +84,7 @@ def main(
             if columns:
                 real = real_images(open_images(images_of(data, images), size, 3), COLUMNS * ROWS // 2)
                 columns = {"real": image_grid(real, COLUMNS), **columns}
-                save_picture(_captioned(columns), pictures / f"{name}-{data}.png")
+                save_picture(_captioned(columns), pictures / f"{name}-{data}-{seed}.png")
 
 
 def _columns(trials: dict[str, Trial], work: Path, size: int) -> dict[str, Image.Image]:

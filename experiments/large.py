@@ -12,16 +12,16 @@ LEVELS = (64, 32, 16)
 """Pixels of the images that a distance is the mean of."""
 REPEATED = {
     "float": range(3),
-    "with a teacher of weight 300": range(3),
-    "with a teacher of weight 1000, twice as wide": range(3),
+    "teacher of weight 300": range(3),
+    "teacher of weight 1000, twice as wide": range(3),
 }
 """Those that are trained with these seeds; the others with the first alone."""
 
 DRAWN = (
     "float",
     "the plan's choice",
-    "with a teacher of weight 300",
-    "with a teacher of weight 1000, twice as wide",
+    "teacher of weight 300",
+    "teacher of weight 1000, twice as wide",
     "all",
 )
 """Those in the chart."""
@@ -34,15 +34,13 @@ def generators() -> dict[str, Trial]:
     return {
         "float": FLOAT,
         "the plan's choice": _planned(FLOAT),
-        "with a teacher": _planned(taught),
-        "with a teacher, wide at the end": _planned(replace(taught, network="large_wide_end")),
-        "with a teacher, twice as wide": _planned(replace(taught, network="large_double")),
-        "with a teacher of weight 300": _planned(strictly),
-        "with a teacher of weight 300, twice as wide": _planned(replace(strictly, network="large_double")),
-        "with a teacher of weight 1000, twice as wide": _planned(
-            replace(taught, network="large_double", imitation=1000.0)
-        ),
-        "float, with a teacher of weight 300": strictly,
+        "teacher": _planned(taught),
+        "teacher, wide at the end": _planned(replace(taught, network="large_wide_end")),
+        "teacher, twice as wide": _planned(replace(taught, network="large_double")),
+        "teacher of weight 300": _planned(strictly),
+        "teacher of weight 300, twice as wide": _planned(replace(strictly, network="large_double")),
+        "teacher of weight 1000, twice as wide": _planned(replace(taught, network="large_double", imitation=1000.0)),
+        "float, teacher of weight 300": strictly,
         "all": replace(FLOAT, layers=networks.layers(FLOAT.network)),
     }
 

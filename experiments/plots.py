@@ -49,7 +49,7 @@ def ratios(found: Mapping[str, Mapping[str, Ratio]], axis: str, path: Path) -> N
 
 
 def losses(curves: Mapping[str, Sequence[Mapping[str, float | None]]], path: Path) -> None:
-    """Both networks' losses against the step."""
+    """Both networks' losses against the step; the generator's, to which a teacher adds much, on a logarithmic axis."""
     if not curves:
         return
     panels = (("generator loss", "generator_loss"), ("discriminator loss", "discriminator_loss"))
@@ -60,6 +60,9 @@ def losses(curves: Mapping[str, Sequence[Mapping[str, float | None]]], path: Pat
             for (name, rows), colour in zip(curves.items(), SERIES * len(curves), strict=False):
                 axes.plot([row["step"] for row in rows], [row[key] for row in rows], color=colour, label=name)
         axes.set_xlabel("step")
+        above = figure.axes[0]
+        above.set_yscale("log")
+        _plain_numbers(above, "y")
         handles, names = axes.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper left", ncols=2)
     save_chart(figure, path)
