@@ -28,7 +28,7 @@ def train(
     teacher: Annotated[
         str | None, typer.Option(metavar="RUN", help="Imitate the images of this run, usually a float one.")
     ] = None,
-    imitation: Annotated[float, typer.Option(help="Weight of the distance to the teacher's images.")] = 30,
+    imitation: Annotated[float, typer.Option(help="Weight of the distance to the teacher's images.")] = 300,
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 10_000,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with RUN, by its own options.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in a step, over all devices.")] = 64,

@@ -46,7 +46,7 @@ class TrainConfig:
     discriminator: str = "binary"
     loss: str = "nonsaturating"
     teacher: str | None = None  # the folder of a run whose images, from the same latents, the generator imitates
-    imitation: float = 30.0  # weight of the mean squared distance to its images in the loss (arXiv 1902.00159)
+    imitation: float = 300.0  # weight of the mean squared distance to its images in the loss (arXiv 1902.00159)
     steps: int = 10_000
     batch_size: int = 64
     micro_batch: int | None = None  # images; default: all that a process has
