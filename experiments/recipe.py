@@ -23,6 +23,7 @@ REPEATED = {
     "1e-3, both with the float generator as teacher": dict.fromkeys(DATA, 3),
     "1e-3, with the teacher, twice as wide": dict.fromkeys(DATA, 6),
     "1e-3, with the teacher of weight 300, twice as wide": {"faces": 12, "cells": 6},
+    "1e-3, both with the teacher of weight 300, twice as wide": dict.fromkeys(DATA, 3),
     "1e-3, with the teacher, four times as wide": dict.fromkeys(DATA, 3),
     "1e-3, with the teacher, twice as wide and long": dict.fromkeys(DATA, 3),
 }
@@ -52,6 +53,10 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
         "1e-3, both with the float generator as teacher": (taught, replace(floats, teacher=NETWORK)),
         "1e-3, with the teacher, twice as wide": (replace(taught, **double), floats),
         "1e-3, with the teacher of weight 300, twice as wide": (replace(taught, **double, imitation=300.0), floats),
+        "1e-3, both with the teacher of weight 300, twice as wide": (
+            replace(taught, **double, imitation=300.0),
+            replace(floats, teacher=NETWORK, imitation=300.0),
+        ),
         "1e-3, with the teacher of weight 1000, twice as wide": (replace(taught, **double, imitation=1000.0), floats),
         "1e-3, with the teacher, four times as wide": (
             replace(taught, network="quadruple", layers=networks.chosen("quadruple")),
