@@ -34,7 +34,7 @@ def small(data: str, seed: int) -> dict[str, Trial]:
     return {
         "float": Trial(NETWORK, data, (), seed),
         "the plan's choice": chosen,
-        "with a teacher": replace(chosen, teacher=NETWORK),
+        "teacher of weight 30": replace(chosen, teacher=NETWORK),
         "deconv32 alone": Trial(NETWORK, data, layers["deconv32 alone"], seed),
         "all": Trial(NETWORK, data, layers["all"], seed),
     }
@@ -44,7 +44,7 @@ SHOWN = {
     "float": "float",
     "the plan's choice": "the plan's choice",
     "the plan's choice, binary discriminator": "the same, D binary",
-    "teacher": "with a teacher",
+    "teacher of weight 30": "teacher of weight 30",
     "teacher of weight 300": "teacher of weight 300",
     "teacher of weight 1000, twice as wide": "weight 1000, twice as wide",
     "all": "all",

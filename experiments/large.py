@@ -10,12 +10,8 @@ from .trial import Result, Trial
 FLOAT = Trial("large", "cells", steps=4000)
 LEVELS = (64, 32, 16)
 """Pixels of the images that a distance is the mean of."""
-REPEATED = {
-    "float": range(3),
-    "teacher of weight 300": range(3),
-    "teacher of weight 1000, twice as wide": range(3),
-}
-"""Those that are trained with these seeds; the others with the first alone."""
+REPEATED = ("float", "teacher of weight 300", "teacher of weight 1000, twice as wide")
+"""Those that are trained with three seeds; the others with the first alone."""
 
 DRAWN = (
     "float",
@@ -34,9 +30,9 @@ def generators() -> dict[str, Trial]:
     return {
         "float": FLOAT,
         "the plan's choice": _planned(FLOAT),
-        "teacher": _planned(taught),
-        "teacher, wide at the end": _planned(replace(taught, network="large_wide_end")),
-        "teacher, twice as wide": _planned(replace(taught, network="large_double")),
+        "teacher of weight 30": _planned(taught),
+        "teacher of weight 30, wide at the end": _planned(replace(taught, network="large_wide_end")),
+        "teacher of weight 30, twice as wide": _planned(replace(taught, network="large_double")),
         "teacher of weight 300": _planned(strictly),
         "teacher of weight 300, twice as wide": _planned(replace(strictly, network="large_double")),
         "teacher of weight 1000, twice as wide": _planned(replace(taught, network="large_double", imitation=1000.0)),
@@ -55,7 +51,7 @@ def trials() -> list[Trial]:
 
 
 def _seeds(name: str) -> list[Trial]:
-    return [replace(generators()[name], seed=seed) for seed in REPEATED.get(name, range(1))]
+    return [replace(generators()[name], seed=seed) for seed in range(3 if name in REPEATED else 1)]
 
 
 def report(results: dict[Trial, Result], pictures: Path) -> str:

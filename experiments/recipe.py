@@ -18,14 +18,14 @@ REPEATED = {
     "1e-3": dict.fromkeys(DATA, 6),
     "1e-3, twice as wide": dict.fromkeys(DATA, 3),
     "1e-3, twice as long": dict.fromkeys(DATA, 3),
-    "1e-3, with the float generator as teacher": dict.fromkeys(DATA, 6),
-    "1e-3, with the teacher of weight 300": dict.fromkeys(DATA, 3),
-    "1e-3, both with the float generator as teacher": dict.fromkeys(DATA, 3),
-    "1e-3, with the teacher, twice as wide": dict.fromkeys(DATA, 6),
-    "1e-3, with the teacher of weight 300, twice as wide": {"faces": 12, "cells": 6},
+    "1e-3, teacher of weight 30": dict.fromkeys(DATA, 6),
+    "1e-3, teacher of weight 300": dict.fromkeys(DATA, 3),
+    "1e-3, both with the teacher of weight 30": dict.fromkeys(DATA, 3),
+    "1e-3, teacher of weight 30, twice as wide": dict.fromkeys(DATA, 6),
+    "1e-3, teacher of weight 300, twice as wide": {"faces": 12, "cells": 6},
     "1e-3, both with the teacher of weight 300, twice as wide": dict.fromkeys(DATA, 3),
-    "1e-3, with the teacher, four times as wide": dict.fromkeys(DATA, 3),
-    "1e-3, with the teacher, twice as wide and long": dict.fromkeys(DATA, 3),
+    "1e-3, teacher of weight 30, four times as wide": dict.fromkeys(DATA, 3),
+    "1e-3, teacher of weight 30, twice as wide and long": dict.fromkeys(DATA, 3),
 }
 """Those of the variants that are trained with so many seeds; the others with the first on the first data alone."""
 SIZES = ("eighth", "quarter", "half", "base", "double")
@@ -48,23 +48,23 @@ def variants() -> dict[str, tuple[Trial, Trial]]:
         "1e-3": (partial, floats),
         "1e-3, latent weights no faster": (replace(partial, latent_rate=1.0), floats),
         "1e-3, latent weights 3 times faster": (replace(partial, latent_rate=3.0), floats),
-        "1e-3, with the float generator as teacher": (taught, floats),
-        "1e-3, with the teacher of weight 300": (replace(taught, imitation=300.0), floats),
-        "1e-3, both with the float generator as teacher": (taught, replace(floats, teacher=NETWORK)),
-        "1e-3, with the teacher, twice as wide": (replace(taught, **double), floats),
-        "1e-3, with the teacher of weight 300, twice as wide": (replace(taught, **double, imitation=300.0), floats),
+        "1e-3, teacher of weight 30": (taught, floats),
+        "1e-3, teacher of weight 300": (replace(taught, imitation=300.0), floats),
+        "1e-3, both with the teacher of weight 30": (taught, replace(floats, teacher=NETWORK)),
+        "1e-3, teacher of weight 30, twice as wide": (replace(taught, **double), floats),
+        "1e-3, teacher of weight 300, twice as wide": (replace(taught, **double, imitation=300.0), floats),
         "1e-3, both with the teacher of weight 300, twice as wide": (
             replace(taught, **double, imitation=300.0),
             replace(floats, teacher=NETWORK, imitation=300.0),
         ),
-        "1e-3, with the teacher of weight 1000, twice as wide": (replace(taught, **double, imitation=1000.0), floats),
-        "1e-3, with the teacher, four times as wide": (
+        "1e-3, teacher of weight 1000, twice as wide": (replace(taught, **double, imitation=1000.0), floats),
+        "1e-3, teacher of weight 30, four times as wide": (
             replace(taught, network="quadruple", layers=networks.chosen("quadruple")),
             floats,
         ),
         "1e-3, twice as long": (replace(partial, steps=4000), replace(floats, steps=4000)),
         "1e-3, twice as wide": (replace(partial, **double), floats),
-        "1e-3, with the teacher, twice as wide and long": (
+        "1e-3, teacher of weight 30, twice as wide and long": (
             replace(taught, **double, steps=4000),
             replace(floats, steps=4000),
         ),
@@ -79,7 +79,7 @@ def sizes() -> list[Trial]:
         for layers in dict.fromkeys([(), networks.chosen(network)])
         if layers or network != NETWORK
     ]
-    return [Trial(NETWORK), *taught, variants()["1e-3, with the teacher, four times as wide"][0]]
+    return [Trial(NETWORK), *taught, variants()["1e-3, teacher of weight 30, four times as wide"][0]]
 
 
 def trials() -> list[Trial]:

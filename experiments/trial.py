@@ -18,7 +18,7 @@ class Trial:
     """What is trained and how. `layers` are the binary ones of the generator; none: it is float.
 
     `teacher`: the network of the float generator that this one imitates, of the trial that is else the same, and
-    `imitation` the weight of that.
+    `imitation` the weight of that: 30 in the first trainings, from which PBGen's default, 300, was not yet known.
     """
 
     network: str
