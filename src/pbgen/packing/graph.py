@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pbgen.errors import PBGenError
 
-VERSION = 1
+VERSION = 2
+
+Count = int | str  # an integer, or the name of a size
+Shape = tuple[Count, ...]
+
+
+@dataclass(frozen=True)
+class Input:
+    """What goes in; `noise` is "normal" or "uniform" where the engine draws it unless it is given."""
+
+    name: str
+    shape: Shape
+    integer: bool = False
+    noise: str | None = None
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size made of two others: `op` is one of + - * // % min max scaled."""
+
+    name: str
+    op: str
+    a: Count
+    b: Count | float
 
 
 @dataclass(frozen=True)
@@ -18,48 +43,138 @@ class Node:
     op: str
     name: str
     inputs: tuple[int, ...]
-    shape: tuple[int, ...]
+    shape: Shape
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Value 0 is the input, node `i` makes value `i + 1`, `output` is the number of the image."""
+    """Values are the inputs', then the nodes', in order; an output is a name and the number of a value."""
 
-    input: tuple[int, ...]
+    inputs: tuple[Input, ...]
+    sizes: tuple[Size, ...]
     nodes: tuple[Node, ...]
-    output: int
+    outputs: tuple[tuple[str, int], ...]
 
-    def shape(self, value: int) -> tuple[int, ...]:
-        """The shape of a value for one image."""
-        return self.nodes[value - 1].shape if value else self.input
+    def shape(self, value: int) -> Shape:
+        """The shape of a value for a batch of one."""
+        inputs = len(self.inputs)
+        return self.inputs[value].shape if value < inputs else self.nodes[value - inputs].shape
+
+    @property
+    def free(self) -> list[str]:
+        """The names of the free sizes, in the order in which inputs have them."""
+        names = [size for source in self.inputs for size in source.shape if isinstance(size, str)]
+        return list(dict.fromkeys(names))
+
+    def sizes_at(self, free: Mapping[str, int]) -> dict[str, int]:
+        """Every size by its name, for free sizes of these values. Raises PBGenError where one divides by 0."""
+        values = dict(free)
+        for size in self.sizes:
+            a = values[size.a] if isinstance(size.a, str) else size.a
+            b = values[size.b] if isinstance(size.b, str) else size.b
+            values[size.name] = _made(size, a, b)
+        return values
 
     def to_json(self) -> str:
-        nodes = [
-            {"op": node.op, "name": node.name, "inputs": node.inputs, "shape": node.shape, **node.attributes}
-            for node in self.nodes
-        ]
-        fields = {"version": VERSION, "input": self.input, "nodes": nodes, "output": self.output}
-        return json.dumps(fields, separators=(",", ":"))
+        fields = {
+            "version": VERSION,
+            "inputs": [_without_defaults(source) for source in self.inputs],
+            "sizes": [(size.name, size.op, size.a, size.b) for size in self.sizes],
+            "nodes": [
+                {"op": node.op, "name": node.name, "inputs": node.inputs, "shape": node.shape, **node.attributes}
+                for node in self.nodes
+            ],
+            "outputs": self.outputs,
+        }
+        return json.dumps(fields, separators=(",", ":"), allow_nan=False)
 
     @staticmethod
     def from_json(text: str) -> Graph:
-        """Raises PBGenError where the text is not a graph; `check` says whether the graph makes sense."""
+        """Raises PBGenError where the text is not a graph. Whether it makes sense is the engine's to say."""
         try:
             fields = json.loads(text)
             if fields["version"] != VERSION:
                 raise PBGenError(f"the graph has version {fields['version']!r}; this pbgen reads version {VERSION}")
-            nodes = tuple(_node(dict(node)) for node in fields["nodes"])
-            return Graph(_integers(fields["input"]), nodes, *_integers([fields["output"]]))
+            return Graph(
+                tuple(_input(source) for source in fields["inputs"]),
+                tuple(_size(*size) for size in fields["sizes"]),
+                tuple(_node(dict(node)) for node in fields["nodes"]),
+                tuple(_output(*output) for output in fields["outputs"]),
+            )
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise PBGenError(f"the graph is not as docs/format.md has it: {error!r}") from None
 
 
+def _made(size: Size, a: int, b: float) -> int:
+    if size.op in ("//", "%") and b == 0:
+        raise PBGenError(f"the size {size.name} divides by 0")
+    match size.op:
+        case "+":
+            return a + int(b)
+        case "-":
+            return a - int(b)
+        case "*":
+            return a * int(b)
+        case "//":
+            return a // int(b)
+        case "%":
+            return a % int(b)
+        case "min":
+            return min(a, int(b))
+        case "max":
+            return max(a, int(b))
+        case _:
+            return math.floor(a * b)
+
+
+def _without_defaults(source: Input) -> dict[str, Any]:
+    fields: dict[str, Any] = {"name": source.name, "shape": source.shape}
+    if source.integer:
+        fields["integer"] = True
+    if source.noise:
+        fields["noise"] = source.noise
+    return fields
+
+
+def _input(fields: dict[str, Any]) -> Input:
+    noise = fields.get("noise")
+    if noise not in (None, "normal", "uniform"):
+        raise TypeError(f"{noise!r} is no kind of noise")
+    return Input(_text(fields["name"]), _shape(fields["shape"]), bool(fields.get("integer", False)), noise)
+
+
+def _size(name: Any, op: Any, a: Any, b: Any) -> Size:
+    if _text(op) not in ("+", "-", "*", "//", "%", "min", "max", "scaled"):
+        raise TypeError(f"{op!r} makes no size")
+    return Size(_text(name), op, _count(a), float(b) if op == "scaled" else _count(b))
+
+
 def _node(fields: dict[str, Any]) -> Node:
-    op, name = fields.pop("op"), fields.pop("name")
-    if not isinstance(op, str) or not isinstance(name, str):
-        raise TypeError("op and name are strings")
-    return Node(op, name, _integers(fields.pop("inputs")), _integers(fields.pop("shape")), fields)
+    op, name = _text(fields.pop("op")), _text(fields.pop("name"))
+    return Node(op, name, _integers(fields.pop("inputs")), _shape(fields.pop("shape")), fields)
+
+
+def _output(name: Any, value: Any) -> tuple[str, int]:
+    return _text(name), *_integers([value])
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _count(value: Any) -> Count:
+    if not isinstance(value, str) and type(value) is not int:
+        raise TypeError(f"{value!r} is neither an integer nor the name of a size")
+    return value
+
+
+def _shape(values: Any) -> Shape:
+    if not isinstance(values, list):
+        raise TypeError(f"{values!r} is no shape")
+    return tuple(map(_count, values))
 
 
 def _integers(values: Any) -> tuple[int, ...]:
@@ -70,5 +185,6 @@ def _integers(values: Any) -> tuple[int, ...]:
 
 def weight_shape(graph: Graph, node: Node) -> tuple[int, ...]:
     """(C_out, C_in / groups, kernel...) of a layer: the canonical order of its weights."""
-    channels = graph.shape(node.inputs[0])[0] // node.attributes.get("groups", 1)
-    return (node.shape[0], channels, *node.attributes.get("kernel", ()))
+    read, made = graph.shape(node.inputs[0]), node.shape
+    inputs, outputs = (read[-1], made[-1]) if node.op == "linear" else (read[1], made[1])
+    return (int(outputs), int(inputs) // node.attributes.get("groups", 1), *node.attributes.get("kernel", ()))

@@ -1,0 +1,63 @@
+// The operators without weights, on strided arrays. What they read and write never overlaps.
+//
+// Shapes were checked when they were bound (graph.cpp); these functions trust them. Each makes one image; nothing is allocated but
+// where it says so. What is computed does not depend on the number of threads, to the bit.
+#pragma once
+
+#include "arch/kernels.h"
+#include "program.h"
+#include "strided.h"
+#include "threads.h"
+
+namespace pbgen {
+
+// out = in, of the same shape.
+void copy(const Reads& in, const Writes& out, Threads& threads);
+
+// out = program(inputs), each of which has out's shape, with strides of 0 where it is broadcast.
+void map(const Program& program, const Reads* inputs, const Writes& out, const Kernels& kernels, Threads& threads);
+
+// The same of rows `begin` .. `end` - 1 along an axis, by the calling thread alone.
+void map_rows(const Program& program, const Reads* inputs, const Writes& out, size_t axis, int64_t begin, int64_t end,
+              const Kernels& kernels);
+
+enum class Reduction : uint8_t { sum, mean, max, min };
+
+// Reduces program(inputs), each input having `shape`, over those dimensions that are 1 in out's shape and not in `shape`.
+void reduce(Reduction kind, const Program& program, const Reads* inputs, const Shape& shape, const Writes& out,
+            const Kernels& kernels, Threads& threads);
+
+// out[i] = start + i step.
+void range(float start, float step, const Writes& out);
+
+enum class Padding : uint8_t { constant, reflect, replicate, circular };
+
+void pad(const Reads& in, const int64_t* before, Padding mode, float value, const Writes& out, Threads& threads);
+
+// Whether every index lies in the values' dimension `axis`; if not, nothing is written.
+bool take(const Reads& values, size_t axis, const Reads& indices, const Writes& out, Threads& threads);
+
+enum class Resampling : uint8_t { nearest, nearest_exact, linear, cubic };
+
+// Along one axis.
+void resample(const Reads& in, size_t axis, Resampling mode, float step, bool align_corners, const Writes& out,
+              Threads& threads);
+
+struct Window {
+    int64_t kernel = 1, stride = 1, padding = 0, dilation = 1;
+};
+
+// A window for each of the last `count` dimensions. `padded`: whether the mean's divisor counts the padding.
+void pool(const Reads& in, bool mean, const Window* windows, size_t count, bool padded, const Writes& out,
+          Threads& threads);
+
+// Along axes [first, first + count).
+void adaptive_pool(const Reads& in, bool mean, size_t first, size_t count, const Writes& out, Threads& threads);
+
+// Matrices in the last two dimensions; the others are out's, with strides of 0 where they are broadcast. `scratch` has
+// matmul_scratch(...) bytes, on a cache line.
+size_t matmul_scratch(const Shape& a, const Shape& b, const Kernels& kernels, size_t threads);
+void matmul(const Reads& a, const Reads& b, const Writes& out, uint8_t* scratch, const Kernels& kernels,
+            Threads& threads);
+
+}  // namespace pbgen
