@@ -1,6 +1,10 @@
 // pbgen._core: the C interface as Python sees it. Checks nothing that src/pbgen/engine.py has checked.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <vector>
 
 #include "pbgen.h"
 
@@ -24,11 +28,44 @@ nb::str decode(const char* text) {
     throw nb::python_error();
 }
 
+// A free dimension is None.
 nb::tuple to_tuple(const pbgen_shape& shape) {
     nb::list dims;
-    for (size_t i = 0; i < shape.rank; ++i) dims.append(shape.dims[i]);
+    for (size_t i = 0; i < shape.rank; ++i) dims.append(shape.dims[i] ? nb::cast(shape.dims[i]) : nb::none());
     return nb::tuple(dims);
 }
+
+std::vector<pbgen_shape> to_shapes(const std::vector<std::vector<size_t>>& inputs) {
+    std::vector<pbgen_shape> shapes;
+    for (const std::vector<size_t>& dims : inputs) {
+        pbgen_shape shape = {dims.size(), {}};
+        std::copy(dims.begin(), dims.end(), shape.dims);
+        shapes.push_back(shape);
+    }
+    return shapes;
+}
+
+nb::list to_list(const std::vector<pbgen_shape>& shapes) {
+    nb::list result;
+    for (const pbgen_shape& shape : shapes) result.append(to_tuple(shape));
+    return result;
+}
+
+// Arrays (N, ...), as the C interface takes them.
+template <class Array, class Number>
+struct Arrays {
+    std::vector<Number*> data;
+    std::vector<pbgen_shape> shapes;
+
+    explicit Arrays(const std::vector<Array>& arrays) {
+        for (const Array& array : arrays) {
+            data.push_back(array.data());
+            pbgen_shape shape = {array.ndim() - 1, {}};
+            for (size_t i = 0; i < shape.rank; ++i) shape.dims[i] = array.shape(i + 1);
+            shapes.push_back(shape);
+        }
+    }
+};
 
 class Engine {
 public:
@@ -43,28 +80,65 @@ public:
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
 
-    void run(Floats input, Output output) {
-        const size_t batch = input.shape(0);
+    void run(const std::vector<Floats>& inputs, const std::vector<Output>& outputs) {
+        const Arrays<Floats, const float> in(inputs);
+        const Arrays<Output, float> out(outputs);
+        const size_t batch = inputs[0].shape(0);
         int status;
         {
             const nb::gil_scoped_release release;
-            status = pbgen_run(engine_, input.data(), batch, output.data());
+            status = pbgen_run(engine_, in.data.data(), in.shapes.data(), batch, out.data.data());
         }
         if (status) raise_error();
     }
 
-    void time_layers(Floats input, Output output, Seconds seconds) {
-        const size_t batch = input.shape(0);
+    void time_layers(const std::vector<Floats>& inputs, const std::vector<Output>& outputs, Seconds seconds) {
+        const Arrays<Floats, const float> in(inputs);
+        const Arrays<Output, float> out(outputs);
+        const size_t batch = inputs[0].shape(0);
         int status;
         {
             const nb::gil_scoped_release release;
-            status = pbgen_time_layers(engine_, input.data(), batch, output.data(), seconds.data());
+            status = pbgen_time_layers(engine_, in.data.data(), in.shapes.data(), batch, out.data.data(), seconds.data());
         }
         if (status) raise_error();
     }
 
-    nb::tuple input_shape() const { return to_tuple(pbgen_input_shape(engine_)); }
-    nb::tuple output_shape() const { return to_tuple(pbgen_output_shape(engine_)); }
+    // Of the outputs, for arrays with these shapes, the batch left out.
+    nb::list output_shapes(const std::vector<std::vector<size_t>>& inputs) {
+        std::vector<pbgen_shape> shapes = to_shapes(inputs), outputs(pbgen_output_count(engine_));
+        if (pbgen_output_shapes(engine_, shapes.data(), outputs.data())) raise_error();
+        return to_list(outputs);
+    }
+
+    // Of all inputs: those of noise follow from the others, whatever stands in their place.
+    nb::list complete_shapes(const std::vector<std::vector<size_t>>& inputs) {
+        std::vector<pbgen_shape> shapes = to_shapes(inputs);
+        if (pbgen_noise_shapes(engine_, shapes.data())) raise_error();
+        return to_list(shapes);
+    }
+
+    // (name, shape, whether integers, kind of noise) of each
+    nb::list inputs() const {
+        nb::list result;
+        for (size_t i = 0; i < pbgen_input_count(engine_); ++i) {
+            const pbgen_value value = pbgen_input_info(engine_, i);
+            result.append(nb::make_tuple(decode(value.name), to_tuple(value.shape), value.integer != 0,
+                                         static_cast<int>(value.noise)));
+        }
+        return result;
+    }
+
+    // (name, shape) of each
+    nb::list outputs() const {
+        nb::list result;
+        for (size_t i = 0; i < pbgen_output_count(engine_); ++i) {
+            const pbgen_value value = pbgen_output_info(engine_, i);
+            result.append(nb::make_tuple(decode(value.name), to_tuple(value.shape)));
+        }
+        return result;
+    }
+
     size_t resident_bytes() const { return pbgen_resident_bytes(engine_); }
 
     // (name, kernel, operations, bytes of weights) of each layer
@@ -87,10 +161,12 @@ private:
 NB_MODULE(_core, module) {
     nb::class_<Engine>(module, "Engine")
         .def(nb::init<nb::bytes, unsigned, bool>(), nb::arg("path"), nb::arg("threads"), nb::arg("int8"))
-        .def("run", &Engine::run, nb::arg("input"), nb::arg("output"))
-        .def("time_layers", &Engine::time_layers, nb::arg("input"), nb::arg("output"), nb::arg("seconds"))
-        .def_prop_ro("input_shape", &Engine::input_shape)
-        .def_prop_ro("output_shape", &Engine::output_shape)
+        .def("run", &Engine::run, nb::arg("inputs"), nb::arg("outputs"))
+        .def("time_layers", &Engine::time_layers, nb::arg("inputs"), nb::arg("outputs"), nb::arg("seconds"))
+        .def("output_shapes", &Engine::output_shapes, nb::arg("inputs"))
+        .def("complete_shapes", &Engine::complete_shapes, nb::arg("inputs"))
+        .def_prop_ro("inputs", &Engine::inputs)
+        .def_prop_ro("outputs", &Engine::outputs)
         .def_prop_ro("resident_bytes", &Engine::resident_bytes)
         .def_prop_ro("layers", &Engine::layers);
     bind_training(module);

@@ -18,10 +18,12 @@ typedef struct pbgen_engine pbgen_engine;
  * image and layer, and float weights as well; that is about twice as fast, and the images differ a little. */
 typedef enum pbgen_activations { PBGEN_FLOAT32 = 0, PBGEN_INT8 = 1 } pbgen_activations;
 
-/* One to three dimensions, channels first: [C], [C, L] or [C, H, W]. The batch is left out. */
+enum { PBGEN_MAX_RANK = 8 };
+
+/* Without the batch: [C, H, W] of an image, [C, L] of a sound. A dimension of 0 is free. */
 typedef struct pbgen_shape {
     size_t rank;
-    size_t dims[3];
+    size_t dims[PBGEN_MAX_RANK];
 } pbgen_shape;
 
 /* Opens the packed file at `path`, or one that lies in memory: `data` is not needed after the call. `threads` is how
@@ -31,20 +33,47 @@ pbgen_engine* pbgen_open(const char* path, unsigned threads, pbgen_activations a
 pbgen_engine* pbgen_open_memory(const void* data, size_t size, unsigned threads, pbgen_activations activations);
 void pbgen_close(pbgen_engine* engine);
 
-pbgen_shape pbgen_input_shape(const pbgen_engine* engine);
-pbgen_shape pbgen_output_shape(const pbgen_engine* engine);
+/* What a generator takes and gives. An integer input holds numbers without a fraction, at most 2^24 in magnitude. Noise
+ * is what the module would draw: draw it by pbgen_draw(), or give any other. A dimension that hangs on free ones is 0
+ * in an output's shape. Names are valid until pbgen_close(). */
+typedef enum pbgen_noise { PBGEN_GIVEN = 0, PBGEN_NORMAL = 1, PBGEN_UNIFORM = 2 } pbgen_noise;
 
-/* Makes `batch` images. `input` holds batch x input shape numbers, `output` has room for batch x output shape; both
+typedef struct pbgen_value {
+    const char* name;
+    pbgen_shape shape;
+    int integer;
+    pbgen_noise noise;
+} pbgen_value;
+
+size_t pbgen_input_count(const pbgen_engine* engine);
+size_t pbgen_output_count(const pbgen_engine* engine);
+pbgen_value pbgen_input_info(const pbgen_engine* engine, size_t input);
+pbgen_value pbgen_output_info(const pbgen_engine* engine, size_t output);
+
+/* The outputs' shapes for inputs of these shapes; fails where the generator does not take them. Here and below, `shapes`
+ * may be NULL where none is free. The arrangements of some recent shapes are kept. */
+int pbgen_output_shapes(pbgen_engine* engine, const pbgen_shape* shapes, pbgen_shape* outputs);
+
+/* Fills in the shapes of noise, which follow from those of the other inputs. */
+int pbgen_noise_shapes(const pbgen_engine* engine, pbgen_shape* shapes);
+
+/* Makes `batch` images. inputs[i] holds batch x shapes[i] numbers, outputs[i] has room for batch x its shape; all
  * row-major, the batch outermost. The images do not depend on the number of threads, to the bit. */
-int pbgen_run(pbgen_engine* engine, const float* input, size_t batch, float* output);
+int pbgen_run(pbgen_engine* engine, const float* const* inputs, const pbgen_shape* shapes, size_t batch,
+              float* const* outputs);
 
-/* The same in memory of the caller's, at any address, of at least pbgen_workspace_bytes(engine, batch) bytes: nothing
- * is allocated. Calls at the same time need memory of their own each. */
-size_t pbgen_workspace_bytes(const pbgen_engine* engine, size_t batch);
-int pbgen_run_in(pbgen_engine* engine, const float* input, size_t batch, float* output, void* workspace);
+/* The same in memory of the caller's, at any address, of at least pbgen_workspace_bytes() bytes, 0 of which means that
+ * it failed: nothing is allocated but for shapes that are new, and for weights that the generator computes. Calls at the same
+ * time need memory of their own each. */
+size_t pbgen_workspace_bytes(pbgen_engine* engine, const pbgen_shape* shapes, size_t batch);
+int pbgen_run_in(pbgen_engine* engine, const float* const* inputs, const pbgen_shape* shapes, size_t batch,
+                 float* const* outputs, void* workspace);
+
+/* Numbers first .. first + count - 1 of those that `seed` begins: standard normal, or uniform in 0 .. 1. */
+void pbgen_draw(pbgen_noise kind, uint64_t seed, uint64_t first, size_t count, float* numbers);
 
 /* The layers with weights, in the order in which they run. `operations`: multiply-adds for one image, those with input
- * pixels outside the image left out. `weight_bytes`: what the weights take in memory. */
+ * pixels outside the image left out; 0 where they hang on its size. `weight_bytes`: what the weights take in memory. */
 typedef struct pbgen_layer {
     const char* name;
     const char* kernel;
@@ -56,7 +85,8 @@ size_t pbgen_layer_count(const pbgen_engine* engine);
 pbgen_layer pbgen_layer_info(const pbgen_engine* engine, size_t layer);
 
 /* Like pbgen_run; seconds[i] is the time that layer i took. What is left of the whole went into other operators. */
-int pbgen_time_layers(pbgen_engine* engine, const float* input, size_t batch, float* output, double* seconds);
+int pbgen_time_layers(pbgen_engine* engine, const float* const* inputs, const pbgen_shape* shapes, size_t batch,
+                      float* const* outputs, double* seconds);
 
 /* Bytes that the engine holds: packed weights, scales and shifts, and the buffers kept from one call to the next. */
 size_t pbgen_resident_bytes(const pbgen_engine* engine);

@@ -16,7 +16,8 @@ public:
     // Throws Error, as the other functions do.
     Generator(const std::string& file, unsigned threads, pbgen_activations activations);
 
-    pbgen_shape output_shape() const { return pbgen_output_shape(engine_.get()); }
+    // Of an image.
+    pbgen_shape output_shape() const { return pbgen_output_info(engine_.get(), 0).shape; }
 
     // Images first .. first + count - 1 of those that the seed gives.
     std::vector<float> images(uint64_t seed, uint64_t first, size_t count) const;
@@ -29,8 +30,10 @@ private:
         void operator()(pbgen_engine* engine) const { pbgen_close(engine); }
     };
 
-    std::vector<float> latents(uint64_t seed, uint64_t first, size_t count) const;
-    std::vector<float> run(const std::vector<float>& latents, size_t count) const;
+    using Inputs = std::vector<std::vector<float>>;
+
+    Inputs latents(uint64_t seed, uint64_t first, size_t count) const;
+    std::vector<float> run(const Inputs& inputs, size_t count) const;
 
     std::string file_;
     std::unique_ptr<pbgen_engine, Close> engine_;

@@ -17,7 +17,7 @@ namespace {
 
 constexpr uint64_t max_header = uint64_t{4} << 20;
 constexpr uint64_t max_file = uint64_t{4} << 30;
-constexpr size_t max_rank = 4;
+constexpr size_t max_dimensions = 8;
 
 struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }
@@ -115,7 +115,8 @@ Range read_tensor(const Json& entry, uint64_t data_bytes, Tensor& tensor) {
         fail(where, "must have `dtype`, `shape` and `data_offsets`, and nothing else");
     tensor.name = entry.key;
     tensor.dtype = read_dtype(*dtype, where);
-    if (shape->items.empty() || shape->items.size() > max_rank) fail(where, "must have 1 to ", max_rank, " dimensions");
+    if (shape->items.empty() || shape->items.size() > max_dimensions)
+        fail(where, "must have 1 to ", max_dimensions, " dimensions");
     uint64_t count = 1;
     for (const Json& dim : shape->items) {
         if (!natural(dim) || dim.integer == 0) fail(where, "dimensions must be positive integers");

@@ -94,7 +94,7 @@ struct Convolution::Meetings {
     size_t count = 0;
 };
 
-Convolution::Convolution(const Phases& rows, const Phases& columns, const Shape& input, const Shape& output,
+Convolution::Convolution(const Phases& rows, const Phases& columns, const Image& input, const Image& output,
                          std::shared_ptr<const Weights> weights, const Epilogue& epilogue, const Kernels& kernels)
     : rows_(rows),
       columns_(columns),

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "convolver.h"
-#include "graph.h"
+#include "image.h"
 #include "weights.h"
 
 namespace pbgen {
@@ -20,11 +20,12 @@ struct Area {
 
 class Convolution : public Convolver {
 public:
-    Convolution(const Phases& rows, const Phases& columns, const Shape& input, const Shape& output,
+    Convolution(const Phases& rows, const Phases& columns, const Image& input, const Image& output,
                 std::shared_ptr<const Weights> weights, const Epilogue& epilogue, const Kernels& kernels);
 
     std::string name() const override { return weights_->product.name; }
     size_t weight_bytes() const override { return weights_->bytes(); }
+    bool keeps_weights() const override { return false; }
 
     Rounded rounded() const override { return weights_->product.rounded; }
     size_t source_bytes() const override;
@@ -64,7 +65,7 @@ private:
     void finish_block(const Tile& tile, size_t block, const Output& output) const;
 
     Phases rows_, columns_;
-    Shape input_, output_;
+    Image input_, output_;
     std::shared_ptr<const Weights> weights_;
     Epilogue epilogue_;
     std::vector<float> scale_;  // the epilogue's, times the weights'

@@ -54,6 +54,8 @@ public:
     // For people.
     virtual std::string name() const = 0;
     virtual size_t weight_bytes() const = 0;
+    // Whether they are its own, rather than shared with others of the same weights.
+    virtual bool keeps_weights() const = 0;
 
     // What it reads integers of.
     virtual Rounded rounded() const = 0;

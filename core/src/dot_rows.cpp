@@ -11,15 +11,15 @@ constexpr size_t most_terms = 66'000;  // whose sum fits 32 bits, if weights are
 constexpr int64_t most_input = 255;    // of inputs that are integers
 
 // A row of few channels is finished so many pixels at a time: enough to fill vectors, and little to keep.
-int64_t piece_pixels(const Shape& shape) {
+int64_t piece_pixels(const Image& image) {
     constexpr int64_t numbers = 4096;
-    return std::clamp<int64_t>(numbers / shape.channels, 1, shape.width);
+    return std::clamp<int64_t>(numbers / image.channels, 1, image.width);
 }
 
 // Whether the inputs of a phase's taps are one row of numbers.
-bool meets_neighbours(const Node& node) {
-    if (node.groups > 1) return false;
-    return node.op == Op::conv_transpose ? node.x.stride % node.x.dilation == 0 : node.x.dilation == 1;
+bool meets_neighbours(const LayerShape& shape) {
+    if (shape.groups > 1) return false;
+    return shape.transposed ? shape.x.stride % shape.x.dilation == 0 : shape.x.dilation == 1;
 }
 
 // Which input pixel an output pixel meets under a tap: whole numbers of strides, of which a transposed convolution knows
@@ -36,20 +36,20 @@ bool met(const Geometry& g, bool transposed, int64_t output, int64_t tap, int64_
 
 }  // namespace
 
-bool DotRows::suit(const Node& node, const LayerSize& size) {
+bool DotRows::suit(const LayerShape& shape, const LayerSize& size) {
     return size.outputs < few_outputs && size.inputs * size.taps <= most_terms &&
-           node.y.kernel * (meets_neighbours(node) ? 1 : node.x.kernel) <= most_rows;
+           shape.y.kernel * (meets_neighbours(shape) ? 1 : shape.x.kernel) <= most_rows;
 }
 
-DotRows::DotRows(const Node& node, const Shape& input, const CanonicalWeights& weights, const DotProducts& products,
+DotRows::DotRows(const LayerShape& shape, const CanonicalWeights& weights, const DotProducts& products,
                  const Epilogue& epilogue, const Kernels& kernels)
-    : rows_(row_phases(node)),
-      columns_(column_phases(node)),
-      y_(node.y),
-      x_(node.x),
-      transposed_(node.op == Op::conv_transpose),
-      input_(input),
-      output_(node.shape),
+    : rows_(row_phases(shape)),
+      columns_(column_phases(shape)),
+      y_(shape.y),
+      x_(shape.x),
+      transposed_(shape.transposed),
+      input_(shape.input),
+      output_(shape.output),
       groups_(weights.groups),
       inputs_(weights.inputs),
       outputs_(weights.outputs),

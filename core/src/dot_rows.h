@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "convolver.h"
-#include "graph.h"
+#include "image.h"
 #include "weights.h"
 
 namespace pbgen {
@@ -17,13 +17,14 @@ namespace pbgen {
 class DotRows : public Convolver {
 public:
     // Whether a layer is one for this. `size` is its own.
-    static bool suit(const Node& node, const LayerSize& size);
+    static bool suit(const LayerShape& shape, const LayerSize& size);
 
-    DotRows(const Node& node, const Shape& input, const CanonicalWeights& weights, const DotProducts& products,
+    DotRows(const LayerShape& shape, const CanonicalWeights& weights, const DotProducts& products,
             const Epilogue& epilogue, const Kernels& kernels);
 
     std::string name() const override;
     size_t weight_bytes() const override { return weights_.bytes(); }
+    bool keeps_weights() const override { return true; }
 
     Rounded rounded() const override { return products_.quantized ? Rounded::inputs : Rounded::nothing; }
     size_t source_bytes() const override;
@@ -71,7 +72,7 @@ private:
     Phases rows_, columns_;
     Geometry y_, x_;
     bool transposed_;
-    Shape input_, output_;
+    Image input_, output_;
     size_t groups_, inputs_, outputs_;  // inputs and outputs: channels of one group
     bool one_bit_;
     const DotProducts& products_;

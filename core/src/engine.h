@@ -1,72 +1,53 @@
-// A generator that is loaded and ready: runs its nodes in order.
+// A generator that is loaded and ready: runs its graph for inputs of any sizes that the graph allows.
 #pragma once
 
+#include <list>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <vector>
 
 #include "aligned.h"
-#include "graph.h"
-#include "layer.h"
-#include "plan.h"
-#include "threads.h"
+#include "arrangement.h"
+#include "model.h"
 
 namespace pbgen {
 
 class Engine {
 public:
-    // `integers`: whether layers round what they read to integers of 8 bits, where that is faster. Throws
-    // Error.
+    // `integers`: whether layers round what they read to integers of 8 bits, where that is faster. Throws Error.
     Engine(const Container& container, const Kernels& kernels, unsigned threads, bool integers);
 
-    const Shape& input_shape() const { return graph_.input; }
-    const Shape& output_shape() const { return graph_.shape(graph_.output); }
-    // Those with weights, in the order in which they run.
-    const std::vector<const Layer*>& layers() const { return layers_; }
+    const Graph& graph() const { return model_.graph(); }
+    const std::vector<LayerInfo>& layers() const { return model_.layers(); }
     size_t resident_bytes() const;
-    size_t workspace_bytes(size_t batch) const;
 
-    // Any number of threads may call it at once. `input` and `output` have the channels first. `workspace`, where it is
-    // given, has workspace_bytes(batch), at any address. `seconds`, where given, gets the time of each layer.
-    void run(const float* input, size_t batch, float* output, void* workspace = nullptr, double* seconds = nullptr);
+    // `shapes` are those of the inputs, with the batch's 1, or nullptr where no size is free. These functions throw Error where they are not
+    // what the graph takes.
+    std::vector<Shape> output_shapes(const Shape* shapes);
+    size_t workspace_bytes(const Shape* shapes, size_t batch);
+
+    // Any number of threads may call it at once. Inputs and outputs are row-major, one image after another. `workspace`,
+    // where it is given, has workspace_bytes(shapes, batch), at any address. `seconds`, where given, gets the time of each
+    // layer.
+    void run(const float* const* inputs, const Shape* shapes, size_t batch, float* const* outputs,
+             void* workspace = nullptr, double* seconds = nullptr);
 
 private:
-    // Nodes may share a tensor, and mostly what is made of it.
-    struct Arranged {
-        size_t tensor;
-        std::shared_ptr<const Weights> weights;
-    };
+    using Arranged = std::shared_ptr<const Arrangement>;
 
-    void load_vectors(const Container& container);
-    void load_layers(const Container& container, bool integers);
-    std::shared_ptr<const Weights> arrange(size_t tensor, const CanonicalWeights& canonical, const Product& product);
-    void plan();
-    Epilogue epilogue(const Node& node) const;
+    Arranged arrangement(const Shape* shapes);
+    Arranged known(const Shape* shapes);
+    static size_t images_at_once(const Arrangement& arrangement);
     Aligned<float> take_workspace(size_t numbers);
     void give_back(Aligned<float> workspace);
-    void run_parts(const float* input, size_t batch, float* output, float* workspace, double* seconds);
-    void run_images(const float* input, size_t images, float* output, float* workspace, double* seconds);
-    bool is_input(size_t value) const;
-    bool makes_planes(size_t value) const;
-    bool is_told_extremes(size_t node) const;
-    SharedExtremes* extremes(size_t value, size_t images, float* workspace) const;
-    void run_node(size_t node, size_t images, float* workspace, float* planes);
+    static void run_parts(const Arrangement& arrangement, const float* const* inputs, size_t batch, float* const* outputs,
+                          float* workspace, double* seconds);
 
-    const Kernels& kernels_;
-    Graph graph_;
-    std::vector<Aligned<float>> vectors_;  // scales and shifts, by tensor
-    std::vector<Arranged> arranged_;
-    std::vector<std::unique_ptr<Layer>> node_layers_;  // by node, where it has weights
-    std::vector<const Layer*> layers_;
-    std::vector<bool> gathered_;  // by value: whether its extremes are gathered as it is made
-    ScratchSize scratch_;
-    MemoryPlan plan_;
-    size_t most_images_ = 1;  // at a time
-    Threads threads_;
+    Model model_;
 
-    // Workspaces not in use: as many as there were calls at the same time.
     mutable std::mutex mutex_;
+    std::list<Arranged> arranged_;  // of recent shapes, the last one first
+    // Workspaces not in use: as many as there were calls at the same time.
     std::vector<Aligned<float>> workspaces_;
     size_t workspace_bytes_ = 0;
 };

@@ -4,116 +4,41 @@
 #include <cmath>
 #include <string_view>
 
-#include "error.h"
-#include "json.h"
+#include "fields.h"
 
 namespace pbgen {
 namespace {
 
-constexpr int64_t version = 1;
-constexpr int64_t max_elements = int64_t{1} << 28;  // of one value
+constexpr int64_t version = 2;
 constexpr int64_t max_attribute = int64_t{1} << 20;
+constexpr int64_t max_integer = int64_t{1} << 53;
+constexpr double max_number = 3.4028234663852886e38;
 
-constexpr std::string_view op_names[] = {"conv",   "conv_transpose", "linear",   "affine",       "add",
-                                         "concat", "reshape",        "upsample", "pixel_shuffle"};
-constexpr std::string_view activation_names[] = {"none", "relu", "leaky_relu", "tanh", "sigmoid"};
-constexpr std::string_view mode_names[] = {"nearest", "bilinear"};
+constexpr std::string_view op_names[] = {
+    "conv",    "conv_transpose", "linear", "map",    "reduce", "constant", "range",    "reshape",       "permute",
+    "expand",  "slice",          "concat", "pad",    "take",   "resample", "pool",     "adaptive_pool", "matmul"};
+constexpr std::string_view size_op_names[] = {"+", "-", "*", "//", "%", "min", "max", "scaled"};
+constexpr std::string_view noise_names[] = {"normal", "uniform"};
+constexpr std::string_view instruction_names[] = {
+    "neg", "abs",  "sign",    "sqrt", "rsqrt", "exp",   "expm1", "log",  "log1p", "sin", "cos",
+    "tanh", "sigmoid", "erf", "floor", "ceil", "round", "relu",  "add",  "sub",   "mul", "div",
+    "pow", "max",  "min",     "mod",  "leaky", "lt",    "le",    "gt",   "ge",    "eq",  "ne",
+    "where"};
+constexpr std::string_view reduction_names[] = {"sum", "mean", "max", "min"};
+constexpr std::string_view padding_names[] = {"constant", "reflect", "replicate", "circular"};
+constexpr std::string_view resampling_names[] = {"nearest", "nearest-exact", "linear", "cubic"};
+constexpr std::string_view pool_names[] = {"max", "mean"};
 
-// A JSON object read key by key; in the end, keys that nothing asked for are refused.
-class Fields {
-public:
-    Fields(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
-        if (!object.is(Json::Type::object)) refuse("must be an object");
-    }
+size_t operands(Instruction instruction) {
+    if (instruction == Instruction::where) return 3;
+    return instruction >= Instruction::add ? 2 : 1;
+}
 
-    template <class... Parts>
-    [[noreturn]] void refuse(const Parts&... parts) const {
-        fail(where_, ": ", parts...);
-    }
-
-    void rename(std::string where) { where_ = std::move(where); }
-
-    const Json* find(std::string_view key) {
-        asked_.push_back(key);
-        return object_.find(key);
-    }
-
-    const Json& get(std::string_view key) {
-        const Json* value = find(key);
-        if (!value) refuse("has no ", quote(key));
-        return *value;
-    }
-
-    int64_t integer(std::string_view key, int64_t low, int64_t high) { return integer(key, get(key), low, high); }
-
-    std::vector<int64_t> integers(std::string_view key, int64_t low, int64_t high) {
-        std::vector<int64_t> numbers;
-        for (const Json& item : list(key)) numbers.push_back(integer(key, item, low, high));
-        return numbers;
-    }
-
-    float number(std::string_view key, double low, double high) { return number(key, get(key), low, high); }
-
-    std::vector<float> numbers(std::string_view key, double low, double high) {
-        std::vector<float> numbers;
-        for (const Json& item : list(key)) numbers.push_back(number(key, item, low, high));
-        return numbers;
-    }
-
-    std::string_view text(std::string_view key) {
-        const Json& value = get(key);
-        if (!value.is(Json::Type::string)) refuse(quote(key), " must be a string");
-        return value.text;
-    }
-
-    bool boolean(std::string_view key) {
-        const Json& value = get(key);
-        if (!value.is(Json::Type::boolean)) refuse(quote(key), " must be true or false");
-        return value.boolean;
-    }
-
-    const std::vector<Json>& list(std::string_view key) {
-        const Json& value = get(key);
-        if (!value.is(Json::Type::array)) refuse(quote(key), " must be a list");
-        return value.items;
-    }
-
-    // Where in `names` the string under `key` stands.
-    template <size_t count>
-    size_t choice(std::string_view key, const std::string_view (&names)[count]) {
-        const std::string_view name = text(key);
-        const auto* at = std::find(names, names + count, name);
-        if (at == names + count) refuse("unknown ", key, " ", quote(name));
-        return static_cast<size_t>(at - names);
-    }
-
-    void refuse_others() const {
-        for (const Json& item : object_.items)
-            if (std::find(asked_.begin(), asked_.end(), item.key) == asked_.end())
-                refuse("unknown attribute ", quote(item.key));
-    }
-
-private:
-    int64_t integer(std::string_view key, const Json& value, int64_t low, int64_t high) const {
-        if (!value.is(Json::Type::integer)) refuse(quote(key), " must be made of integers");
-        if (value.integer < low || value.integer > high)
-            refuse(quote(key), " has ", value.integer, ", outside ", low, " .. ", high);
-        return value.integer;
-    }
-
-    float number(std::string_view key, const Json& value, double low, double high) const {
-        if (!value.is(Json::Type::integer) && !value.is(Json::Type::real))
-            refuse(quote(key), " must be made of numbers");
-        const double number = value.is(Json::Type::real) ? value.real : static_cast<double>(value.integer);
-        if (number < low || number > high)
-            refuse(quote(key), " has a number outside ", static_cast<int64_t>(low), " .. ", static_cast<int64_t>(high));
-        return static_cast<float>(number);
-    }
-
-    const Json& object_;
-    std::string where_;
-    std::vector<std::string_view> asked_;
-};
+bool is_name(std::string_view text) {
+    const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+    const auto within = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '_'; };
+    return !text.empty() && letter(text[0]) && std::all_of(text.begin(), text.end(), within);
+}
 
 class Reader {
 public:
@@ -123,9 +48,11 @@ public:
         Fields fields(json, "graph");
         const int64_t found = fields.integer("version", 0, INT64_MAX);
         if (found != version) fields.refuse("has version ", found, "; this engine reads version ", version);
-        graph_.input = read_shape(fields, "input");
+        read_inputs(fields);
+        for (const Json& size : fields.list("sizes")) read_size(fields, size);
+        read_noise_shapes(fields);
         for (const Json& node : fields.list("nodes")) read_node(node);
-        graph_.output = static_cast<size_t>(fields.integer("output", 0, static_cast<int64_t>(graph_.nodes.size())));
+        read_outputs(fields);
         fields.refuse_others();
         for (size_t i = 0; i < users_.size(); ++i)
             if (users_[i] == none) fail("tensor ", quote(container_.tensors[i].name), " is used by no node");
@@ -133,18 +60,93 @@ public:
     }
 
 private:
-    static Shape read_shape(Fields& fields, std::string_view key) {
-        const std::vector<int64_t> dims = fields.integers(key, 1, max_elements);
-        if (dims.empty() || dims.size() > 3) fields.refuse(quote(key), " must have one to three dimensions");
-        Shape shape;
-        shape.rank = dims.size();
-        shape.channels = dims[0];
-        if (dims.size() == 3) shape.height = dims[1];
-        if (dims.size() >= 2) shape.width = dims.back();
-        // Each factor is at most 2^28, so no product of two overflows.
-        if (shape.pixels() > max_elements || shape.pixels() * shape.channels > max_elements)
-            fields.refuse(quote(key), " has more than ", max_elements, " elements");
+    void read_inputs(Fields& fields) {
+        const std::vector<Json>& inputs = fields.list("inputs");
+        for (const Json& input : inputs) read_input(input);
+        require(fields, !inputs.empty() && inputs.size() <= max_ends, "there must be 1 to 64 inputs");
+        const auto drawn = [](const Input& input) { return input.noise != Noise::given; };
+        if (std::all_of(graph_.inputs.begin(), graph_.inputs.end(), drawn)) fields.refuse("has no input but noise");
+    }
+
+    void read_input(const Json& json) {
+        Fields fields(json, concat("input ", graph_.inputs.size()));
+        Input input;
+        input.name = fields.text("name");
+        fields.rename(concat("input ", quote(input.name)));
+        for (const Input& other : graph_.inputs) require(fields, other.name != input.name, "another has its name");
+        if (fields.has("integer")) input.integer = fields.boolean("integer");
+        if (fields.has("noise")) input.noise = static_cast<Noise>(1 + fields.choice("noise", noise_names));
+        for (const Json& dim : fields.list("shape"))
+            if (input.noise == Noise::given && dim.is(Json::Type::string) && find_size(dim.text) == none)
+                add_size(fields, dim.text, true);
+        if (input.noise == Noise::given) read_input_shape(fields, input);
+        fields.refuse_others();
+        graph_.inputs.push_back(std::move(input));
+    }
+
+    void read_input_shape(Fields& fields, Input& input) {
+        input.shape = read_shape(fields);
+        require(fields, is_one(input.shape[0]), "its shape must begin with 1, the batch");
+    }
+
+    // What noise has as sizes hangs on what is given.
+    void read_noise_shapes(Fields& fields) {
+        const std::vector<Json>& inputs = fields.list("inputs");
+        for (size_t i = 0; i < inputs.size(); ++i) {
+            Fields input(inputs[i], concat("input ", quote(graph_.inputs[i].name)));
+            if (graph_.inputs[i].noise != Noise::given) read_input_shape(input, graph_.inputs[i]);
+        }
+    }
+
+    void read_size(const Fields& fields, const Json& json) {
+        const std::vector<Json>& parts = fields.list("sizes", json);
+        require(fields, parts.size() == 4, "a size has a name, an operator and two operands");
+        const std::string_view name = fields.text("sizes", parts[0]);
+        SizeRule rule;
+        rule.op = static_cast<SizeOp>(fields.choice("operator of a size", parts[1], size_op_names));
+        rule.a = count(fields, "sizes", parts[2], -max_integer, max_integer);
+        if (rule.op == SizeOp::scaled)
+            rule.factor = fields.number("sizes", parts[3], -max_number, max_number);
+        else
+            rule.b = count(fields, "sizes", parts[3], -max_integer, max_integer);
+        add_size(fields, name, false);
+        graph_.sizes.push_back(rule);
+    }
+
+    void add_size(const Fields& fields, std::string_view name, bool free) {
+        require(fields, is_name(name), "the name of a size consists of letters, digits and _, and begins with a letter");
+        if (find_size(name) != none) fields.refuse("has two sizes ", quote(name));
+        if (free) graph_.free.emplace_back(name);
+        size_names_.emplace_back(name);
+    }
+
+    // Few graphs have many sizes, and those that do name few at a time.
+    size_t find_size(std::string_view name) const {
+        const auto at = std::find(size_names_.rbegin(), size_names_.rend(), name);
+        return at == size_names_.rend() ? none : static_cast<size_t>(size_names_.rend() - at) - 1;
+    }
+
+    Count count(const Fields& fields, std::string_view key, const Json& json, int64_t low, int64_t high) const {
+        if (!json.is(Json::Type::string)) return {fields.integer(key, json, low, high)};
+        const size_t size = find_size(json.text);
+        if (size == none) fields.refuse(quote(key), " names the size ", quote(json.text), ", which nothing before it makes");
+        return {0, size};
+    }
+
+    Number number(const Fields& fields, std::string_view key, const Json& json) const {
+        if (json.is(Json::Type::string)) return {0, count(fields, key, json, 0, 0).size};
+        return {static_cast<float>(fields.number(key, json, -max_number, max_number))};
+    }
+
+    std::vector<Count> read_shape(Fields& fields) const {
+        std::vector<Count> shape;
+        for (const Json& dim : fields.list("shape")) shape.push_back(count(fields, "shape", dim, 1, max_elements));
+        check_shape(fields, shape);
         return shape;
+    }
+
+    static void check_shape(const Fields& fields, const std::vector<Count>& shape) {
+        if (shape.empty() || shape.size() > max_rank) fields.refuse("`shape` must have 1 to ", max_rank, " dimensions");
     }
 
     void read_node(const Json& json) {
@@ -155,152 +157,123 @@ private:
         fields.rename(concat("node ", number, " ", quote(node.name)));
         node.op = static_cast<Op>(fields.choice("op", op_names));
         for (int64_t value : fields.integers("inputs", 0, INT64_MAX)) {
-            if (value > static_cast<int64_t>(number))
+            if (static_cast<uint64_t>(value) >= graph_.values())
                 fields.refuse("reads value ", value, ", which no node before it makes");
             node.inputs.push_back(static_cast<size_t>(value));
         }
-        node.shape = read_shape(fields, "shape");
+        node.shape = read_shape(fields);
         read_attributes(fields, node);
         fields.refuse_others();
         graph_.nodes.push_back(std::move(node));
     }
 
     void read_attributes(Fields& fields, Node& node) {
-        const bool many = node.op == Op::add || node.op == Op::concat;
-        if (many ? node.inputs.size() < 2 : node.inputs.size() != 1)
-            fields.refuse("reads ", node.inputs.size(), " values instead of ", many ? "two or more" : "one");
         switch (node.op) {
             case Op::conv:
             case Op::conv_transpose: return read_convolution(fields, node);
             case Op::linear: return read_linear(fields, node);
-            case Op::affine: return read_affine(fields, node);
-            case Op::add: return check_add(fields, node);
+            case Op::map: return read_map(fields, node);
+            case Op::reduce: return read_reduce(fields, node);
+            case Op::constant: return read_constant(fields, node);
+            case Op::range: return read_range(fields, node);
+            case Op::reshape: return expect_inputs(fields, node, 1);
+            case Op::permute: return read_permute(fields, node);
+            case Op::expand: return expect_same_rank(fields, node);
+            case Op::slice: return read_slice(fields, node);
             case Op::concat: return read_concat(fields, node);
-            case Op::reshape: return check_reshape(fields, node);
-            case Op::upsample: return read_upsample(fields, node);
-            case Op::pixel_shuffle: return read_pixel_shuffle(fields, node);
+            case Op::pad: return read_pad(fields, node);
+            case Op::take: return read_take(fields, node);
+            case Op::resample: return read_resample(fields, node);
+            case Op::pool: return read_pool(fields, node);
+            case Op::adaptive_pool: return read_adaptive_pool(fields, node);
+            case Op::matmul: return read_matmul(fields, node);
         }
     }
 
-    const Shape& input(const Node& node) const { return graph_.shape(node.inputs[0]); }
+    const std::vector<Count>& input(const Node& node, size_t i = 0) const { return graph_.shape(node.inputs[i]); }
+
+    static void require(const Fields& fields, bool condition, const char* otherwise) {
+        if (!condition) fields.refuse(otherwise);
+    }
+
+    static bool is_one(const Count& count) { return count.known() && count.integer == 1; }
+
+    void expect_inputs(const Fields& fields, const Node& node, size_t inputs) const {
+        if (node.inputs.size() != inputs) fields.refuse("reads ", node.inputs.size(), " values instead of ", inputs);
+    }
+
+    void expect_same_rank(const Fields& fields, const Node& node) const {
+        expect_inputs(fields, node, 1);
+        require(fields, input(node).size() == node.shape.size(), "input and value must have as many dimensions");
+    }
+
+    int64_t channels(const Fields& fields, const Count& count) const {
+        require(fields, count.known(), "the number of a layer's channels must be an integer");
+        return count.integer;
+    }
 
     void read_convolution(Fields& fields, Node& node) {
-        const Shape& in = input(node);
-        if (in.rank < 2 || in.rank != node.shape.rank)
-            fields.refuse("input and value must both be [C, L] or [C, H, W]");
+        const bool computed = !fields.has("weight");
+        require(fields, node.inputs.size() >= (computed ? 2 : 1), "reads too few values");
+        const size_t rank = node.shape.size(), spatial = rank - 2;
+        require(fields, (rank == 3 || rank == 4) && input(node).size() == rank && is_one(node.shape[0]) &&
+                        is_one(input(node)[0]),
+                "input and value must both be [1, C, L] or [1, C, H, W]");
         const std::vector<int64_t> kernel = fields.integers("kernel", 1, max_attribute);
         const std::vector<int64_t> stride = fields.integers("stride", 1, max_attribute);
         const std::vector<int64_t> padding = fields.integers("padding", 0, INT64_MAX);
         const std::vector<int64_t> dilation = fields.integers("dilation", 1, max_attribute);
         for (const auto* numbers : {&kernel, &stride, &padding, &dilation})
-            if (numbers->size() != in.rank - 1)
-                fields.refuse("`kernel`, `stride`, `padding` and `dilation` need one integer a spatial dimension");
-        const auto geometry = [&](size_t i) { return Geometry{kernel[i], stride[i], padding[i], dilation[i]}; };
-        node.x = geometry(in.rank - 2);
-        if (in.rank == 3) node.y = geometry(0);
-        check_geometry(fields, node.op, node.y, in.height, node.shape.height);
-        check_geometry(fields, node.op, node.x, in.width, node.shape.width);
-
+            require(fields, numbers->size() == spatial,
+                    "`kernel`, `stride`, `padding` and `dilation` need one integer a spatial dimension");
+        for (size_t i = 0; i < spatial; ++i) {
+            const int64_t most = node.op == Op::conv_transpose ? dilation[i] * (kernel[i] - 1) : max_attribute;
+            if (padding[i] > most) fields.refuse("`padding` has ", padding[i], ", outside 0 .. ", most);
+            node.geometry.push_back({kernel[i], stride[i], padding[i], dilation[i]});
+        }
+        const int64_t in = channels(fields, input(node)[1]), out = channels(fields, node.shape[1]);
         node.groups = fields.integer("groups", 1, max_attribute);
-        if (in.channels % node.groups || node.shape.channels % node.groups)
-            fields.refuse("`groups` ", node.groups, " does not divide ", in.channels, " and ", node.shape.channels,
-                          " channels");
-        std::vector<int64_t> shape = {node.shape.channels, in.channels / node.groups};
+        if (in % node.groups || out % node.groups)
+            fields.refuse("`groups` ", node.groups, " does not divide ", in, " and ", out, " channels");
+        std::vector<int64_t> shape = {out, in / node.groups};
         shape.insert(shape.end(), kernel.begin(), kernel.end());
-        read_weight(fields, node, shape);
-        read_epilogue(fields, node);
+        if (computed)
+            check_computed_weight(fields, node, shape);
+        else
+            read_weight(fields, node, shape);
+        read_epilogue(fields, node, out);
     }
 
-    static void check_geometry(const Fields& fields, Op op, const Geometry& g, int64_t in, int64_t out) {
-        const int64_t reach = g.dilation * (g.kernel - 1);
-        const int64_t max_padding = op == Op::conv_transpose ? reach : max_attribute;
-        if (g.padding > max_padding) fields.refuse("`padding` has ", g.padding, ", outside 0 .. ", max_padding);
-        const int64_t longest = op == Op::conv_transpose
-                                    ? (in - 1) * g.stride - g.padding + reach + 1 + std::max(g.stride, g.dilation)
-                                    : (in + 2 * g.padding) / g.stride + 1;
-        if (out > longest) fields.refuse("`shape` has ", out, ", more than these attributes can make of ", in);
+    void check_computed_weight(const Fields& fields, const Node& node, const std::vector<int64_t>& shape) const {
+        const std::vector<Count>& weight = input(node, 1);
+        const auto same = [](const Count& a, int64_t b) { return a.known() && a.integer == b; };
+        require(fields, std::equal(weight.begin(), weight.end(), shape.begin(), shape.end(), same),
+                "its second input must be [C_out, C_in / groups, kernel...]");
     }
 
     void read_linear(Fields& fields, Node& node) {
-        if (input(node).rank != 1 || node.shape.rank != 1) fields.refuse("input and value must both be [C]");
-        read_weight(fields, node, {node.shape.channels, input(node).channels});
-        read_epilogue(fields, node);
+        require(fields, !node.inputs.empty(), "reads no value");
+        require(fields, input(node).size() == node.shape.size(), "input and value must have as many dimensions");
+        const int64_t in = channels(fields, input(node).back()), out = channels(fields, node.shape.back());
+        node.geometry = {{}};
+        read_weight(fields, node, {out, in});
+        read_epilogue(fields, node, out);
     }
 
-    void read_affine(Fields& fields, Node& node) {
-        require(fields, node.shape == input(node), "value must have the input's shape");
-        read_epilogue(fields, node);
-    }
-
-    void check_add(Fields& fields, const Node& node) {
-        for (size_t value : node.inputs)
-            require(fields, graph_.shape(value) == node.shape, "inputs and value must all have the same shape");
-    }
-
-    void read_concat(Fields& fields, Node& node) {
-        const int64_t axis = fields.integer("axis", 0, static_cast<int64_t>(node.shape.rank) - 1);
-        // [C, L] has its length along the width.
-        node.axis = static_cast<int>(axis == 1 && node.shape.rank == 2 ? 2 : axis);
-        const auto along = [&](Shape& shape) -> int64_t& {
-            return node.axis == 0 ? shape.channels : node.axis == 1 ? shape.height : shape.width;
-        };
-        Shape sum = graph_.shape(node.inputs[0]);
-        along(sum) = 0;
-        for (size_t value : node.inputs) {
-            Shape part = graph_.shape(value);
-            along(sum) += along(part);
-            along(part) = along(sum);
-            require(fields, part == sum, "inputs must agree but along `axis`");
-        }
-        require(fields, sum == node.shape, "value must be as long along `axis` as its inputs together");
-    }
-
-    void check_reshape(Fields& fields, const Node& node) {
-        require(fields, node.shape.size() == input(node).size(), "value must have as many elements as the input");
-    }
-
-    void read_upsample(Fields& fields, Node& node) {
-        const Shape& in = input(node);
-        require(fields, in.rank >= 2 && in.rank == node.shape.rank && in.channels == node.shape.channels,
-                "input and value must both be [C, L] or [C, H, W], with the same channels");
-        node.bilinear = fields.choice("mode", mode_names) == 1;
-        const std::vector<float> step = fields.numbers("step", 0, static_cast<double>(max_elements));
-        if (step.size() != in.rank - 1) fields.refuse("`step` needs one number a spatial dimension");
-        node.step_x = step.back();
-        if (in.rank == 3) node.step_y = step[0];
-        if (!node.bilinear) return;
-        require(fields, in.rank == 3, "bilinear needs [C, H, W]");
-        node.align_corners = fields.boolean("align_corners");
-    }
-
-    void read_pixel_shuffle(Fields& fields, Node& node) {
-        const Shape &in = input(node), &out = node.shape;
-        const int64_t f = node.factor = fields.integer("factor", 1, 1 << 14);
-        require(fields,
-                in.rank == 3 && out.rank == 3 && in.channels == out.channels * f * f && out.height == in.height * f &&
-                    out.width == in.width * f,
-                "input and value must be [C f f, H, W] and [C, H f, W f]");
-    }
-
-    static void require(const Fields& fields, bool condition, const char* rule) {
-        if (!condition) fields.refuse("wrong shapes: ", rule);
-    }
-
-    // `shape` is the weight's: (C_out, C_in / groups, kernel...)
     void read_weight(Fields& fields, Node& node, const std::vector<int64_t>& shape) {
         node.weight = container_.find(fields.text("weight"));
         const Tensor& tensor = container_.tensors[node.weight];
-        int64_t count = 1;
+        int64_t weights = 1;
         for (int64_t dim : shape) {
             // No file holds so many, and within this bound nothing overflows.
-            if (count > (int64_t{1} << 35) / dim) fields.refuse("has too many weights");
-            count *= dim;
+            if (weights > (int64_t{1} << 35) / dim) fields.refuse("has too many weights");
+            weights *= dim;
         }
         if (tensor.dtype != DType::u8) {
             if (tensor.shape != shape) refuse_shape(fields, tensor);
         } else {
-            if (tensor.shape != std::vector<int64_t>{(count + 7) / 8}) refuse_shape(fields, tensor);
-            if (count % 8 && tensor.data[tensor.count - 1] >> count % 8)
+            if (tensor.shape != std::vector<int64_t>{(weights + 7) / 8}) refuse_shape(fields, tensor);
+            if (weights % 8 && tensor.data[tensor.count - 1] >> weights % 8)
                 fields.refuse("tensor ", quote(tensor.name), ": the unused bits of the last byte are not 0");
         }
         share_weight(fields, node);
@@ -312,28 +285,208 @@ private:
         users_[node.weight] = graph_.nodes.size();
         if (first == none) return;
         const Node& other = graph_.nodes[first];
-        if (other.shape.channels != node.shape.channels || input(other).channels != input(node).channels ||
-            other.groups != node.groups || other.y.kernel != node.y.kernel || other.x.kernel != node.x.kernel)
+        const auto same = [](const Geometry& a, const Geometry& b) { return a.kernel == b.kernel; };
+        const auto channels_of = [&](const Node& of) {
+            const std::vector<Count>& in = input(of);
+            return of.op == Op::linear ? std::make_pair(in.back().integer, of.shape.back().integer)
+                                       : std::make_pair(in[1].integer, of.shape[1].integer);
+        };
+        if (!other.is_layer() || channels_of(other) != channels_of(node) || other.groups != node.groups ||
+            !std::equal(other.geometry.begin(), other.geometry.end(), node.geometry.begin(), node.geometry.end(), same))
             fields.refuse("shares its weight with node ", first, ", which has another shape");
     }
 
-    void read_epilogue(Fields& fields, Node& node) {
-        node.scale = find_vector(fields, node, "scale");
-        node.shift = find_vector(fields, node, "shift");
-        if (fields.find("activation"))
-            node.activation = static_cast<Activation>(fields.choice("activation", activation_names));
-        if (node.activation == Activation::leaky_relu) node.slope = fields.number("slope", -1e6, 1e6);
+    void read_epilogue(Fields& fields, Node& node, int64_t outputs) {
+        node.scale = find_vector(fields, "scale", outputs);
+        node.shift = find_vector(fields, "shift", outputs);
+        const size_t more = node.inputs.size() - node.own_inputs();
+        if (fields.has("program"))
+            read_program(fields, node, 1 + more);
+        else
+            require(fields, more == 0, "reads values for which it has no `program`");
     }
 
     // The tensor index of a scale or shift: one number a channel.
-    size_t find_vector(Fields& fields, const Node& node, std::string_view key) {
-        if (!fields.find(key)) return none;
+    size_t find_vector(Fields& fields, std::string_view key, int64_t outputs) {
+        if (!fields.has(key)) return none;
         const size_t index = container_.find(fields.text(key));
         const Tensor& tensor = container_.tensors[index];
-        if (tensor.dtype == DType::u8 || tensor.shape != std::vector<int64_t>{node.shape.channels})
-            refuse_shape(fields, tensor);
+        if (tensor.dtype == DType::u8 || tensor.shape != std::vector<int64_t>{outputs}) refuse_shape(fields, tensor);
         users_[index] = graph_.nodes.size();
         return index;
+    }
+
+    void read_program(Fields& fields, Node& node, size_t inputs) {
+        GraphProgram& program = node.program;
+        require(fields, inputs <= max_program_inputs, "a program reads at most 16 values");
+        program.inputs = inputs;
+        if (fields.has("numbers"))
+            for (const Json& json : fields.list("numbers")) program.numbers.push_back(number(fields, "numbers", json));
+        require(fields, program.numbers.size() <= max_program_numbers, "a program has at most 256 numbers");
+        const std::vector<Json>& steps = fields.list("program");
+        require(fields, !steps.empty() && steps.size() <= max_program_steps, "a program has 1 to 256 instructions");
+        for (const Json& json : steps) {
+            const std::vector<Json>& parts = fields.list("program", json);
+            require(fields, !parts.empty(), "an instruction has a name and operands");
+            Step step{static_cast<Instruction>(fields.choice("instruction", parts[0], instruction_names)), {}};
+            require(fields, parts.size() == 1 + operands(step.instruction), "an instruction has too many operands, or too few");
+            const auto known = static_cast<int64_t>(inputs + program.numbers.size() + program.steps.size());
+            for (size_t i = 1; i < parts.size(); ++i)
+                step.operands[i - 1] = static_cast<uint16_t>(fields.integer("program", parts[i], 0, known - 1));
+            program.steps.push_back(step);
+        }
+    }
+
+    void read_map(Fields& fields, Node& node) {
+        require(fields, node.inputs.size() < max_program_inputs, "reads more than 16 values");
+        read_program(fields, node, node.inputs.size());
+        for (size_t i = 0; i < node.inputs.size(); ++i)
+            require(fields, input(node, i).size() <= node.shape.size(), "an input has more dimensions than the value");
+    }
+
+    void read_reduce(Fields& fields, Node& node) {
+        require(fields, !node.inputs.empty() && node.inputs.size() < max_program_inputs, "reads no value, or more than 16");
+        node.reduction = static_cast<Reduction>(fields.choice("kind", reduction_names));
+        read_axes(fields, node, node.shape.size());
+        if (fields.has("program")) return read_program(fields, node, node.inputs.size());
+        expect_inputs(fields, node, 1);
+        node.program.inputs = 1;
+    }
+
+    // Some of `rank` dimensions, ascending.
+    void read_axes(Fields& fields, Node& node, size_t rank) {
+        for (int64_t axis : fields.integers("axes", 0, static_cast<int64_t>(rank) - 1)) {
+            require(fields, node.axes.empty() || node.axes.back() < static_cast<size_t>(axis), "`axes` must ascend");
+            node.axes.push_back(static_cast<size_t>(axis));
+        }
+        require(fields, !node.axes.empty(), "`axes` is empty");
+    }
+
+    void read_axis(Fields& fields, Node& node, size_t rank) {
+        node.axes = {static_cast<size_t>(fields.integer("axis", 0, static_cast<int64_t>(rank) - 1))};
+    }
+
+    void read_constant(Fields& fields, Node& node) {
+        expect_inputs(fields, node, 0);
+        node.tensor = container_.find(fields.text("tensor"));
+        const Tensor& tensor = container_.tensors[node.tensor];
+        const auto same = [](const Count& a, int64_t b) { return a.known() && a.integer == b; };
+        if (tensor.dtype == DType::u8 ||
+            !std::equal(node.shape.begin(), node.shape.end(), tensor.shape.begin(), tensor.shape.end(), same))
+            refuse_shape(fields, tensor);
+        users_[node.tensor] = graph_.nodes.size();
+    }
+
+    void read_range(Fields& fields, Node& node) {
+        expect_inputs(fields, node, 0);
+        require(fields, node.shape.size() == 1, "value must have one dimension");
+        node.start = number(fields, "start", fields.get("start"));
+        node.stride = number(fields, "step", fields.get("step"));
+    }
+
+    void read_permute(Fields& fields, Node& node) {
+        expect_same_rank(fields, node);
+        const auto rank = static_cast<int64_t>(node.shape.size());
+        std::vector<bool> seen(node.shape.size());
+        for (int64_t axis : fields.integers("axes", 0, rank - 1)) {
+            require(fields, !seen[static_cast<size_t>(axis)], "`axes` names a dimension twice");
+            seen[static_cast<size_t>(axis)] = true;
+            node.axes.push_back(static_cast<size_t>(axis));
+        }
+        require(fields, node.axes.size() == node.shape.size(), "`axes` must name every dimension");
+    }
+
+    void read_slice(Fields& fields, Node& node) {
+        expect_same_rank(fields, node);
+        read_axis(fields, node, node.shape.size());
+        node.first = count(fields, "start", fields.get("start"), 0, max_elements);
+        node.step = fields.integer("step", -max_elements, max_elements);
+        require(fields, node.step != 0, "`step` is 0");
+    }
+
+    void read_concat(Fields& fields, Node& node) {
+        require(fields, node.inputs.size() >= 2, "reads fewer than two values");
+        read_axis(fields, node, node.shape.size());
+        for (size_t i = 0; i < node.inputs.size(); ++i)
+            require(fields, input(node, i).size() == node.shape.size(), "inputs and value must have as many dimensions");
+    }
+
+    void read_pad(Fields& fields, Node& node) {
+        expect_same_rank(fields, node);
+        for (const Json& json : fields.list("before"))
+            node.before.push_back(count(fields, "before", json, 0, max_elements));
+        require(fields, node.before.size() == node.shape.size(), "`before` needs a count a dimension");
+        node.padding = static_cast<Padding>(fields.choice("mode", padding_names));
+        if (node.padding == Padding::constant) node.value = read_float(fields, "value");
+    }
+
+    static float read_float(Fields& fields, std::string_view key) {
+        return static_cast<float>(fields.number(key, -max_number, max_number));
+    }
+
+    void read_take(Fields& fields, Node& node) {
+        expect_inputs(fields, node, 2);
+        read_axis(fields, node, input(node).size());
+        require(fields, input(node).size() + input(node, 1).size() - 1 == node.shape.size(),
+                "value has not as many dimensions as its inputs make");
+    }
+
+    void read_resample(Fields& fields, Node& node) {
+        expect_same_rank(fields, node);
+        node.resampling = static_cast<Resampling>(fields.choice("mode", resampling_names));
+        read_axes(fields, node, node.shape.size());
+        for (const Json& json : fields.list("step"))
+            node.steps.push_back(json.is(Json::Type::null)
+                                     ? -1
+                                     : static_cast<float>(fields.number("step", json, 0, static_cast<double>(max_elements))));
+        require(fields, node.steps.size() == node.axes.size(), "`step` needs a number or null an axis");
+        if (node.resampling >= Resampling::linear) node.align_corners = fields.boolean("align_corners");
+    }
+
+    void read_pool(Fields& fields, Node& node) {
+        expect_same_rank(fields, node);
+        node.mean = fields.choice("kind", pool_names) == 1;
+        const std::vector<int64_t> kernel = fields.integers("kernel", 1, max_attribute);
+        const std::vector<int64_t> stride = fields.integers("stride", 1, max_attribute);
+        const std::vector<int64_t> padding = fields.integers("padding", 0, max_attribute);
+        const std::vector<int64_t> dilation = fields.integers("dilation", 1, max_attribute);
+        for (const auto* numbers : {&stride, &padding, &dilation})
+            require(fields, numbers->size() == kernel.size(), "`kernel`, `stride`, `padding` and `dilation` must be as long");
+        require(fields, !kernel.empty() && kernel.size() <= node.shape.size(), "`kernel` has too many integers, or none");
+        for (size_t i = 0; i < kernel.size(); ++i) {
+            require(fields, padding[i] <= dilation[i] * (kernel[i] - 1), "`padding` is larger than the window");
+            node.windows.push_back({kernel[i], stride[i], padding[i], dilation[i]});
+        }
+        if (node.mean) node.padded = fields.boolean("padded");
+    }
+
+    void read_adaptive_pool(Fields& fields, Node& node) {
+        expect_same_rank(fields, node);
+        node.mean = fields.choice("kind", pool_names) == 1;
+        read_axes(fields, node, node.shape.size());
+        require(fields, node.axes.back() - node.axes.front() == node.axes.size() - 1, "`axes` must be neighbours");
+    }
+
+    void read_matmul(Fields& fields, Node& node) {
+        expect_inputs(fields, node, 2);
+        const size_t a = input(node).size(), b = input(node, 1).size();
+        require(fields, std::min(a, b) >= 2 && std::max(a, b) == node.shape.size(),
+                "inputs must be matrices, and the value have as many dimensions as the larger");
+    }
+
+    void read_outputs(Fields& fields) {
+        for (const Json& json : fields.list("outputs")) {
+            const std::vector<Json>& parts = fields.list("outputs", json);
+            require(fields, parts.size() == 2, "an output has a name and a value");
+            const auto last = static_cast<int64_t>(graph_.values()) - 1;
+            Graph::Output output{std::string(fields.text("outputs", parts[0])),
+                                 static_cast<size_t>(fields.integer("outputs", parts[1], 0, last))};
+            for (const Graph::Output& other : graph_.outputs)
+                require(fields, other.name != output.name, "two outputs have the same name");
+            require(fields, is_one(graph_.shape(output.value)[0]), "an output's shape must begin with 1, the batch");
+            graph_.outputs.push_back(std::move(output));
+        }
+        require(fields, !graph_.outputs.empty() && graph_.outputs.size() <= max_ends, "there must be 1 to 64 outputs");
     }
 
     [[noreturn]] static void refuse_shape(const Fields& fields, const Tensor& tensor) {
@@ -342,6 +495,7 @@ private:
 
     const Container& container_;
     std::vector<size_t> users_;  // for each tensor, the last node that uses it
+    std::vector<std::string> size_names_;
     Graph graph_;
 };
 

@@ -1,72 +1,121 @@
-// The graph of a packed file: nodes, and every check that makes it safe to run.
+// The graph of a packed file (docs/format.md): nodes, and every check that needs no sizes of inputs.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "arch/kernels.h"
 #include "container.h"
+#include "image.h"
+#include "ops.h"
+#include "program.h"
 
 namespace pbgen {
 
-// [C] and [C, L] have height 1; what counts is that row-major order with the channels first stays the same.
-struct Shape {
-    size_t rank = 1;
-    int64_t channels = 1, height = 1, width = 1;
-
-    int64_t pixels() const { return height * width; }
-    int64_t size() const { return channels * pixels(); }
-    bool operator==(const Shape& other) const {
-        return rank == other.rank && channels == other.channels && height == other.height && width == other.width;
-    }
-};
-
-// Along one dimension of the image. A linear layer is a convolution of one pixel with kernel 1.
-struct Geometry {
-    int64_t kernel = 1, stride = 1, padding = 0, dilation = 1;
-};
-
-enum class Op : uint8_t { conv, conv_transpose, linear, affine, add, concat, reshape, upsample, pixel_shuffle };
-
 constexpr size_t none = SIZE_MAX;
+constexpr size_t max_ends = 64;  // inputs, or outputs
+constexpr int64_t max_elements = int64_t{1} << 28;  // of one value
+
+// An integer, or a size of the graph.
+struct Count {
+    int64_t integer = 0;
+    size_t size = none;
+
+    bool known() const { return size == none; }
+};
+
+// A number, or a size of the graph.
+struct Number {
+    float number = 0;
+    size_t size = none;
+};
+
+enum class SizeOp : uint8_t { add, sub, mul, div, mod, min, max, scaled };
+
+// How a size is made of those before it. Free sizes have none, and come first.
+struct SizeRule {
+    SizeOp op;
+    Count a, b;
+    double factor;  // scaled
+};
+
+enum class Noise : uint8_t { given, normal, uniform };
+
+struct Input {
+    std::string name;
+    std::vector<Count> shape;
+    bool integer = false;
+    Noise noise = Noise::given;
+};
+
+enum class Op : uint8_t {
+    conv, conv_transpose, linear,
+    map, reduce,
+    constant, range, reshape, permute, expand, slice, concat, pad, take, resample, pool, adaptive_pool, matmul,
+};
+
+struct GraphProgram {
+    size_t inputs = 0;
+    std::vector<Number> numbers;
+    std::vector<Step> steps;
+};
 
 struct Node {
     Op op;
     std::string name;
     std::vector<size_t> inputs;  // value numbers
-    Shape shape;
+    std::vector<Count> shape;
 
     // conv, conv_transpose, linear
-    size_t weight = none;  // tensor index
-    Geometry y, x;
+    size_t weight = none;             // tensor index; none: the second input
+    std::vector<Geometry> geometry;   // of each spatial dimension
     int64_t groups = 1;
-
-    // and affine
     size_t scale = none, shift = none;  // tensor indices
-    Activation activation = Activation::none;
-    float slope = 0;
 
-    int axis = 0;  // concat: 0 channels, 1 height, 2 width
+    // layers, map, reduce
+    GraphProgram program;
 
-    // upsample
-    bool bilinear = false, align_corners = false;
-    float step_y = 1, step_x = 1;
+    Reduction reduction = Reduction::sum;
+    std::vector<size_t> axes;  // reduce, permute, resample, adaptive_pool; the one of slice, concat and take
+    size_t tensor = none;      // constant
+    Number start, stride;      // range
+    Count first;               // slice
+    int64_t step = 1;
+    std::vector<Count> before;  // pad
+    Padding padding = Padding::constant;
+    float value = 0;
+    Resampling resampling = Resampling::nearest;
+    std::vector<float> steps;  // of each axis, or less than 0 where it hangs on the sizes
+    bool align_corners = false;
+    bool mean = false;  // pool, adaptive_pool
+    std::vector<Window> windows;
+    bool padded = false;
 
-    int64_t factor = 1;  // pixel_shuffle
-
-    bool has_weight() const { return weight != none; }
+    bool is_layer() const { return op <= Op::linear; }
+    size_t axis() const { return axes[0]; }
+    // Inputs that its program reads beside a layer's sum come after these.
+    size_t own_inputs() const { return weight == none ? 2 : 1; }
 };
 
 struct Graph {
-    Shape input;
+    std::vector<Input> inputs;
+    std::vector<std::string> free;  // names of the free sizes
+    std::vector<SizeRule> sizes;    // of the others
     std::vector<Node> nodes;
-    size_t output = 0;  // value number
+    struct Output {
+        std::string name;
+        size_t value;
+    };
+    std::vector<Output> outputs;
 
-    // The shape of a value: 0 is the input, node i makes value i + 1.
-    const Shape& shape(size_t value) const { return value == 0 ? input : nodes[value - 1].shape; }
+    size_t values() const { return inputs.size() + nodes.size(); }
+    // The node that makes a value, which is no input's.
+    size_t maker(size_t value) const { return value - inputs.size(); }
+    bool is_input(size_t value) const { return value < inputs.size(); }
+    const std::vector<Count>& shape(size_t value) const {
+        return is_input(value) ? inputs[value].shape : nodes[maker(value)].shape;
+    }
 };
 
 // Throws Error unless the graph is complete, consistent with the tensors, and uses each of them.

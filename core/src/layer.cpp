@@ -50,14 +50,14 @@ bool may_be_rounded(const LayerSize& size) {
 // The same for a layer of the same products, each tap's output channels being channels of their own.
 LayerSize with_taps_as_outputs(const LayerSize& size) { return {size.one_bit, size.inputs, size.outputs * size.taps, 1}; }
 
-bool spreads(const Node& node, const Shape& input) {
-    return node.op == Op::conv_transpose && node.groups == 1 && input.pixels() == 1 &&
-           fills(node.y, node.shape.height) && fills(node.x, node.shape.width);
+bool spreads(const LayerShape& shape) {
+    return shape.transposed && shape.groups == 1 && shape.input.pixels() == 1 && fills(shape.y, shape.output.height) &&
+           fills(shape.x, shape.output.width);
 }
 
 // Where each channel is a group of its own.
-bool is_channelwise(const Node& node, const LayerSize& size) {
-    return node.groups > 1 && size.inputs == 1 && size.outputs == 1;
+bool is_channelwise(const LayerShape& shape, const LayerSize& size) {
+    return shape.groups > 1 && size.inputs == 1 && size.outputs == 1;
 }
 
 // For what is known of an image.
@@ -69,39 +69,45 @@ size_t ScratchSize::bytes(size_t threads) const {
     return image_bytes + std::max(images, shared + threads * own);
 }
 
-Layer::Layer(const Node& node, const Shape& input, const CanonicalWeights& weights, bool integers,
+Layer::Layer(const std::string& name, const LayerShape& shape, const CanonicalWeights& weights, Manner manner,
              const Arrange& arrange, const Epilogue& epilogue, const Kernels& kernels)
-    : name_(node.name), input_(input), output_(node.shape), inputs_(weights.inputs), outputs_(weights.outputs), kernels_(kernels) {
-    choose(node, weights, integers, arrange, epilogue);
-    kernel_ = convolver_->name() + (spreads(node, input) ? ", taps as channels" : "") + " (" + kernels.name + ")";
-    const uint64_t pairs = row_phases(node).inside(input.height) * column_phases(node).inside(input.width);
-    operations_ = pairs * static_cast<uint64_t>(output_.channels * input.channels / node.groups);
+    : name_(name),
+      input_(shape.input),
+      output_(shape.output),
+      inputs_(weights.inputs),
+      outputs_(weights.outputs),
+      kernels_(kernels) {
+    choose(shape, weights, manner, arrange, epilogue);
+    const bool taps_as_channels = !manner.resizes && spreads(shape);
+    kernel_ = convolver_->name() + (taps_as_channels ? ", taps as channels" : "") + " (" + kernels.name + ")";
+    const uint64_t pairs = row_phases(shape).inside(input_.height) * column_phases(shape).inside(input_.width);
+    operations_ = pairs * static_cast<uint64_t>(output_.channels * input_.channels / shape.groups);
 }
 
-void Layer::choose(const Node& node, const CanonicalWeights& weights, bool integers, const Arrange& arrange,
+void Layer::choose(const LayerShape& shape, const CanonicalWeights& weights, Manner manner, const Arrange& arrange,
                    const Epilogue& epilogue) {
     const LayerSize size = weights.size();
     const auto product = [&](const LayerSize& run) -> const Product& {
-        return *(integers && may_be_rounded(run) ? kernels_.choose_integer(run) : kernels_.choose(run));
+        return *(manner.integers && may_be_rounded(run) ? kernels_.choose_integer(run) : kernels_.choose(run));
     };
     const auto convolution = [&](const CanonicalWeights& all, const Product& chosen) {
-        return std::make_unique<Convolution>(row_phases(node), column_phases(node), input_, output_, arrange(all, chosen),
-                                             epilogue, kernels_);
+        return std::make_unique<Convolution>(row_phases(shape), column_phases(shape), input_, output_,
+                                             arrange(all, chosen), epilogue, kernels_);
     };
-    if (is_channelwise(node, size)) {
+    if (is_channelwise(shape, size)) {
         convolver_ = convolution(weights.channels_as_outputs(), *kernels_.channelwise(size.one_bit));
-    } else if (spreads(node, input_)) {
+    } else if (!manner.resizes && spreads(shape)) {
         const CanonicalWeights spread = weights.taps_as_outputs();
         scale_ = repeat(epilogue.scale, size.outputs, size.taps);
         shift_ = repeat(epilogue.shift, size.outputs, size.taps);
         const Epilogue all = {epilogue.scale ? scale_.data() : nullptr, epilogue.shift ? shift_.data() : nullptr,
                               epilogue.activation, epilogue.slope};
-        const Shape one_pixel = {3, static_cast<int64_t>(spread.outputs), 1, 1};
+        const Image one_pixel = {static_cast<int64_t>(spread.outputs), 1, 1};
         convolver_ = std::make_unique<Convolution>(one_tap(), one_tap(), input_, one_pixel,
                                                    arrange(spread, product(spread.size())), all, kernels_);
-    } else if (DotRows::suit(node, size)) {
-        const DotProducts& products = kernels_.dots(integers && may_be_rounded(with_taps_as_outputs(size)));
-        convolver_ = std::make_unique<DotRows>(node, input_, weights, products, epilogue, kernels_);
+    } else if (DotRows::suit(shape, size)) {
+        const DotProducts& products = kernels_.dots(manner.integers && may_be_rounded(with_taps_as_outputs(size)));
+        convolver_ = std::make_unique<DotRows>(shape, weights, products, epilogue, kernels_);
     } else {
         convolver_ = convolution(weights, product(size));
     }

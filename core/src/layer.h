@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "convolver.h"
-#include "graph.h"
+#include "image.h"
 #include "threads.h"
 #include "weights.h"
 
@@ -32,14 +32,23 @@ struct ScratchSize {
 // Arranges weights for a product, or knows them arranged.
 using Arrange = std::function<std::shared_ptr<const Weights>(const CanonicalWeights&, const Product&)>;
 
+// What decides about a layer's product beside its shape.
+struct Manner {
+    bool integers = false;  // whether it rounds what it reads to integers of 8 bits, where that is faster
+    bool resizes = false;   // whether it is run with images of other sizes, too
+};
+
 class Layer {
 public:
-    Layer(const Node& node, const Shape& input, const CanonicalWeights& weights, bool integers, const Arrange& arrange,
-          const Epilogue& epilogue, const Kernels& kernels);
+    // `weights` need have no numbers where `arrange` knows them arranged.
+    Layer(const std::string& name, const LayerShape& shape, const CanonicalWeights& weights, Manner manner,
+          const Arrange& arrange, const Epilogue& epilogue, const Kernels& kernels);
 
     ScratchSize scratch(size_t threads) const;
 
     bool makes_planes() const { return convolver_->makes_planes(); }
+    // Whether it arranged its weights for itself, so that for another size they are needed again.
+    bool keeps_weights() const { return convolver_->keeps_weights(); }
     // Whether the extremes that this layer finds of what it makes are what `next` asks for, which reads it.
     bool finds_extremes_for(const Layer& next) const;
 
@@ -62,7 +71,7 @@ public:
 private:
     struct Scratch;
 
-    void choose(const Node& node, const CanonicalWeights& weights, bool integers, const Arrange& arrange,
+    void choose(const LayerShape& shape, const CanonicalWeights& weights, Manner manner, const Arrange& arrange,
                 const Epilogue& epilogue);
 
     // How some threads make one image.
@@ -85,7 +94,7 @@ private:
 
     std::string name_, kernel_;
     uint64_t operations_;
-    Shape input_, output_;
+    Image input_, output_;
     size_t inputs_, outputs_;  // of a group
     std::vector<float> scale_, shift_;  // for each of the output's pixels, where these are made as channels
     const Kernels& kernels_;

@@ -69,8 +69,8 @@ uint64_t Phases::inside(int64_t inputs) const {
     return pairs;
 }
 
-Phases row_phases(const Node& node) { return Phases(node.y, node.op == Op::conv_transpose, node.shape.height); }
+Phases row_phases(const LayerShape& shape) { return Phases(shape.y, shape.transposed, shape.output.height); }
 
-Phases column_phases(const Node& node) { return Phases(node.x, node.op == Op::conv_transpose, node.shape.width); }
+Phases column_phases(const LayerShape& shape) { return Phases(shape.x, shape.transposed, shape.output.width); }
 
 }  // namespace pbgen

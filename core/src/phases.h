@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "graph.h"
+#include "image.h"
 
 namespace pbgen {
 
@@ -76,7 +76,7 @@ private:
 };
 
 // Those of a node's output.
-Phases row_phases(const Node& node);
-Phases column_phases(const Node& node);
+Phases row_phases(const LayerShape& shape);
+Phases column_phases(const LayerShape& shape);
 
 }  // namespace pbgen

@@ -1,21 +1,19 @@
-// Where the values and the scratch memory of a run lie in one block: what is never needed at the same time overlaps.
+// Where blocks of memory lie in one: what is never needed at the same time overlaps.
 #pragma once
 
 #include <cstddef>
 #include <vector>
 
-#include "graph.h"
-
 namespace pbgen {
 
-struct MemoryPlan {
-    // In numbers, for one image; for n images every offset and size is n times as large.
-    std::vector<size_t> values;    // by value number
-    std::vector<size_t> extremes;  // of each value (extremes.h)
-    size_t size = 0;
+// In numbers, for one image; for n images every offset and size is n times as large.
+struct Block {
+    size_t size;
+    size_t first, last;  // the steps between which it is needed
+    size_t offset = 0;
 };
 
-// `scratch` numbers at the beginning are left for the nodes to use while they run.
-MemoryPlan plan_memory(const Graph& graph, size_t scratch);
+// Gives blocks their offsets, from `begin` on. Returns where the last one ends.
+size_t plan_memory(std::vector<Block*> blocks, size_t begin);
 
 }  // namespace pbgen

@@ -28,9 +28,9 @@ void transpose(uint32_t* words) {
 
 Side other(Side side) { return side == Side::small ? Side::large : Side::small; }
 
-Shape image_shape(const WeightShape& shape, Side side, const Images& images) {
+Image image_of(const WeightShape& shape, Side side, const Images& images) {
     const bool small = side == Side::small;
-    return {3, static_cast<int64_t>(shape.channels(side)), small ? images.small_height : images.large_height,
+    return {static_cast<int64_t>(shape.channels(side)), small ? images.small_height : images.large_height,
             small ? images.small_width : images.large_width};
 }
 
@@ -88,13 +88,8 @@ std::shared_ptr<const Weights> Signs::arrange(Side to, const CanonicalWeights& c
 
 void Signs::run(Side to, const Images& images, const float* input, const float* scale, float* output,
                 Threads& threads) {
-    const Shape from = image_shape(shape_, other(to), images);
-    Node node;
-    node.op = to == Side::small ? Op::conv : Op::conv_transpose;
-    node.shape = image_shape(shape_, to, images);
-    node.y = shape_.y;
-    node.x = shape_.x;
-    node.groups = static_cast<int64_t>(shape_.groups);
+    const LayerShape shape = {to == Side::large, shape_.y, shape_.x, static_cast<int64_t>(shape_.groups),
+                              image_of(shape_, other(to), images), image_of(shape_, to, images)};
     const Kernels& kernels = choose_kernels();
     const CanonicalWeights signs = canonical(to);
     Epilogue epilogue;
@@ -102,7 +97,7 @@ void Signs::run(Side to, const Images& images, const float* input, const float* 
     const auto arranged = [&](const CanonicalWeights& canonical, const Product& product) {
         return arrange(to, canonical, product, threads);
     };
-    const Layer layer(node, from, signs, false, arranged, epilogue, kernels);
+    const Layer layer("", shape, signs, {}, arranged, epilogue, kernels);
     const ScratchSize size = layer.scratch(threads.count());
     Aligned<uint8_t> scratch(images.count * size.bytes(threads.count()));
     layer.run({input}, images.count, scratch.data(), size, {output}, threads);

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "aligned.h"
-#include "graph.h"
+#include "image.h"
 #include "threads.h"
 #include "weights.h"
 

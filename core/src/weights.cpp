@@ -25,11 +25,45 @@ void copy_bits(const uint8_t* bits, size_t at, size_t step, size_t count, uint8_
 
 CanonicalWeights::CanonicalWeights(const Tensor& tensor, size_t all_groups, size_t group_outputs, size_t group_inputs,
                                    size_t kernel_taps)
-    : groups(all_groups), outputs(group_outputs), inputs(group_inputs), taps(kernel_taps), bits_(tensor.data) {
-    if (tensor.dtype == DType::u8) return;
+    : groups(all_groups),
+      outputs(group_outputs),
+      inputs(group_inputs),
+      taps(kernel_taps),
+      one_bit_(tensor.dtype == DType::u8),
+      bits_(tensor.data) {
+    if (one_bit_) return;
     auto floats = std::make_shared<Aligned<float>>(static_cast<size_t>(tensor.count));
     copy_floats(tensor, floats->data());
     floats_ = std::move(floats);
+}
+
+CanonicalWeights::CanonicalWeights(const float* numbers, size_t all_groups, size_t group_outputs, size_t group_inputs,
+                                   size_t kernel_taps)
+    : groups(all_groups), outputs(group_outputs), inputs(group_inputs), taps(kernel_taps), one_bit_(false) {
+    auto floats = std::make_shared<Aligned<float>>(count());
+    std::memcpy(floats->data(), numbers, floats->bytes());
+    floats_ = std::move(floats);
+}
+
+CanonicalWeights CanonicalWeights::kept() const {
+    CanonicalWeights result = *this;
+    if (!one_bit_) return result;
+    auto bits = std::make_shared<Aligned<uint8_t>>((count() + 7) / 8);
+    std::memcpy(bits->data(), bits_, bits->bytes());
+    result.bits_ = bits->data();
+    result.kept_bits_ = std::move(bits);
+    return result;
+}
+
+CanonicalWeights CanonicalWeights::forgotten() const {
+    CanonicalWeights result = *this;
+    result.bits_ = nullptr;
+    result.floats_ = nullptr;
+    return result;
+}
+
+size_t CanonicalWeights::kept_bytes() const {
+    return (kept_bits_ ? kept_bits_->bytes() : 0) + (floats_ ? floats_->bytes() : 0);
 }
 
 CanonicalWeights::CanonicalWeights(const uint32_t* rows, size_t row_words, size_t all_groups, size_t group_outputs,

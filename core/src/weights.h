@@ -20,6 +20,9 @@ public:
     // `tensor` is [groups][outputs][inputs][taps], one bit or a float a weight.
     CanonicalWeights(const Tensor& tensor, size_t groups, size_t outputs, size_t inputs, size_t taps);
 
+    // The same of numbers, which are copied.
+    CanonicalWeights(const float* numbers, size_t groups, size_t outputs, size_t inputs, size_t taps);
+
     // Signs as rows of bits over the inputs, [groups][outputs][taps], each of `row_words` words.
     CanonicalWeights(const uint32_t* rows, size_t row_words, size_t groups, size_t outputs, size_t inputs, size_t taps);
 
@@ -39,14 +42,23 @@ public:
     // The same as numbers, one-bit weights as +1 and -1, [taps][inputs].
     void copy_numbers(size_t group, size_t output, float* numbers) const;
 
+    // Weights that do not hang on the tensor's memory; and their dimensions alone.
+    CanonicalWeights kept() const;
+    CanonicalWeights forgotten() const;
+
     bool channelwise() const { return channelwise_; }
-    bool one_bit() const { return floats_ == nullptr; }
+    bool one_bit() const { return one_bit_; }
+    size_t kept_bytes() const;
     LayerSize size() const { return {one_bit(), inputs, outputs, taps}; }
 
     size_t groups, outputs, inputs, taps;
 
 private:
+    size_t count() const { return groups * outputs * inputs * taps; }
+
+    bool one_bit_ = true;
     const uint8_t* bits_ = nullptr;
+    std::shared_ptr<const Aligned<uint8_t>> kept_bits_;
     std::shared_ptr<const Aligned<float>> floats_;
     const uint32_t* rows_ = nullptr;
     size_t row_words_ = 0;

@@ -1,7 +1,7 @@
 """Runs a packed generator natively: NumPy in, NumPy out."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pbgen.errors import PBGenError
+from pbgen.latents import drawn
 
 try:
     from pbgen import _core
@@ -18,14 +19,30 @@ except ImportError as error:
     ) from None
 
 MAX_THREADS = 1024
+MAX_INTEGER = 2**24  # float32 holds all up to it
+NOISE = (None, "normal", "uniform")
 ACTIVATIONS = ("float32", "int8")
+
+
+Shape = tuple[int | None, ...]  # None: a free dimension
+
+
+@dataclass(frozen=True)
+class Input:
+    """What goes in, its shape without the batch. noise: "normal" or "uniform" where it is drawn unless it is given."""
+
+    name: str
+    shape: Shape
+    integer: bool
+    noise: str | None
 
 
 @dataclass(frozen=True)
 class Layer:
     """A layer with weights.
 
-    kernel: what runs it. operations: multiply-adds for one image, those with pixels outside of it left out.
+    kernel: what runs it. operations: multiply-adds for one image, those with pixels outside of it left out; 0 where
+    they hang on its size.
     weight_bytes: what its weights take in memory.
     """
 
@@ -60,38 +77,76 @@ class Engine:
             self._engine = _core.Engine(name, threads or 0, activations == "int8")
         except RuntimeError as error:
             raise PBGenError(str(error)) from None
-        self._input_shape, self._output_shape = self._engine.input_shape, self._engine.output_shape
+        self._all_inputs = [
+            Input(name, shape, integer, NOISE[noise]) for name, shape, integer, noise in self._engine.inputs
+        ]
 
-    def __call__(self, z: ArrayLike) -> NDArray[np.float32]:
-        """Make images from latent vectors.
+    def __call__(
+        self, *inputs: ArrayLike, seed: int = 0, noise: Mapping[str, ArrayLike] | None = None
+    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], ...]:
+        """Make images.
 
-        z: numbers of shape (N, *input_shape), of any kind that converts to float32. Returns float32 of shape
-        (N, *output_shape), the values that the module in evaluation mode gives for z. Raises PBGenError where z has
-        another shape or holds no real numbers.
+        inputs: as many arrays as `inputs` lists, each of numbers of shape (N, *shape), of any kind that converts to
+            float32; a free dimension (None) may have any size that makes sense to the network.
+        seed: 0 .. 2^64 - 1, of the noise that the generator draws (`pbgen.latents.drawn`).
+        noise: arrays, by the names in `noise`, to be taken in place of what would be drawn.
+
+        Returns float32 of shape (N, ...), the values that the module in evaluation mode gives, or a tuple of such
+        arrays where it has several outputs. Raises PBGenError where an array has a shape that the network does not
+        take, holds no real numbers, or fractions where integers are needed.
         """
-        z = self._check(z)
-        images = np.empty((len(z), *self.output_shape), np.float32)
-        if len(z):
-            self._run(self._engine.run, z, images)
-        return images
+        arrays = self._arrays(inputs, seed, noise or {})
+        images = self._room(arrays)
+        if len(arrays[0]):
+            self._run(self._engine.run, arrays, images)
+        return images[0] if len(images) == 1 else tuple(images)
 
-    def time_layers(self, z: ArrayLike) -> tuple[NDArray[np.float32], dict[str, float]]:
+    def time_layers(
+        self, *inputs: ArrayLike
+    ) -> tuple[NDArray[np.float32] | tuple[NDArray[np.float32], ...], dict[str, float]]:
         """Make images as a call does; also returns the seconds that each layer with weights took, by its name."""
-        z = self._check(z)
-        images = np.empty((len(z), *self.output_shape), np.float32)
+        arrays = self._arrays(inputs, 0, {})
+        images = self._room(arrays)
         seconds = np.zeros(len(self._engine.layers))
-        self._run(self._engine.time_layers, z, images, seconds)
-        return images, dict(zip(self.kernels, seconds.tolist(), strict=True))
+        self._run(self._engine.time_layers, arrays, images, seconds)
+        return images[0] if len(images) == 1 else tuple(images), dict(zip(self.kernels, seconds.tolist(), strict=True))
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input, without the batch."""
-        return self._input_shape
+    def inputs(self) -> list[Input]:
+        """What a call takes, in its order."""
+        return [source for source in self._all_inputs if source.noise is None]
 
     @property
-    def output_shape(self) -> tuple[int, ...]:
-        """Shape of one image, without the batch."""
-        return self._output_shape
+    def noise(self) -> list[Input]:
+        """What is drawn from the seed of a call, unless it is given."""
+        return [source for source in self._all_inputs if source.noise is not None]
+
+    @property
+    def outputs(self) -> dict[str, Shape]:
+        """The shape of each output by its name, in order, without the batch."""
+        return dict(self._engine.outputs)
+
+    @property
+    def input_shape(self) -> Shape | tuple[Shape, ...]:
+        """Shape of the input, without the batch; one for each where there are several. Free dimensions are None."""
+        shapes = tuple(source.shape for source in self.inputs)
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_shape(self) -> Shape | tuple[Shape, ...]:
+        """The same of the outputs: what hangs on a free dimension is None."""
+        shapes = tuple(self.outputs.values())
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    def output_shape_for(self, *shapes: Sequence[int]) -> tuple[int, ...] | tuple[tuple[int, ...], ...]:
+        """The outputs' shapes for inputs of these shapes, all without the batch.
+
+        Raises PBGenError where the network does not take them.
+        """
+        if len(shapes) != len(self.inputs):
+            raise PBGenError(f"{len(shapes)} shapes given where the generator has {len(self.inputs)} inputs")
+        found = self._output_shapes(self._with_noise([tuple(shape) for shape in shapes]))
+        return found[0] if len(found) == 1 else tuple(found)
 
     @property
     def resident_bytes(self) -> int:
@@ -109,25 +164,76 @@ class Engine:
         return [Layer(*layer) for layer in self._engine.layers]
 
     @staticmethod
-    def _run(call: Callable[..., None], *arrays: NDArray[Any]) -> None:
+    def _run(call: Callable[..., None], *arguments: object) -> None:
         try:
-            call(*arrays)
+            call(*arguments)
         except RuntimeError as error:
             raise PBGenError(str(error)) from None
 
-    def _check(self, z: ArrayLike) -> NDArray[np.float32]:
-        try:
-            array = np.asarray(z)
-        except ValueError:
-            raise PBGenError(f"z: not an array; it must have the shape {self._expected()}") from None
-        if array.dtype.kind not in "fiub":
-            raise PBGenError(f"z: holds {array.dtype}, not real numbers; convert it to float32")
-        if array.shape[1:] != self.input_shape or array.ndim == 0:
-            raise PBGenError(f"z: has the shape {_shape_text(array.shape)}; it must be {self._expected()}")
-        return np.ascontiguousarray(array, np.float32)
+    def _arrays(
+        self, inputs: Sequence[ArrayLike], seed: int, noise: Mapping[str, ArrayLike]
+    ) -> list[NDArray[np.float32]]:
+        """All inputs in the file's order, checked, the missing noise drawn."""
+        given = self.inputs
+        if len(inputs) != len(given):
+            names = ", ".join(source.name for source in given)
+            raise PBGenError(f"{len(inputs)} arrays given where the generator takes {len(given)}: {names}")
+        unknown = set(noise) - {source.name for source in self.noise}
+        if unknown:
+            names = ", ".join(source.name for source in self.noise) or "none"
+            raise PBGenError(f"noise '{min(unknown)}': the generator draws {names}")
+        arrays = {source.name: _checked(source, array) for source, array in zip(given, inputs, strict=True)}
+        arrays |= {source.name: _checked(source, noise[source.name]) for source in self.noise if source.name in noise}
+        counts = {name: len(array) for name, array in arrays.items()}
+        if len(set(counts.values())) > 1:
+            raise PBGenError(f"the inputs have different numbers of images: {counts}")
+        (count,) = set(counts.values())
+        shapes = self._with_noise([arrays[source.name].shape[1:] for source in given])
+        for number, (source, shape) in enumerate(zip(self._all_inputs, shapes, strict=True)):
+            if source.name not in arrays:
+                assert source.noise is not None
+                arrays[source.name] = drawn(source.noise, seed, number, count, shape)
+        return [arrays[source.name] for source in self._all_inputs]
 
-    def _expected(self) -> str:
-        return _shape_text(("N", *self.input_shape))
+    def _with_noise(self, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """The shapes of all inputs, for those that a call takes."""
+        if not self.noise:
+            return list(shapes)
+        given = iter(shapes)
+        known = [[] if source.noise else list(next(given)) for source in self._all_inputs]
+        try:
+            return self._engine.complete_shapes(known)
+        except RuntimeError as error:
+            raise PBGenError(str(error)) from None
+
+    def _room(self, arrays: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """Arrays for the outputs."""
+        shapes = self._output_shapes([array.shape[1:] for array in arrays])
+        return [np.empty((len(arrays[0]), *shape), np.float32) for shape in shapes]
+
+    def _output_shapes(self, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        try:
+            return self._engine.output_shapes([list(shape) for shape in shapes])
+        except RuntimeError as error:
+            raise PBGenError(str(error)) from None
+
+
+def _checked(source: Input, value: ArrayLike) -> NDArray[np.float32]:
+    name, expected = source.name, _shape_text(("N", *("any" if size is None else size for size in source.shape)))
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise PBGenError(f"{name}: not an array; it must have the shape {expected}") from None
+    if array.dtype.kind not in "fiub":
+        raise PBGenError(f"{name}: holds {array.dtype}, not real numbers; convert it to float32")
+    fits = array.ndim == 1 + len(source.shape) and all(
+        size in (None, found) for size, found in zip(source.shape, array.shape[1:], strict=False)
+    )
+    if not fits:
+        raise PBGenError(f"{name}: has the shape {_shape_text(array.shape)}; it must be {expected}")
+    if source.integer and array.size and not (np.all(array == np.floor(array)) and np.abs(array).max() <= MAX_INTEGER):
+        raise PBGenError(f"{name}: holds numbers that are no integers of at most {MAX_INTEGER}")
+    return np.ascontiguousarray(array, np.float32)
 
 
 def _shape_text(shape: Sequence[object]) -> str:

@@ -52,4 +52,9 @@ void draw_latents(uint64_t seed, uint64_t first, size_t count, float* out) {
     for (size_t i = 0; i < count; ++i) out[i] = normal(seed, first + i);
 }
 
+// Of 24 bits, so that none is rounded up to 1.
+void draw_uniform(uint64_t seed, uint64_t first, size_t count, float* out) {
+    for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(bits(seed, first + i) >> 40) * 0x1p-24f;
+}
+
 }  // namespace pbgen

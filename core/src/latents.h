@@ -10,4 +10,7 @@ namespace pbgen {
 // formula; logarithms and sines may differ in the last place of a double, so equality is to one unit of float32.
 void draw_latents(uint64_t seed, uint64_t first, size_t count, float* out);
 
+// The same of uniform numbers, 0 <= x < 1.
+void draw_uniform(uint64_t seed, uint64_t first, size_t count, float* out);
+
 }  // namespace pbgen

@@ -1,0 +1,36 @@
+// A graph at given sizes: every shape, checked.
+#pragma once
+
+#include <vector>
+
+#include "graph.h"
+#include "strided.h"
+
+namespace pbgen {
+
+struct Bound {
+    std::vector<int64_t> sizes;
+    std::vector<Shape> shapes;  // by value
+
+    int64_t operator()(const Count& count) const { return count.known() ? count.integer : sizes[count.size]; }
+    float operator()(const Number& number) const {
+        return number.size == none ? number.number : static_cast<float>(sizes[number.size]);
+    }
+    // For what the program reads of a node.
+    Program program(const GraphProgram& program) const;
+};
+
+// For inputs of these shapes, the batch's 1 included. Throws Error where they are not the graph's, or where a size that
+// follows from them makes no sense.
+Bound bind(const Graph& graph, const std::vector<Shape>& inputs);
+
+// The shapes of all inputs: those of noise follow from the others, whatever stands in their place.
+std::vector<Shape> complete(const Graph& graph, std::vector<Shape> inputs);
+
+// Which of its inputs' shapes a node's program sees as one: theirs broadcast.
+Shape broadcast(const std::vector<Shape>& shapes);
+
+// Strides of `from`, of shape `shape`, as it is broadcast to `to`.
+Strides broadcast(const Shape& shape, const Strides& from, const Shape& to);
+
+}  // namespace pbgen

@@ -1,0 +1,28 @@
+// Images as layers see them, and the geometry of convolutions between them.
+#pragma once
+
+#include <cstdint>
+
+namespace pbgen {
+
+// In memory the channels are innermost. A sound is an image of height 1; positions of a linear layer are pixels.
+struct Image {
+    int64_t channels = 1, height = 1, width = 1;
+
+    int64_t pixels() const { return height * width; }
+    int64_t size() const { return channels * pixels(); }
+};
+
+// Along one dimension of the image. A linear layer is a convolution with kernel 1.
+struct Geometry {
+    int64_t kernel = 1, stride = 1, padding = 0, dilation = 1;
+};
+
+struct LayerShape {
+    bool transposed = false;
+    Geometry y, x;
+    int64_t groups = 1;
+    Image input, output;
+};
+
+}  // namespace pbgen

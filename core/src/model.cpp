@@ -1,0 +1,157 @@
+#include "model.h"
+
+#include "dot_rows.h"
+#include "error.h"
+
+namespace pbgen {
+namespace {
+
+Image image(const Node& node, const Shape& shape) {
+    if (node.op == Op::linear) {
+        const int64_t channels = shape[shape.rank - 1];
+        return {channels, 1, shape.size() / channels};
+    }
+    return {shape[1], shape.rank == 4 ? shape[2] : 1, shape[shape.rank - 1]};
+}
+
+bool known(const std::vector<Count>& shape) {
+    for (const Count& count : shape)
+        if (!count.known()) return false;
+    return true;
+}
+
+// A shape at hand, or where sizes are free the smallest that says as much about the layer.
+Shape usual(const std::vector<Count>& counts, const Node& node, bool input) {
+    Shape shape;
+    for (const Count& count : counts) {
+        const bool spatial = node.op != Op::linear && shape.rank >= 2;
+        const int64_t reach = spatial ? node.geometry[shape.rank - 2].dilation * (node.geometry[shape.rank - 2].kernel - 1) : 0;
+        shape[shape.rank] = count.known() ? count.integer : input ? reach + 1 : 1;
+        ++shape.rank;
+    }
+    return shape;
+}
+
+CanonicalWeights canonical_weights(const Tensor& tensor, const Node& node, const LayerShape& shape) {
+    const auto groups = static_cast<size_t>(node.groups);
+    return {tensor, groups, static_cast<size_t>(shape.output.channels) / groups,
+            static_cast<size_t>(shape.input.channels) / groups, static_cast<size_t>(shape.y.kernel * shape.x.kernel)};
+}
+
+}  // namespace
+
+LayerShape layer_shape(const Node& node, const Shape& input, const Shape& output) {
+    const Geometry x = node.geometry.back(), y = node.geometry.size() == 2 ? node.geometry[0] : Geometry{};
+    return {node.op == Op::conv_transpose, y, x, node.groups, image(node, input), image(node, output)};
+}
+
+bool is_activation(const Program& program, Epilogue* epilogue) {
+    if (program.inputs != 1 || program.steps.size() != 1 || program.steps[0].operands[0] != 0) return false;
+    switch (program.steps[0].instruction) {
+        case Instruction::relu: epilogue->activation = Activation::relu; return true;
+        case Instruction::tanh: epilogue->activation = Activation::tanh; return true;
+        case Instruction::sigmoid: epilogue->activation = Activation::sigmoid; return true;
+        case Instruction::leaky:
+            if (program.steps[0].operands[1] != 1) return false;
+            epilogue->activation = Activation::leaky_relu;
+            epilogue->slope = program.numbers[0];
+            return true;
+        default: return false;
+    }
+}
+
+Model::Model(const Container& container, const Kernels& kernels, unsigned threads, bool integers)
+    : kernels_(kernels), graph_(read_graph(container)), integers_(integers), threads_(threads ? threads : usable_cores()) {
+    load_constants(container);
+    canonical_.resize(container.tensors.size());
+    for (size_t node = 0; node < graph_.nodes.size(); ++node)
+        if (graph_.nodes[node].weight != none) load_layer(container, node);
+}
+
+void Model::load_constants(const Container& container) {
+    constants_.resize(container.tensors.size());
+    for (const Node& node : graph_.nodes)
+        for (size_t tensor : {node.scale, node.shift, node.tensor}) {
+            if (tensor == none || constants_[tensor].size()) continue;
+            constants_[tensor] = Aligned<float>(static_cast<size_t>(container.tensors[tensor].count));
+            copy_floats(container.tensors[tensor], constants_[tensor].data());
+        }
+}
+
+// Arranges the layer's weights. Their own order is needed afterwards only where each size arranges them anew.
+void Model::load_layer(const Container& container, size_t index) {
+    const Node& node = graph_.nodes[index];
+    const std::vector<Count>& from = graph_.shape(node.inputs[0]);
+    const LayerShape shape = layer_shape(node, usual(from, node, true), usual(node.shape, node, false));
+    std::unique_ptr<CanonicalWeights>& canonical = canonical_[node.weight];
+    const CanonicalWeights all = canonical_weights(container.tensors[node.weight], node, shape);
+    canonical = std::make_unique<CanonicalWeights>(all);
+    const std::unique_ptr<Layer> made = layer(index, shape);
+    const bool sized = known(from) && known(node.shape);
+    layers_.push_back({node.name, made->kernel(), sized ? made->operations() : 0, made->weight_bytes()});
+    const bool again = kept_.count(node.weight) || made->keeps_weights();
+    if (again) kept_.insert(node.weight);
+    canonical = std::make_unique<CanonicalWeights>(again ? all.kept() : all.forgotten());
+}
+
+Manner Model::manner(const Node& node) const {
+    return {integers_ && !is_input(node.inputs[0]), !known(graph_.shape(node.inputs[0])) || !known(node.shape)};
+}
+
+// Whether a value is what the engine is given, wherever its numbers stand. It is never rounded: what a generator makes of
+// a latent vector moves further with it than with any other value.
+bool Model::is_input(size_t value) const {
+    while (!graph_.is_input(value)) {
+        const Node& node = graph_.nodes[graph_.maker(value)];
+        const bool moves = node.op == Op::reshape || node.op == Op::permute || node.op == Op::expand || node.op == Op::slice ||
+                           node.op == Op::pad;
+        if (!moves) return false;
+        value = node.inputs[0];
+    }
+    return true;
+}
+
+std::unique_ptr<Layer> Model::layer(size_t index, const LayerShape& shape) const {
+    const Node& node = graph_.nodes[index];
+    const auto arranged = [&](const CanonicalWeights& weights, const Product& product) {
+        return arrange(node.weight, weights, product);
+    };
+    return std::make_unique<Layer>(node.name, shape, *canonical_[node.weight], manner(node), arranged, epilogue(node),
+                                   kernels_);
+}
+
+Epilogue Model::epilogue(const Node& node) const {
+    const auto vector = [&](size_t tensor) { return tensor == none ? nullptr : constants_[tensor].data(); };
+    Epilogue epilogue{vector(node.scale), vector(node.shift), Activation::none, 0};
+    Program program{node.program.inputs, {}, node.program.steps};
+    for (const Number& number : node.program.numbers)
+        if (number.size == none) program.numbers.push_back(number.number);
+    if (program.numbers.size() == node.program.numbers.size()) is_activation(program, &epilogue);
+    return epilogue;
+}
+
+std::shared_ptr<const Weights> Model::arrange(size_t tensor, const CanonicalWeights& canonical,
+                                              const Product& product) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const Arranged& arranged : arranged_)
+        if (arranged.tensor == tensor && arranged.weights->holds(canonical, product)) return arranged.weights;
+    arranged_.push_back({tensor, std::make_shared<Weights>(canonical, product, threads_)});
+    return arranged_.back().weights;
+}
+
+void Model::forget_weights() {
+    for (auto& canonical : canonical_)
+        if (canonical) canonical = nullptr;
+}
+
+size_t Model::bytes() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    size_t bytes = 0;
+    for (const Arranged& arranged : arranged_) bytes += arranged.weights->bytes();
+    for (const auto& constant : constants_) bytes += constant.bytes();
+    for (const auto& canonical : canonical_)
+        if (canonical) bytes += canonical->kept_bytes();
+    return bytes;
+}
+
+}  // namespace pbgen

@@ -1,0 +1,78 @@
+// What a graph needs in memory whatever the sizes of its inputs: constants, and weights arranged for their products.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "aligned.h"
+#include "bind.h"
+#include "graph.h"
+#include "layer.h"
+#include "threads.h"
+#include "weights.h"
+
+namespace pbgen {
+
+// For people.
+struct LayerInfo {
+    std::string name, kernel;
+    uint64_t operations;  // for one image; 0 where they hang on its size
+    size_t weight_bytes;
+};
+
+class Model {
+public:
+    // `integers`: whether layers round what they read to integers of 8 bits, where that is faster. Throws Error.
+    Model(const Container& container, const Kernels& kernels, unsigned threads, bool integers);
+
+    const Graph& graph() const { return graph_; }
+    const Kernels& kernels() const { return kernels_; }
+    Threads& threads() const { return threads_; }
+    const float* constant(size_t tensor) const { return constants_[tensor].data(); }
+    // Those with weights, in the order in which they run.
+    const std::vector<LayerInfo>& layers() const { return layers_; }
+    size_t bytes() const;
+
+    // The layer that node `node` is, which has weights, for images of these sizes.
+    std::unique_ptr<Layer> layer(size_t node, const LayerShape& shape) const;
+    Epilogue epilogue(const Node& node) const;
+
+    // No more layers will be asked for.
+    void forget_weights();
+
+private:
+    // Nodes may share a tensor, and mostly what is made of it.
+    struct Arranged {
+        size_t tensor;
+        std::shared_ptr<const Weights> weights;
+    };
+
+    void load_constants(const Container& container);
+    void load_layer(const Container& container, size_t node);
+    Manner manner(const Node& node) const;
+    bool is_input(size_t value) const;
+    std::shared_ptr<const Weights> arrange(size_t tensor, const CanonicalWeights& canonical,
+                                           const Product& product) const;
+
+    const Kernels& kernels_;
+    const Graph graph_;
+    const bool integers_;
+    mutable Threads threads_;
+    std::vector<Aligned<float>> constants_;           // by tensor; scales and shifts, too
+    std::vector<std::unique_ptr<CanonicalWeights>> canonical_;  // by tensor; what is needed for other sizes
+    std::set<size_t> kept_;  // tensors that layers arrange themselves
+    std::vector<LayerInfo> layers_;
+    mutable std::mutex mutex_;
+    mutable std::vector<Arranged> arranged_;
+};
+
+// What a program of one instruction does to a layer's sum, if that is an activation that layers do themselves.
+bool is_activation(const Program& program, Epilogue* epilogue);
+
+// The images between which a layer stands.
+LayerShape layer_shape(const Node& node, const Shape& input, const Shape& output);
+
+}  // namespace pbgen
