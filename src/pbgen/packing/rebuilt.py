@@ -14,7 +14,7 @@ from pbgen.latents import noise
 from pbgen.packing.file import read
 from pbgen.packing.graph import Graph, Node, Shape
 from pbgen.packing.rebuilt_layers import layer, layer_numbers
-from pbgen.packing.rebuilt_operators import OPERATORS, run_program, traced
+from pbgen.packing.rebuilt_operators import OPERATORS, run_map, traced
 
 MAX_FREE = 2**28
 
@@ -146,9 +146,7 @@ class Rebuilt(nn.Module):
         x, *others = inputs
         weight = others.pop(0) if numbers["weight"] is None else numbers["weight"]
         made = layer(node, x, weight, numbers["scale"], numbers["shift"], shape)
-        if "program" not in attributes:
-            return made
-        return run_program(attributes["program"], [made, *others], attributes["numbers"])
+        return run_map([made, *others], shape, attributes) if "program" in attributes else made
 
     def _as_ours(self, x: Tensor) -> Tensor:
         return x if (x.dtype, x.device) == (self.like.dtype, self.like.device) else x.to(self.like)

@@ -26,7 +26,7 @@ def traced() -> bool:
 # Element by element
 
 
-def run_program(program: list[Any], inputs: list[Tensor], numbers: list[Any]) -> Tensor:
+def _run_program(program: list[Any], inputs: list[Tensor], numbers: list[Any]) -> Tensor:
     """The value of the last instruction."""
     operands: list[Any] = [*inputs, *(float(np.float32(n)) if isinstance(n, int | float) else n for n in numbers)]
     for name, *indices in program:
@@ -101,15 +101,16 @@ _INSTRUCTIONS: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def _map(inputs: list[Tensor], shape: Shape, attributes: Attributes) -> Tensor:
-    made = run_program(attributes["program"], inputs, attributes["numbers"])
+def run_map(inputs: list[Tensor], shape: Shape, attributes: Attributes) -> Tensor:
+    """What a program makes of inputs that broadcast to the shape."""
+    made = _run_program(attributes["program"], inputs, attributes["numbers"])
     return made if made.shape == tuple(shape) else made.expand(*shape)
 
 
 def _reduce(inputs: list[Tensor], shape: Shape, attributes: Attributes) -> Tensor:
     value = inputs[0]
     if "program" in attributes:
-        value = run_program(attributes["program"], inputs, attributes["numbers"])
+        value = _run_program(attributes["program"], inputs, attributes["numbers"])
         whole = torch.broadcast_shapes(*(x.shape for x in inputs))  # type: ignore[no-untyped-call]
         value = value if value.shape == whole else value.expand(whole)
     return _REDUCTIONS[attributes["kind"]](value, dim=attributes["axes"], keepdim=True)
@@ -337,7 +338,7 @@ _CUBIC = [(-1, _far), (0, _near), (1, _near), (2, _far)]
 
 
 OPERATORS: dict[str, Operator] = {
-    "map": _map,
+    "map": run_map,
     "reduce": _reduce,
     "range": _range,
     "reshape": lambda inputs, shape, attributes: inputs[0].reshape(*shape),
