@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pbgen import latents
 from pbgen.errors import PBGenError
-from pbgen.latents import drawn
 
 try:
     from pbgen import _core
@@ -88,7 +88,7 @@ class Engine:
 
         inputs: as many arrays as `inputs` lists, each of numbers of shape (N, *shape), of any kind that converts to
             float32; a free dimension (None) may have any size that makes sense to the network.
-        seed: 0 .. 2^64 - 1, of the noise that the generator draws (`pbgen.latents.drawn`).
+        seed: 0 .. 2^64 - 1, of the noise that the generator draws (`pbgen.latents.noise`).
         noise: arrays, by the names in `noise`, to be taken in place of what would be drawn.
 
         Returns float32 of shape (N, ...), the values that the module in evaluation mode gives, or a tuple of such
@@ -192,7 +192,7 @@ class Engine:
         for number, (source, shape) in enumerate(zip(self._all_inputs, shapes, strict=True)):
             if source.name not in arrays:
                 assert source.noise is not None
-                arrays[source.name] = drawn(source.noise, seed, number, count, shape)
+                arrays[source.name] = latents.noise(source.noise, seed, number, count, shape)
         return [arrays[source.name] for source in self._all_inputs]
 
     def _with_noise(self, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:

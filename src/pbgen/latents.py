@@ -1,4 +1,4 @@
-"""Latent vectors as a function of a seed: the same here and in the program without Python (core/run/latents.cpp)."""
+"""Latent vectors and noise as a function of a seed: the same here and in the engine (core/run/latents.cpp)."""
 
 import math
 from collections.abc import Sequence
@@ -31,14 +31,41 @@ def latents(seed: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
 
     Raises PBGenError unless seed is 0 .. 2^64 - 1.
     """
-    if not 0 <= seed <= MAX_SEED:
-        raise PBGenError(f"seed {seed}: must be 0 to {MAX_SEED}")
+    _check(seed)
     numbers = count * math.prod(shape)
     pair = np.arange((numbers + 1) // 2, dtype=np.uint64) * np.uint64(2)
     radius = np.sqrt(-2 * np.log(((_bits(seed, pair) >> np.uint64(11)) + np.uint64(1)) * 2.0**-53))
     angle = 2 * np.pi * ((_bits(seed, pair + np.uint64(1)) >> np.uint64(11)) * 2.0**-53)
     normal = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
     return normal.ravel()[:numbers].astype(np.float32).reshape(count, *shape)
+
+
+def uniform(seed: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
+    """`count` arrays of numbers in 0 .. 1, 1 excluded, float32 (count, *shape), that depend on `seed` alone.
+
+    Number i of all, row-major, is (bits(i) >> 40) / 2^24, with the bits of `latents`. Raises PBGenError unless seed is
+    0 .. 2^64 - 1.
+    """
+    _check(seed)
+    position = np.arange(count * math.prod(shape), dtype=np.uint64)
+    numbers = (_bits(seed, position) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
+    return numbers.reshape(count, *shape)
+
+
+def noise(kind: str, seed: int, number: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
+    """What a packed file's input `number`, counted from 0 among all its inputs, is for a seed where nobody gives it.
+
+    `kind` is "normal" or "uniform"; float32 (count, *shape). The input has a seed of its own, so that no two are
+    alike: seed + number * 0xD1B54A32D192ED03 modulo 2^64. Raises PBGenError unless seed is 0 .. 2^64 - 1.
+    """
+    _check(seed)
+    own = (seed + number * 0xD1B54A32D192ED03) % 2**64
+    return (latents if kind == "normal" else uniform)(own, count, shape)
+
+
+def _check(seed: int) -> None:
+    if not 0 <= seed <= MAX_SEED:
+        raise PBGenError(f"seed {seed}: must be 0 to {MAX_SEED}")
 
 
 def _bits(seed: int, position: NDArray[np.uint64]) -> NDArray[np.uint64]:

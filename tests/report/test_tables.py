@@ -20,7 +20,7 @@ def test_the_plan_of_the_paper_s_network() -> None:
 
 
 def test_what_packing_did() -> None:
-    layers = (LayerInfo("one", "conv_transpose", True, 3200, 100), LayerInfo("two", "linear", False, 400, 400))
+    layers = (LayerInfo("one", "conv_transpose", 1, 3200, 100), LayerInfo("two", "linear", 32, 400, 400))
     table = pack_table(PackInfo(4000, 1000, layers))
     assert table.rows == [
         ["one", "conv_transpose", "binary", "3.20 kB", "100 B"],

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pbgen.errors import PBGenError
 
 VERSION = 2
+MAX_SIZE = 2**53
 
 Count = int | str  # an integer, or the name of a size
 Shape = tuple[Count, ...]
+
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "min": min,
+    "max": max,
+    "scaled": lambda a, b: math.floor(a * b),
+}
 
 
 @dataclass(frozen=True)
@@ -64,11 +77,15 @@ class Graph:
     @property
     def free(self) -> list[str]:
         """The names of the free sizes, in the order in which inputs have them."""
+        made = {size.name for size in self.sizes}
         names = [size for source in self.inputs for size in source.shape if isinstance(size, str)]
-        return list(dict.fromkeys(names))
+        return [name for name in dict.fromkeys(names) if name not in made]
 
     def sizes_at(self, free: Mapping[str, int]) -> dict[str, int]:
-        """Every size by its name, for free sizes of these values. Raises PBGenError where one divides by 0."""
+        """Every size by its name, for free sizes of these values, which may be torch's symbols.
+
+        Raises PBGenError where one divides by 0 or is beyond 2^53.
+        """
         values = dict(free)
         for size in self.sizes:
             a = values[size.a] if isinstance(size.a, str) else size.a
@@ -106,26 +123,13 @@ class Graph:
             raise PBGenError(f"the graph is not as docs/format.md has it: {error!r}") from None
 
 
-def _made(size: Size, a: int, b: float) -> int:
-    if size.op in ("//", "%") and b == 0:
+def _made(size: Size, a: int, b: Any) -> int:
+    if size.op in ("//", "%") and isinstance(b, int) and b == 0:
         raise PBGenError(f"the size {size.name} divides by 0")
-    match size.op:
-        case "+":
-            return a + int(b)
-        case "-":
-            return a - int(b)
-        case "*":
-            return a * int(b)
-        case "//":
-            return a // int(b)
-        case "%":
-            return a % int(b)
-        case "min":
-            return min(a, int(b))
-        case "max":
-            return max(a, int(b))
-        case _:
-            return math.floor(a * b)
+    made: int = _ARITHMETIC[size.op](a, b)
+    if isinstance(made, int) and abs(made) > MAX_SIZE:
+        raise PBGenError(f"the size {size.name} is {made}, beyond 2^53")
+    return made
 
 
 def _without_defaults(source: Input) -> dict[str, Any]:
@@ -145,7 +149,7 @@ def _input(fields: dict[str, Any]) -> Input:
 
 
 def _size(name: Any, op: Any, a: Any, b: Any) -> Size:
-    if _text(op) not in ("+", "-", "*", "//", "%", "min", "max", "scaled"):
+    if _text(op) not in _ARITHMETIC:
         raise TypeError(f"{op!r} makes no size")
     return Size(_text(name), op, _count(a), float(b) if op == "scaled" else _count(b))
 
@@ -156,7 +160,7 @@ def _node(fields: dict[str, Any]) -> Node:
 
 
 def _output(name: Any, value: Any) -> tuple[str, int]:
-    return _text(name), *_integers([value])
+    return _text(name), _integers([value])[0]
 
 
 def _text(value: Any) -> str:

@@ -1,10 +1,13 @@
 """What packing did to a generator, in bytes."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from pbgen.packing.graph import Graph, weight_shape
-from pbgen.packing.lower import Tensors
 
 
 @dataclass(frozen=True)
@@ -13,9 +16,13 @@ class LayerInfo:
 
     name: str
     kind: str  # "conv_transpose", "conv" or "linear"
-    binary: bool
+    bits: int  # of a weight in the file: 1, 16 or 32
     float_bytes: int
     packed_bytes: int
+
+    @property
+    def binary(self) -> bool:
+        return self.bits == 1
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class PackInfo:
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("layer", "kind", "weights", "float32 bytes", "packed bytes")]
         for layer in self.layers:
-            weights = "1 bit" if layer.binary else "float"
+            weights = "1 bit" if layer.binary else f"float{layer.bits}"
             rows.append((layer.name, layer.kind, weights, f"{layer.float_bytes:,}", f"{layer.packed_bytes:,}"))
         other_float = self.float_bytes - sum(layer.float_bytes for layer in self.layers)
         other_packed = self.packed_bytes - sum(layer.packed_bytes for layer in self.layers)
@@ -56,8 +63,8 @@ def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
     return lines
 
 
-def layer_infos(graph: Graph, tensors: Tensors) -> tuple[LayerInfo, ...]:
-    """The layers with weights, in the order in which they run."""
+def layer_infos(graph: Graph, tensors: Mapping[str, NDArray[Any]]) -> tuple[LayerInfo, ...]:
+    """The layers with weights, in the order in which they run. Constants, embeddings among them, are none."""
     counted: set[str] = set()
     infos = []
     for node in graph.nodes:
@@ -67,6 +74,6 @@ def layer_infos(graph: Graph, tensors: Tensors) -> tuple[LayerInfo, ...]:
         count = 0 if name in counted else 1
         counted.add(name)
         weights = math.prod(weight_shape(graph, node))
-        binary = tensors[name].dtype == "uint8"
-        infos.append(LayerInfo(node.name, node.op, binary, 4 * weights * count, tensors[name].nbytes * count))
+        bits = 1 if tensors[name].dtype == "uint8" else 8 * tensors[name].itemsize
+        infos.append(LayerInfo(node.name, node.op, bits, 4 * weights * count, tensors[name].nbytes * count))
     return tuple(infos)
