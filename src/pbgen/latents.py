@@ -1,4 +1,4 @@
-"""Latent vectors and noise as a function of a seed: the same here and in the engine (core/run/latents.cpp)."""
+"""Latent vectors and noise as a function of a seed: the same here and in the engine (core/src/latents.cpp)."""
 
 import math
 from collections.abc import Sequence
@@ -43,13 +43,13 @@ def latents(seed: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
 def uniform(seed: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
     """`count` arrays of numbers in 0 .. 1, 1 excluded, float32 (count, *shape), that depend on `seed` alone.
 
-    Number i of all, row-major, is (bits(i) >> 11) / 2^53, with the bits of `latents`, rounded to float32; where that
-    would be 1, the largest float32 below 1. Raises PBGenError unless seed is 0 .. 2^64 - 1.
+    Number i of all, row-major, is (bits(i) >> 40) / 2^24, with the bits of `latents`: so many as float32 holds, that
+    none be rounded up to 1. Raises PBGenError unless seed is 0 .. 2^64 - 1.
     """
     _check(seed)
     position = np.arange(count * math.prod(shape), dtype=np.uint64)
-    numbers = ((_bits(seed, position) >> np.uint64(11)) * 2.0**-53).astype(np.float32)
-    return np.minimum(numbers, np.nextafter(np.float32(1), np.float32(0))).reshape(count, *shape)
+    numbers = (_bits(seed, position) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
+    return numbers.reshape(count, *shape)
 
 
 def noise(kind: str, seed: int, number: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
