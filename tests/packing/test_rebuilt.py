@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch.export import Dim, export
 
 from pbgen.errors import PBGenError
-from pbgen.latents import latents, noise, uniform
+from pbgen.latents import noise
 from pbgen.packing import file, rebuild
 from pbgen.packing.check import check
 from pbgen.packing.graph import Graph, Input, Node, Size
@@ -447,12 +447,6 @@ def test_several_inputs_and_outputs_and_noise(tmp_path) -> None:
         torch.testing.assert_close(rest, torch.cat([k, u], 1))
         for given, drawn in zip(module(x, n, k, u), (sound, rest), strict=True):
             assert torch.equal(given, drawn)
-
-
-def test_noise_inputs_have_seeds_of_their_own() -> None:
-    np.testing.assert_array_equal(noise("normal", 5, 0, 2, (3,)), latents(5, 2, (3,)))
-    shifted = (2**64 - 1 + 2 * 0xD1B54A32D192ED03) % 2**64
-    np.testing.assert_array_equal(noise("uniform", 2**64 - 1, 2, 2, (3,)), uniform(shifted, 2, (3,)))
 
 
 def test_no_images_at_all() -> None:

@@ -40,6 +40,7 @@ class Rebuilt(nn.Module):
     def __init__(self, graph: Graph, tensors: dict[str, NDArray[Any]]) -> None:
         super().__init__()
         self.graph = graph
+        self._free = set(graph.free)
         self.input_shape = _shapes([source.shape for source in graph.inputs if source.noise is None])
         self.output_shape = _shapes([graph.shape(value) for _, value in graph.outputs])
         for number, node in enumerate(graph.nodes):
@@ -81,7 +82,7 @@ class Rebuilt(nn.Module):
         for number, x in given.items():
             shape = self.graph.inputs[number].shape
             for size, name in zip(x.shape, shape, strict=False):
-                if isinstance(name, str) and name in self.graph.free:
+                if name in self._free:
                     free.setdefault(name, size)
         if traced():
             return self.graph.sizes_at(free)

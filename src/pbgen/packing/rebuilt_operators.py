@@ -103,14 +103,14 @@ _INSTRUCTIONS: dict[str, Callable[..., Tensor]] = {
 
 def run_map(inputs: list[Tensor], shape: Shape, attributes: Attributes) -> Tensor:
     """What a program makes of inputs that broadcast to the shape."""
-    made = _run_program(attributes["program"], inputs, attributes["numbers"])
+    made = _run_program(attributes["program"], inputs, attributes.get("numbers", []))
     return made if made.shape == tuple(shape) else made.expand(*shape)
 
 
 def _reduce(inputs: list[Tensor], shape: Shape, attributes: Attributes) -> Tensor:
     value = inputs[0]
     if "program" in attributes:
-        value = _run_program(attributes["program"], inputs, attributes["numbers"])
+        value = _run_program(attributes["program"], inputs, attributes.get("numbers", []))
         whole = torch.broadcast_shapes(*(x.shape for x in inputs))  # type: ignore[no-untyped-call]
         value = value if value.shape == whole else value.expand(whole)
     return _REDUCTIONS[attributes["kind"]](value, dim=attributes["axes"], keepdim=True)
