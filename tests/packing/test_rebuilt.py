@@ -606,3 +606,10 @@ def test_shapes_alone() -> None:
     module = network().to("meta")
     y, z = module(torch.empty(1, 3, 1000, 501, device="meta"))
     assert y.shape == (1, 12, 999, 501) and z.shape == (1, 12, 999, 1)
+
+
+def test_torch_compile_takes_it_up_whole() -> None:
+    module, x = network(), torch.from_numpy(normal(1, 3, 6, 8))
+    compiled = torch.compile(module, backend="eager", fullgraph=True)
+    for made, expected in zip(compiled(x), module(x), strict=True):
+        torch.testing.assert_close(made, expected)
