@@ -56,16 +56,18 @@ void complain(const Case& c, const std::string& what) {
 void try_case(const Case& c) {
     pbgen_engine* engine = pbgen_open(c.file, c.threads, c.activations);
     if (!engine) return complain(c, pbgen_error());
-    const std::vector<float> input = numbers(c.batch * size_of(pbgen_input_shape(engine)));
-    std::vector<float> output(c.batch * size_of(pbgen_output_shape(engine))), expected(output.size());
-    std::vector<char> workspace(pbgen_workspace_bytes(engine, c.batch));
+    Call call(engine, c.batch);
+    call.fill();
+    std::vector<char> workspace(call.workspace_bytes());
 
     const size_t before = allocations;
-    for (int i = 0; i < runs; ++i) pbgen_run_in(engine, input.data(), c.batch, output.data(), workspace.data());
+    for (int i = 0; i < runs; ++i) call.run_in(workspace.data());
     const size_t during = allocations - before;
 
     if (during) complain(c, std::to_string(during) + " allocations in " + std::to_string(runs) + " runs");
-    pbgen_run(engine, input.data(), c.batch, expected.data());
+    const std::vector<float> output = call.output();
+    call.run();
+    const std::vector<float> expected = call.output();
     if (!same(output, expected)) complain(c, "differs from pbgen_run");
     pbgen_close(engine);
 }

@@ -18,16 +18,18 @@ int main(int argc, char** argv) {
         fprintf(stderr, "%s\n", pbgen_error());
         return 2;
     }
-    size_t inputs = size_of(pbgen_input_shape(engine));
-    float* latent = malloc(inputs * sizeof *latent);
-    float* image = malloc(size_of(pbgen_output_shape(engine)) * sizeof *image);
-    void* workspace = malloc(pbgen_workspace_bytes(engine, 1));
+    size_t size = size_of(pbgen_input_info(engine, 0).shape);
+    float* latent = malloc(size * sizeof *latent);
+    float* image = malloc(size_of(pbgen_output_info(engine, 0).shape) * sizeof *image);
+    void* workspace = malloc(pbgen_workspace_bytes(engine, NULL, 1));
+    const float* latents[] = {latent};
+    float* outputs[] = {image};
     int status = !latent || !image || !workspace;
 
     /* From here on nothing is allocated. */
     for (int frame = 0; frame < FRAMES && !status; ++frame) {
-        for (size_t i = 0; i < inputs; ++i) latent[i] = (float)((i * 7 + frame) % 19) / 9 - 1;
-        status = pbgen_run_in(engine, latent, 1, image, workspace);
+        for (size_t i = 0; i < size; ++i) latent[i] = (float)((i * 7 + frame) % 19) / 9 - 1;
+        status = pbgen_run_in(engine, latents, NULL, 1, outputs, workspace);
     }
 
     if (!status) printf("%.9g\n", image[0]);

@@ -20,20 +20,20 @@ namespace {
 constexpr pbgen_activations kinds[] = {PBGEN_FLOAT32, PBGEN_INT8};
 
 std::vector<float> run(pbgen_engine* engine, size_t batch) {
-    const std::vector<float> input = numbers(batch * size_of(pbgen_input_shape(engine)));
-    std::vector<float> output(batch * size_of(pbgen_output_shape(engine)));
-    if (pbgen_run(engine, input.data(), batch, output.data())) std::printf("run: %s\n", pbgen_error());
-    return output;
+    Call call(engine, batch);
+    call.fill();
+    if (!call.works() || call.run()) std::printf("run: %s\n", pbgen_error());
+    return call.output();
 }
 
 // The same in a workspace that is aligned to nothing and ends where it must.
 std::vector<float> run_in(pbgen_engine* engine, size_t batch) {
-    const std::vector<float> input = numbers(batch * size_of(pbgen_input_shape(engine)));
-    std::vector<float> output(batch * size_of(pbgen_output_shape(engine)));
-    std::vector<char> workspace(pbgen_workspace_bytes(engine, batch) + 1);
-    if (pbgen_run_in(engine, input.data(), batch, output.data(), workspace.data() + 1))
-        std::printf("run_in: %s\n", pbgen_error());
-    return output;
+    Call call(engine, batch);
+    call.fill();
+    if (!call.works()) return {};
+    std::vector<char> workspace(call.workspace_bytes() + 1);
+    if (call.run_in(workspace.data() + 1)) std::printf("run_in: %s\n", pbgen_error());
+    return call.output();
 }
 
 // Closes the engine; returns whether there was one.
