@@ -6,64 +6,132 @@ The data goes one way, a file each: freeze (the module as it is at inference) ->
 
 import os
 import tempfile
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from pbgen.errors import PBGenError
+from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.files import write_atomically
 from pbgen.packing import file
-from pbgen.packing.export import export
+from pbgen.packing.export import export, register_outputs
 from pbgen.packing.fold import fold
-from pbgen.packing.freeze import freeze, inference_copy, run
+from pbgen.packing.freeze import Frozen, freeze, inference_copy, run
+from pbgen.packing.graph import Graph
 from pbgen.packing.info import LayerInfo, PackInfo, layer_infos
-from pbgen.packing.lower import lower
+from pbgen.packing.lower import Tensors, lower
+from pbgen.packing.operators import KNOWN
 from pbgen.packing.rebuilt import rebuild
 from pbgen.packing.translate import translate
-from pbgen.packing.verify import verify
+from pbgen.packing.verify import Inputs, Made, made, verify, verify_sizes
 
 __all__ = ["LayerInfo", "PackInfo", "file", "pack", "rebuild"]
 
 
-def pack(module: nn.Module, example_input: Tensor, path: str | os.PathLike[str]) -> PackInfo:
+def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: str | os.PathLike[str]) -> PackInfo:
     """Write `module`, as it is in evaluation mode, to a packed file at `path`, with the layers that
     `pbgen.binarize` made binary at one bit a weight and everything else in float32.
 
-    `example_input` is a batch (N, ...) such as the module takes, N at least 1; the file works for any N. The file is
-    run on it and compared with the module before it takes its place at `path`. The module is left as it is.
+    `example_input` is a batch (N, ...) such as the module takes, N at least 1, or a tuple of batches where it takes
+    several; the file works for any N, and for any other size that the module itself takes. Random numbers that the
+    module draws become inputs of the file. The file is run on the example and compared with the module before it takes
+    its place at `path`. The module is left as it is.
 
-    Raises PBGenError where the module cannot be traced, holds an operator that cannot be packed (named, with its place
-    in the module), or where the file would not make the module's images.
+    Raises PBGenError where the module cannot be traced, holds operators that cannot be packed (all named, with their
+    places in the module), mixes the images of a batch, or where the file would not make the module's images. Warns
+    (PBGenWarning) where the file works at the example's size alone, with the reason.
     """
-    images = _images(example_input)
+    inputs = _inputs(example_input)
     copy = inference_copy(module)
-    expected = run(copy, images)
+    register_outputs(run(copy, inputs))
     frozen = freeze(copy)
-    exported = export(frozen, images)
-    graph, tensors = lower(fold(translate(exported)))
-    contents = file.to_bytes(graph, tensors)
-    with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder, "trial.safetensors")
-        trial.write_bytes(contents)
-        verify(trial, images, expected, frozen.module)
-    layers = layer_infos(graph, tensors)
+    trial = _free_or_fixed(frozen, inputs)
+    layers = layer_infos(trial.graph, trial.tensors)
     if frozen.binary and not any(layer.binary for layer in layers):
         raise PBGenError(
             "no binary layer keeps its one-bit weights: what the module computes with is derived from them"
         )
-    write_atomically(path, lambda target: target.write(contents))
-    return PackInfo(exported.float_bytes, len(contents), layers)
+    write_atomically(path, lambda target: target.write(trial.contents))
+    return PackInfo(trial.float_bytes, len(trial.contents), layers)
 
 
-def _images(example: Tensor) -> Tensor:
-    """Two inputs, different ones, to compare by: the first of the example's, and the second or half the first."""
-    if not isinstance(example, Tensor):
-        raise PBGenError(f"example_input: expected one tensor (N, ...), got {type(example).__name__}")
-    if not example.is_floating_point() or example.dim() < 2 or len(example) == 0:
+@dataclass(frozen=True)
+class _Trial:
+    """A file that was compared with its module."""
+
+    graph: Graph
+    tensors: Tensors
+    contents: bytes
+    float_bytes: int
+
+
+def _free_or_fixed(frozen: Frozen, inputs: Inputs) -> _Trial:
+    """With free sizes where that works; else with the example's, where these are to blame."""
+    expected = _expected(frozen.module, inputs)
+    try:
+        return _trial(frozen, inputs, expected, free=True)
+    except PBGenError as reason:
+        try:
+            fixed = _trial(frozen, inputs, expected, free=False)
+        except PBGenError:
+            raise reason from None
+        warnings.warn(f"the packed file works at the example's size alone: {reason}", PBGenWarning, stacklevel=3)
+        return fixed
+
+
+def _trial(frozen: Frozen, inputs: Inputs, expected: tuple[list[Made], Made | None], free: bool) -> _Trial:
+    frozen.module.float()
+    exported = export(frozen, inputs, KNOWN, free)
+    graph, tensors = lower(fold(translate(exported)))
+    contents = file.to_bytes(graph, tensors)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "trial.safetensors")
+        path.write_bytes(contents)
+        verify(path, *expected, frozen.module)
+        if free:
+            verify_sizes(path, frozen.module.float(), inputs)
+    return _Trial(graph, tensors, contents, exported.float_bytes)
+
+
+def _expected(module: nn.Module, inputs: Inputs) -> tuple[list[Made], Made | None]:
+    """What the module makes of two images, different ones, each by itself, and of both at once where it can."""
+    images = [tuple(value[index : index + 1] for value in inputs) for index in range(2)]
+    single = [made(module, image, seed) for seed, image in enumerate(images)]
+    try:
+        together = made(module, inputs)
+    except PBGenError:  # a module made for one image
+        together = None
+    if together is not None and any(len(output) != len(inputs[0]) for output in together.outputs):
+        together = None
+    return single, together
+
+
+def _inputs(example: Tensor | tuple[Tensor, ...]) -> Inputs:
+    """Two images to compare by: the first of the example's, and the second or, of numbers, half the first."""
+    if isinstance(example, dict):
         raise PBGenError(
-            f"example_input: expected floating-point numbers of shape (N, ...) with N at least 1, "
-            f"got {example.dtype} of shape {list(example.shape)}"
+            "example_input: got dict; a packed generator's inputs have no keywords, give a tuple in their order"
         )
-    images = example.detach().cpu().float()
-    return torch.cat([images, 0.5 * images[:1]])[:2]
+    several = isinstance(example, tuple | list)
+    values = tuple(example) if several else (example,)
+    if not values:
+        raise PBGenError("example_input: got an empty tuple; give as many tensors as the module takes")
+    return tuple(
+        _pair(value, f"example_input[{number}]" if several else "example_input") for number, value in enumerate(values)
+    )
+
+
+def _pair(value: Tensor, name: str) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise PBGenError(f"{name}: expected a tensor (N, ...), or a tuple of such, got {type(value).__name__}")
+    if value.dim() < 1 or len(value) == 0 or value.is_complex():
+        raise PBGenError(
+            f"{name}: expected numbers of shape (N, ...) with N at least 1, got {value.dtype} of shape {list(value.shape)}"
+        )
+    value = value.detach().cpu()
+    if not value.is_floating_point():
+        return torch.cat([value, value[:1]])[:2]
+    value = value.float()
+    return torch.cat([value, 0.5 * value[:1]])[:2]

@@ -1,19 +1,24 @@
 """A module as the list of aten operators that torch.export sees, with the tensors that they read."""
 
+import dataclasses
+import logging
 import warnings
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import sympy
 import torch
-from torch import Tensor, nn
-from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
+import torch.utils._pytree as pytree
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram, ShapesCollection
+from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 
 from pbgen.errors import PBGenError
 from pbgen.packing.freeze import Frozen, Split, first_line
 
-# A batch is traced with this many images: a prime that the dimensions of images seldom divide by, so that a reshape
-# across the batch shows in dimension 0. Tracing computes no values, so its size costs nothing.
-BATCH = 13
+IMAGE = 4  # dimensions of a batch of images, whose channels are never free
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +32,14 @@ class Constant:
 
 @dataclass(frozen=True)
 class Exported:
-    """Operators in order, the constants by the name of their placeholder, and the name of the operator that ends it."""
+    """Operators in order, the constants by the name of their placeholder, what goes in and what comes out."""
 
-    nodes: list[torch.fx.Node]
+    nodes: list[fx.Node]
     constants: dict[str, Constant]
-    output: str
+    inputs: list[str]  # names of placeholders, in the order of forward's arguments
+    outputs: list[tuple[str, str]]  # a name for people, and the operator that makes it
     leaves: frozenset[str]  # names of the modules that hold no others
+    hints: dict[sympy.Symbol, int]  # the free sizes as they are in the example
 
     @property
     def float_bytes(self) -> int:
@@ -41,23 +48,159 @@ class Exported:
         return sum(4 * constant.tensor.numel() for constant in read if constant.tensor.is_floating_point())
 
 
-def export(frozen: Frozen, example: Tensor) -> Exported:
-    """Trace the module on a batch like `example` (N, ...), without computing anything.
+def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], free: bool = True) -> Exported:
+    """Trace the module for one image like the first of `inputs`, without computing anything.
+
+    Sizes are free, but for batches and images' channels, unless `free` is False. Operators whose name is not in `known`
+    are taken apart by torch's own decompositions, as far as these go.
 
     Raises PBGenError where torch.export cannot follow the module.
     """
-    batch = example[:1].repeat(BATCH, *[1] * (example.dim() - 1))
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # torch's own deprecations, and advice about speed that is not ours
-            program = torch.export.export(frozen.module, (batch,)).run_decompositions({})
-    except Exception as error:  # torch.export raises errors of many kinds
-        raise PBGenError(
-            f"{type(frozen.module).__name__} cannot be traced by torch.export: {first_line(error)}"
-        ) from error
+    one = tuple(value[:1].clone() for value in inputs)
+    with _quiet(), torch.no_grad():
+        try:
+            shapes = _free_shapes(frozen.module, one) if free else None
+            program = torch.export.export(frozen.module, one, dynamic_shapes=shapes, strict=False)
+            if not _written_anew(program.graph):
+                program = program.run_decompositions({})  # which also does this, in general and slowly
+            program = _taken_apart(program, known)
+        except Exception as error:  # torch.export raises errors of many kinds
+            raise PBGenError(
+                f"{type(frozen.module).__name__} cannot be traced by torch.export: {_reason(error)}"
+            ) from error
     program.graph.eliminate_dead_code()
-    (output,) = program.graph_signature.user_outputs
-    return Exported(list(program.graph.nodes), _constants(program, frozen), str(output), _leaves(frozen.module))
+    specs = program.graph_signature.input_specs
+    names = [spec.arg.name for spec in specs if spec.kind == InputKind.USER_INPUT]
+    return Exported(
+        list(program.graph.nodes),
+        _constants(program, frozen),
+        names,
+        _outputs(program),
+        _leaves(frozen.module),
+        _hints(program, names, one),
+    )
+
+
+def name_of(target: Any) -> str:
+    """An operator's name without namespace and overload: aten.add.Tensor is add."""
+    schema = getattr(target, "_schema", None)
+    return schema.name.rpartition("::")[2] if schema is not None else getattr(target, "__name__", str(target))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's own deprecations, and advice about speed that is not ours."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _reason(error: Exception) -> str:
+    line = first_line(error)
+    return f"{type(error).__name__}: {line}" if line.startswith(("Please ", "It looks like")) else line
+
+
+def _free_shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+    shapes = ShapesCollection()
+    for value in inputs:
+        fixed = (0, 1) if value.dim() == IMAGE else (0,)
+        shapes[value] = {axis: Dim.STATIC if axis in fixed else Dim.AUTO for axis in range(value.dim())}
+    return shapes.dynamic_shapes(module, inputs)
+
+
+def _written_anew(graph: fx.Graph) -> bool:
+    """Replace operators in place, such as relu_, by those that make a new value. False where this is not plain: where
+    what is written to is not an operator's own new value, or where a view of it exists."""
+    for node in list(graph.nodes):
+        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        if not node.target._schema.is_mutable:
+            continue
+        written = node.args[0] if node.args else None
+        new = _out_of_place(node.target)
+        if new is None or not isinstance(written, fx.Node) or not _owns_its_value(written):
+            return False
+        later = [user for user in written.users if user is not node and _follows(user, node)]
+        node.target = new
+        for user in later:
+            user.replace_input_with(written, node)
+    return True
+
+
+def _out_of_place(target: Any) -> Any:
+    name = name_of(target)
+    packet = getattr(torch.ops.aten, name[:-1], None) if name.endswith("_") else None
+    return getattr(packet, target._overloadname, None) if packet is not None else None
+
+
+def _owns_its_value(node: fx.Node) -> bool:
+    def aliases(one: fx.Node) -> bool:
+        target = one.target
+        return not isinstance(target, torch._ops.OpOverload) or any(
+            argument.alias_info is not None and not argument.alias_info.is_write
+            for argument in target._schema.arguments
+        )
+
+    fresh = node.op == "call_function" and not aliases(node) and name_of(node.target) not in _PERHAPS_VIEWS
+    return fresh and not any(
+        user.op == "output" or aliases(user) or name_of(user.target) in _PERHAPS_VIEWS for user in node.users
+    )
+
+
+# Composite operators whose schema does not say that they may hand on their input.
+_PERHAPS_VIEWS = {"reshape", "contiguous", "dropout", "feature_dropout", "alpha_dropout", "flatten", "to", "type_as"}
+_PERHAPS_VIEWS |= {
+    "chunk",
+    "tensor_split",
+    "unflatten",
+    "movedim",
+    "swapaxes",
+    "pad",
+    "expand_as",
+    "view_as",
+    "_to_copy",
+}
+
+
+def _follows(node: fx.Node, other: fx.Node) -> bool:
+    return other < node
+
+
+def _taken_apart(program: ExportedProgram, known: Collection[str]) -> ExportedProgram:
+    tried: set[Any] = set()
+    while True:
+        targets = {node.target for node in program.graph.nodes if node.op == "call_function"}
+        unknown = {target for target in targets if _unknown(target, known)} - tried
+        table = {target: how for target in unknown if (how := _decomposition(target)) is not None}
+        if not table:
+            return program
+        tried |= unknown
+        program = program.run_decompositions(table)
+
+
+def _unknown(target: Any, known: Collection[str]) -> bool:
+    return isinstance(target, torch._ops.OpOverload) and not {name_of(target), overload_of(target)} & set(known)
+
+
+def overload_of(target: Any) -> str:
+    """An operator's name with its overload: add.Tensor."""
+    return f"{name_of(target)}.{getattr(target, '_overloadname', '')}"
+
+
+def _decomposition(target: Any) -> Any:
+    table = torch._decomp.global_decomposition_table["post_autograd"]
+    if target in table:
+        return table[target]
+    composite = torch._C.DispatchKey.CompositeImplicitAutograd
+    if target.has_kernel_for_dispatch_key(composite):
+        return lambda *args, **kwargs: target._op_dk(composite, *args, **kwargs)
+    return None
 
 
 def _constants(program: ExportedProgram, frozen: Frozen) -> dict[str, Constant]:
@@ -74,5 +217,53 @@ def _constants(program: ExportedProgram, frozen: Frozen) -> dict[str, Constant]:
     return constants
 
 
+def _outputs(program: ExportedProgram) -> list[tuple[str, str]]:
+    specs = [spec for spec in program.graph_signature.output_specs if spec.kind == OutputKind.USER_OUTPUT]
+    spec = program.call_spec.out_spec
+    assert spec is not None
+    tree = pytree.tree_unflatten(list(range(len(specs))), spec)
+    paths = [path for path, _ in pytree.tree_flatten_with_path(tree)[0]]
+    found = []
+    for path, output in zip(paths, specs, strict=True):
+        if isinstance(output.arg, ConstantArgument):
+            if output.arg.value is not None:
+                raise PBGenError(f"the module returns {output.arg.value!r} beside tensors; return tensors alone")
+            continue
+        found.append((".".join(map(_key, path)), output.arg.name))
+    if len(found) == 1:
+        return [("output", found[0][1])]
+    return [(f"output_{name}" if name.isdigit() else name, node) for name, node in found]
+
+
+def _key(key: Any) -> str:
+    for attribute in ("key", "idx", "name"):
+        if hasattr(key, attribute):
+            return str(getattr(key, attribute))
+    return str(key)
+
+
+def register_outputs(outputs: Any) -> None:
+    """Let torch.export know the user's own dataclasses among the outputs."""
+    if dataclasses.is_dataclass(outputs) and not isinstance(outputs, type):
+        if pytree.tree_leaves(outputs) == [outputs]:
+            torch.export.register_dataclass(type(outputs))
+    elif isinstance(outputs, dict):
+        for value in outputs.values():
+            register_outputs(value)
+    elif isinstance(outputs, list | tuple):
+        for value in outputs:
+            register_outputs(value)
+
+
 def _leaves(module: nn.Module) -> frozenset[str]:
     return frozenset(name for name, child in module.named_modules(remove_duplicate=False) if not list(child.children()))
+
+
+def _hints(program: ExportedProgram, names: list[str], inputs: tuple[Tensor, ...]) -> dict[sympy.Symbol, int]:
+    found: dict[sympy.Symbol, int] = {}
+    placeholders = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+    for name, value in zip(names, inputs, strict=True):
+        for size, hint in zip(placeholders[name].meta["val"].shape, value.shape, strict=True):
+            if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
+                found.setdefault(size.node.expr, hint)
+    return found

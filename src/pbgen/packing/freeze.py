@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,15 +33,30 @@ def inference_copy(module: nn.Module) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise PBGenError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     try:
-        return copy.deepcopy(module).cpu().float().eval().requires_grad_(False)
-    except (RuntimeError, TypeError, NotImplementedError, ValueError) as error:
+        copied = copy.deepcopy(module, _computed_tensors(module))
+        copied.cpu().float()
+        copied.eval()  # of a module of one's own it may return nothing
+        return copied.requires_grad_(False)
+    except Exception as error:  # whatever a user's own methods may raise
         raise PBGenError(f"{type(module).__name__} cannot be copied: {first_line(error)}") from None
 
 
+def _computed_tensors(module: nn.Module) -> dict[int, Any]:
+    """Copies of tensors with a history, which deepcopy refuses: what hooks or a training step left in the module."""
+    found: dict[int, Any] = {}
+    for part in module.modules():
+        for value in vars(part).values():
+            if isinstance(value, Tensor) and not value.is_leaf:
+                found[id(value)] = value.detach().clone()
+    return found
+
+
 def freeze(module: nn.Module) -> Frozen:
-    """Replace every parametrization in `module` by its value, and say which weights are signs times a scale."""
+    """Replace whatever computes weights in `module`, parametrizations and the hooks of weight_norm and spectral_norm,
+    by its value, and say which weights are signs times a scale."""
     splits = {name: Split(*signs_and_scale(layer)) for name, layer in binary_layers(module).items()}
     for layer in list(module.modules()):
+        _settle_hooks(layer)
         if parametrize.is_parametrized(layer):
             _settle(layer)
     return Frozen(module, {id(module.get_parameter(f"{name}.weight")): split for name, split in splits.items()})
@@ -60,20 +75,32 @@ def _settle(layer: nn.Module) -> None:
         layer.register_parameter(name, nn.Parameter(value, requires_grad=False))
 
 
-def run(module: nn.Module, images: Tensor) -> Tensor:
-    """What the module makes of its input. Raises PBGenError where it fails or gives anything but one tensor."""
+def _settle_hooks(layer: nn.Module) -> None:
+    """The same for the hooks of torch.nn.utils.weight_norm and spectral_norm, which compute a weight before each call."""
+    for key, hook in list(layer._forward_pre_hooks.items()):
+        name = getattr(hook, "name", None)
+        if not isinstance(name, str) or not hasattr(hook, "compute_weight"):
+            continue
+        with torch.no_grad():
+            hook(layer, ())  # in evaluation it computes without another step of the power iteration
+        value = cast(Tensor, getattr(layer, name)).detach().clone()
+        del layer._forward_pre_hooks[key]
+        for part in list(layer._parameters) + list(layer._buffers):
+            if part.startswith(f"{name}_"):
+                delattr(layer, part)
+        vars(layer).pop(name, None)
+        layer.register_parameter(name, nn.Parameter(value, requires_grad=False))
+
+
+def run(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+    """What the module makes of its inputs. Raises PBGenError where it fails."""
     try:
         with torch.no_grad():
-            output = module(images.clone())  # which a layer in place may write on
+            return module(*(value.clone() for value in inputs))  # which a layer in place may write on
     except Exception as error:  # whatever a user's forward may raise
-        raise PBGenError(
-            f"{type(module).__name__} fails on an input of shape {list(images.shape)}: {first_line(error)}"
-        ) from error
-    if not isinstance(output, Tensor):
-        raise PBGenError(
-            f"{type(module).__name__} returns {type(output).__name__}, not one tensor; pack a module that does"
-        )
-    return output
+        shapes = " and ".join(str(list(value.shape)) for value in inputs)
+        plural = "inputs" if len(inputs) > 1 else "an input"
+        raise PBGenError(f"{type(module).__name__} fails on {plural} of shape {shapes}: {first_line(error)}") from error
 
 
 def first_line(error: BaseException) -> str:

@@ -1,40 +1,83 @@
 """Steps -> a graph with numbered values and the tensors that its nodes name, as they stand in the file."""
 
 import hashlib
+import re
 from typing import Any
 
 import numpy as np
+import sympy
 from numpy.typing import NDArray
 
 from pbgen.errors import PBGenError
-from pbgen.packing.graph import Graph, Node
+from pbgen.packing.graph import Graph, Input, Node
+from pbgen.packing.sizes import SizeTable
 from pbgen.packing.step import Flow, Step
+from pbgen.packing.term import program
 
 Tensors = dict[str, NDArray[Any]]
 
+_AXES = {3: (None, None, "length"), 4: (None, None, "h", "w")}  # names of free sizes, by the input's dimensions
+
 
 def lower(flow: Flow) -> tuple[Graph, Tensors]:
-    """Raises PBGenError where a number is not finite in float32, or where no step is left to pack."""
-    if len(flow.steps) == 1:
+    """Raises PBGenError where a number is not finite in float32, where no step is left to pack, and where a size is
+    one that the file cannot say."""
+    steps = flow.steps()
+    if len(steps) == len(flow.inputs):
         raise PBGenError("the module hands on its input unchanged; there is nothing to pack")
-    numbers = {step: number for number, step in enumerate(flow.steps)}
-    store = _Store()
-    nodes = [
-        Node(
-            step.op,
-            step.name,
-            tuple(numbers[value] for value in step.inputs),
-            step.shape,
-            {**_weight(step, store), **step.attributes, **_epilogue(step, store)},
-        )
-        for step in flow.steps[1:]
-    ]
-    return Graph(flow.input.shape, tuple(nodes), numbers[flow.output]), store.tensors
+    numbers = {step: number for number, step in enumerate(steps)}
+    sizes = SizeTable(_free_names(flow.inputs))
+    store, names = _Store(), _Names()
+    inputs = [_input(step, sizes) for step in flow.inputs]
+    nodes = []
+    for step in steps[len(inputs) :]:
+        step.name = names.unused(step.name)
+        attributes = {
+            **_weight(step, store),
+            **_attributes(step, sizes),
+            **_epilogue(step, store),
+            **_program(step, sizes),
+        }
+        if step.op == "constant":
+            attributes["tensor"] = store.name_of(_float32(step, step.numbers), step.name)
+        reads = tuple(numbers[value] for value in step.reads)
+        nodes.append(Node(step.op, step.name, reads, tuple(map(sizes, step.shape)), attributes))
+    outputs = tuple((name, numbers[step]) for name, step in flow.outputs)
+    return Graph(tuple(inputs), tuple(sizes.sizes), tuple(nodes), outputs), store.tensors
 
 
 def pack_signs(signs: NDArray[Any]) -> NDArray[np.uint8]:
     """Weight i is bit i % 8, lowest first, of byte i / 8; 1 is +1 and 0 is -1."""
     return np.packbits(signs.reshape(-1) > 0, bitorder="little")
+
+
+def _free_names(inputs: list[Step]) -> dict[sympy.Symbol, str]:
+    """Free sizes by their places: h and w of an image, the length of a sound, else the input and its dimension."""
+    found: dict[sympy.Symbol, str] = {}
+    for step in inputs:
+        for axis, size in enumerate(step.shape):
+            if isinstance(size, sympy.Symbol) and size not in found:
+                plain = _AXES.get(len(step.shape), (None,) * (axis + 1))[axis]
+                own = re.sub(r"\W|^(?=[^a-zA-Z])", "_", f"{step.name}_{axis}", flags=re.ASCII).lstrip("_")
+                own = own if own[:1].isalpha() else f"x_{own}"
+                found[size] = plain if plain is not None and plain not in found.values() else own
+    return found
+
+
+def _input(step: Step, sizes: SizeTable) -> Input:
+    shape = tuple(map(sizes, step.shape))
+    return Input(step.name, shape, bool(step.attributes.get("integer")), step.attributes.get("noise"))
+
+
+class _Names:
+    """Names of steps: numbered where a layer is called again, "up", "up:2", "up:3"."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def unused(self, name: str) -> str:
+        self._counts[name] = self._counts.get(name, 0) + 1
+        return name if self._counts[name] == 1 else f"{name}:{self._counts[name]}"
 
 
 class _Store:
@@ -64,24 +107,35 @@ def _weight(step: Step, store: _Store) -> dict[str, str]:
 
 
 def _epilogue(step: Step, store: _Store) -> dict[str, Any]:
-    """The epilogue's attributes, without those that would change nothing."""
-    if step.epilogue is None:
-        return {}
-    epilogue = step.epilogue
+    """Scale and shift, without those that would change nothing."""
     attributes: dict[str, Any] = {}
-    scale, shift = _float32(step, epilogue.scale), _float32(step, epilogue.shift)
-    if np.any(scale != 1):
-        attributes["scale"] = store.name_of(scale, f"{step.name}.scale")
-    if np.any(shift != 0):
-        attributes["shift"] = store.name_of(shift, f"{step.name}.shift")
-    if epilogue.activation != "none":
-        attributes["activation"] = epilogue.activation
-    if epilogue.slope is not None:
-        attributes["slope"] = epilogue.slope
+    for key, numbers, neutral in (("scale", step.scale, 1), ("shift", step.shift, 0)):
+        if numbers is not None and np.any((stored := _float32(step, numbers)) != neutral):
+            attributes[key] = store.name_of(stored, f"{step.name}.{key}")
     return attributes
 
 
-def _float32(step: Step, numbers: NDArray[Any]) -> NDArray[np.float32]:
+def _program(step: Step, sizes: SizeTable) -> dict[str, Any]:
+    if step.term is None or (step.op == "reduce" and step.term.op == "input"):
+        return {}
+    steps, numbers = program(step.term, len(step.operands) + step.is_layer)
+    return {
+        "program": steps,
+        "numbers": [sizes(value) if isinstance(value, sympy.Basic) else value for value in numbers],
+    }
+
+
+def _attributes(step: Step, sizes: SizeTable) -> dict[str, Any]:
+    return {key: _lowered(value, sizes) for key, value in step.attributes.items()}
+
+
+def _lowered(value: Any, sizes: SizeTable) -> Any:
+    if isinstance(value, list | tuple):
+        return [_lowered(one, sizes) for one in value]
+    return sizes(value) if isinstance(value, sympy.Basic) else value
+
+
+def _float32(step: Step, numbers: Any) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         numbers = np.ascontiguousarray(numbers, dtype="<f4")
     if not np.all(np.isfinite(numbers)):

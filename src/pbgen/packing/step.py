@@ -1,18 +1,26 @@
 """A generator between torch and the file: steps that point at the steps whose values they read.
 
-The numbers stay arrays, and references stay objects, until everything that can be folded has been.
+The numbers stay arrays, sizes stay expressions, and references stay objects, until everything that can be folded is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import heapq
+import itertools
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pbgen.packing.sizes import Counts
+from pbgen.packing.term import Term
+
 Numbers = NDArray[np.float64]
+
+LAYERS = ("conv", "conv_transpose", "linear")
+_order = itertools.count()
 
 
 @dataclass(eq=False)
@@ -26,64 +34,80 @@ class Weight:
     binary: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Epilogue:
-    """activation(scale[c] * s + shift[c]) for every channel c, in float64."""
-
-    scale: Numbers
-    shift: Numbers
-    activation: str = "none"
-    slope: float | None = None
-
-    @property
-    def same_for_all(self) -> bool:
-        """Whether it leaves alone which channel is which: no scale and no shift."""
-        return bool(np.all(self.scale == 1) and np.all(self.shift == 0))
-
-    @property
-    def does_nothing(self) -> bool:
-        return self.same_for_all and self.activation == "none"
-
-    def then(self, other: Epilogue) -> Epilogue:
-        """Both in one, exact where this one has no activation."""
-        scale, shift = other.scale * self.scale, other.scale * self.shift + other.shift
-        return Epilogue(scale, shift, other.activation, other.slope)
-
-
-def plain(channels: int, activation: str = "none", slope: float | None = None) -> Epilogue:
-    return Epilogue(np.ones(channels), np.zeros(channels), activation, slope)
-
-
 @dataclass(eq=False)
 class Step:
-    """One operation of docs/format.md. `shape` is that of its value for one image."""
+    """One operation of docs/format.md; `shape` is that of its value.
+
+    `inputs` are what the operator itself reads, `operands` those of its program: all that a map or a reduction reads,
+    of a layer what follows its sum. `term` is the program; of a layer, input 0 is the sum and input 1 + i operand i.
+    """
 
     op: str
     name: str
-    inputs: list[Step]
-    shape: tuple[int, ...]
+    shape: Counts
+    inputs: list[Step] = field(default_factory=list)
     attributes: dict[str, Any] = field(default_factory=dict)
+    operands: list[Step] = field(default_factory=list)
+    term: Term | None = None
     weight: Weight | None = None
-    epilogue: Epilogue | None = None
+    scale: Numbers | None = None  # of a layer, one for each output channel
+    shift: Numbers | None = None
+    numbers: Numbers | None = None  # of a constant
+    order: int = field(default_factory=lambda: next(_order))
+
+    @property
+    def reads(self) -> list[Step]:
+        return self.inputs + self.operands
+
+    @property
+    def is_layer(self) -> bool:
+        return self.op in LAYERS
+
+    @property
+    def channels(self) -> int:
+        """Those that a layer makes."""
+        return int(self.shape[-1 if self.op == "linear" else 1])
 
 
 @dataclass(eq=False)
 class Flow:
-    """Steps in an order in which each stands after those it reads; `input` is the first of them, with op "input"."""
+    """What goes in, steps of op "input" in the module's order, and what comes out, by name."""
 
-    steps: list[Step]
-    output: Step
+    inputs: list[Step]
+    outputs: list[tuple[str, Step]]
 
-    @property
-    def input(self) -> Step:
-        return self.steps[0]
+    def steps(self) -> list[Step]:
+        """The inputs, and the steps that outputs need, each after those that it reads, else in the module's order."""
+        needed: dict[Step, int] = {}
+        readers: dict[Step, list[Step]] = {}
+        waiting = [step for _, step in self.outputs]
+        while waiting:
+            step = waiting.pop()
+            if step in needed or step.op == "input":
+                continue
+            sources = [source for source in set(step.reads) if source.op != "input"]
+            needed[step] = len(sources)
+            for source in sources:
+                readers.setdefault(source, []).append(step)
+            waiting.extend(sources)
+        ready = [(step.order, step) for step, missing in needed.items() if missing == 0]
+        heapq.heapify(ready)
+        order = list(self.inputs)
+        while ready:
+            _, step = heapq.heappop(ready)
+            order.append(step)
+            for reader in readers.get(step, []):
+                needed[reader] -= 1
+                if needed[reader] == 0:
+                    heapq.heappush(ready, (reader.order, reader))
+        return order
+
+    def readers(self) -> Counter[Step]:
+        """How often each value is read, by steps and as an output."""
+        found = Counter(source for step in self.steps() for source in step.reads)
+        found.update(step for _, step in self.outputs)
+        return found
 
 
-def live(steps: Iterable[Step], output: Step) -> list[Step]:
-    """The steps that the output needs, and the input."""
-    steps = list(steps)
-    needed = {output, steps[0]}
-    for step in reversed(steps):
-        if step in needed:
-            needed.update(step.inputs)
-    return [step for step in steps if step in needed]
+def is_constant(step: Step) -> bool:
+    return step.op == "constant"

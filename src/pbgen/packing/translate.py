@@ -1,15 +1,20 @@
 """aten operators -> steps: walks what torch.export saw and asks the table of operators for each."""
 
 import operator
+from collections import Counter
 from typing import Any, cast
 
+import sympy
 import torch
 from torch import Tensor, fx
 
 from pbgen.errors import PBGenError
-from pbgen.packing.call import Call, arguments, layer, place
-from pbgen.packing.export import BATCH, Constant, Exported
-from pbgen.packing.operators import OPERATORS, SUPPORTED
+from pbgen.packing import sizes
+from pbgen.packing.call import Call, Refused, arguments, dtypes, place, step_name
+from pbgen.packing.export import Constant, Exported, name_of, overload_of
+from pbgen.packing.noise import drawn
+from pbgen.packing.operators import OPERATORS, REFUSALS
+from pbgen.packing.sizes import Counts
 from pbgen.packing.step import Flow, Step
 from pbgen.packing.weights import Weights
 
@@ -17,47 +22,173 @@ from pbgen.packing.weights import Weights
 def translate(exported: Exported) -> Flow:
     """The steps of an exported module.
 
-    Raises PBGenError, with the operator's name and its place in the module, for what cannot be packed.
+    Raises PBGenError for what cannot be packed: all such operators at once, with their places in the module.
     """
-    values: dict[fx.Node, Any] = {}
-    steps: list[Step] = []
-    weights = Weights()
-    for node in exported.nodes:
-        if not node.users:  # torch's own assertions, and state that forward writes but does not read
-            continue
-        if node.op == "placeholder":
-            values[node] = exported.constants.get(node.name) or Step("input", "input", [], _image_shape(node))
-        elif node.op == "call_function":
-            values[node] = _call_function(node, values, weights, exported.leaves)
-        if isinstance(step := values.get(node), Step) and step not in steps:
-            step.name = _unused(step.name, {other.name for other in steps if other.op != "input"})
-            steps.append(step)
-    output = next(value for node, value in values.items() if node.name == exported.output)
-    if not isinstance(output, Step):
-        raise PBGenError("the module's output does not depend on its input; there is nothing to pack")
-    return Flow(steps, output)
+    return _Translation(exported).flow()
 
 
-def _call_function(node: fx.Node, values: dict[fx.Node, Any], weights: Weights, leaves: frozenset[str]) -> Any:
-    if node.target is operator.getitem:
-        source, index = node.args
-        value = values[cast(fx.Node, source)]
-        return value if isinstance(value, Step) else value[index]  # of batch norm's results, only the first is read
-    if not any(isinstance(values[source], Step) for source in node.all_input_nodes):
-        return _computed_now(node, values)
-    target = str(node.target)
-    if target not in OPERATORS:
-        raise PBGenError(f"{place(node)} cannot be packed; supported are {SUPPORTED}")
-    call = Call(place(node), _name(node, leaves), _image_shape(node), arguments(node, values), weights)
-    return OPERATORS[target](call)
+class _Translation:
+    """Values by the operators that make them: steps, constants, plain numbers and sizes, and lists of these."""
+
+    def __init__(self, exported: Exported) -> None:
+        self.exported = exported
+        self.values: dict[fx.Node, Any] = {}
+        self.weights = Weights()
+        self.inputs: list[Step] = []
+        self.refused: list[Refused] = []
+
+    def flow(self) -> Flow:
+        for node in self.exported.nodes:
+            if node.op == "placeholder":
+                self.values[node] = self._placeholder(node)
+            elif node.op == "call_function" and (node.users or _draws(node)):
+                self.values[node] = self._value(node)
+        if self.refused:
+            raise _all_in_one(self.refused)
+        by_name = {node.name: value for node, value in self.values.items()}
+        outputs = [(name, self._output(name, by_name[node])) for name, node in self.exported.outputs]
+        flow = Flow(self.inputs, outputs)
+        if not any(step in self.inputs for _, output in outputs for step in _ancestors(output)):
+            raise PBGenError("the module's output does not depend on its input; there is nothing to pack")
+        return flow
+
+    def _placeholder(self, node: fx.Node) -> Any:
+        if node.name in self.exported.constants:
+            return self.exported.constants[node.name]
+        value = node.meta["val"]
+        if not isinstance(value, Tensor):
+            return value
+        integer = not value.dtype.is_floating_point
+        step = Step("input", node.name, sizes.counts(value.shape), attributes={"integer": integer})
+        self.inputs.append(step)
+        return step
+
+    def _value(self, node: fx.Node) -> Any:
+        """What the operator makes; None for one that is refused, and for what only that one leads to."""
+        result = node.meta.get("val")
+        if isinstance(result, torch.SymInt | torch.SymFloat | torch.SymBool):
+            return _number(result)
+        if isinstance(result, int | float | bool):
+            return result
+        try:
+            if any(isinstance(self.values.get(source), _Lost) for source in node.all_input_nodes):
+                if node.target is not operator.getitem:
+                    _check_known(node)
+                return _Lost()
+            return self._called(node)
+        except Refused as refusal:
+            self.refused.append(refusal)
+            return _Lost()
+
+    def _called(self, node: fx.Node) -> Any:
+        if node.target is operator.getitem:
+            source, index = node.args
+            value = self.values[cast(fx.Node, source)]
+            if index >= len(value) or value[index] is None:
+                raise Refused(
+                    name_of(cast(fx.Node, source).target), place(node), f"its result {index} cannot be packed"
+                )
+            return value[index]
+        if (draws := _draws(node)) is not None:
+            return self._noise(node, draws)
+        given = arguments(node, self.values)
+        if not _depends(given):
+            return _computed_now(node, self.values)
+        _check_known(node)
+        call = self._call(node, given)
+        made = _find(node)(call)
+        return (
+            [_reshaped(call, one, shape) for one, shape in zip(made, call.results, strict=False)]
+            if isinstance(made, list)
+            else _reshaped(call, made, call.shape)
+        )
+
+    def _call(self, node: fx.Node, given: dict[str, Any]) -> Call:
+        result = node.meta["val"]
+        several = isinstance(result, tuple | list)
+        results = tuple(sizes.counts(one.shape) if isinstance(one, Tensor) else () for one in result) if several else ()
+        first = result[0] if several else result
+        return Call(
+            name_of(node.target),
+            place(node),
+            step_name(node, self.exported.leaves),
+            sizes.counts(first.shape),
+            given,
+            self.weights,
+            self.exported.hints,
+            first.dtype,
+            dtypes(node),
+            results,
+        )
+
+    def _noise(self, node: fx.Node, draws: Any) -> Step:
+        """Numbers that the module draws go in by an input with the name of its place."""
+        call = self._call(node, arguments(node, self.values))
+        name = _unused(step_name(node, self.exported.leaves), {step.name for step in self.inputs})
+        shape = call.shape
+        noise = Step("input", name, shape or (1,), attributes={"noise": draws.kind})
+        if not shape or shape[0] != 1:
+            noise.shape = (1, *noise.shape)
+        self.inputs.append(noise)
+        return call.map(lambda x, scale, shift: x * scale + shift, call.reshape(noise, shape), draws.scale, draws.shift)
+
+    def _output(self, name: str, value: Any) -> Step:
+        if isinstance(value, Constant):
+            value = self.weights.as_step(value)
+        if not isinstance(value, Step):
+            raise PBGenError(f'the module\'s output "{name}" is no tensor that depends on its input')
+        if value.shape[0] != 1:
+            shape = ", ".join(map(str, value.shape))
+            raise PBGenError(
+                f'the module\'s output "{name}" has shape [{shape}] for one image; its first dimension must be the batch'
+            )
+        return value
+
+
+class _Lost:
+    """The value of an operator that is refused, or of one that reads such a value."""
+
+
+def _draws(node: fx.Node) -> Any:
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return None
+    names = [argument.name for argument in node.target._schema.arguments]
+    given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+    return drawn(name_of(node.target), given)
+
+
+def _find(node: fx.Node) -> Any:
+    return OPERATORS.get(overload_of(node.target)) or OPERATORS[name_of(node.target)]
+
+
+def _check_known(node: fx.Node) -> None:
+    """Raises Refused where no operator of ours makes it."""
+    name = name_of(node.target)
+    results = node.meta["val"] if isinstance(node.meta["val"], tuple | list) else [node.meta["val"]]
+    if any(isinstance(result, Tensor) and result.is_complex() for result in results):
+        raise Refused(name, place(node), "complex numbers cannot be packed")
+    if name in REFUSALS:
+        raise Refused(name, place(node), REFUSALS[name])
+    if not {name, overload_of(node.target)} & set(OPERATORS) and _draws(node) is None:
+        raise Refused(name, place(node), "cannot be packed")
+
+
+def _depends(value: Any) -> bool:
+    """Whether an argument holds a value or a free size."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return any(map(_depends, value))
+    return isinstance(value, Step | sympy.Basic)
 
 
 def _computed_now(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
-    """The value of an operator that does not depend on the input, such as a normalization of weights."""
+    """The value of an operator that depends on no input and no free size, such as a normalization of weights."""
     assert isinstance(node.target, torch._ops.OpOverload)
     if torch.Tag.nondeterministic_seeded in node.target.tags:
-        raise PBGenError(f"{place(node)} draws random numbers; a packed generator's only source of them is its input")
+        raise Refused(name_of(node.target), place(node), "draws random numbers in another way than randn and rand")
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: _plain(values[source]))
+    kwargs = {key: "cpu" if key == "device" else value for key, value in kwargs.items()}
     result = node.target(*args, **kwargs)
     if isinstance(result, tuple | list):
         return [_constant(node, value) for value in result]
@@ -65,6 +196,8 @@ def _computed_now(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
     return value.tensor if isinstance(value, Constant) else value
 
 
@@ -72,35 +205,54 @@ def _constant(node: fx.Node, value: Any) -> Any:
     return Constant(node.name, value) if isinstance(value, Tensor) else value
 
 
-def _image_shape(node: fx.Node) -> tuple[int, ...]:
-    """The shape of a value for one image. Raises PBGenError where dimension 0 is not the batch."""
-    value = node.meta["val"]
-    value = value[0] if isinstance(value, tuple | list) else value
-    where = "the input" if node.op == "placeholder" else place(node)
-    if value.dtype != torch.float32:
-        raise PBGenError(f"{where} gives {value.dtype}; a generator is packed in float32 throughout")
-    batch, *shape = value.shape or (0,)
-    if batch != BATCH:
-        raise PBGenError(
-            f"{where} mixes the images of a batch; keep dimension 0 for the batch, as in view(x.size(0), ...)"
-        )
-    return tuple(shape)
+def _reshaped(call: Call, value: Any, shape: Counts) -> Any:
+    """The value in torch's shape where its step has the same numbers in another."""
+    if isinstance(value, Step) and value.shape != (shape or (1,)):
+        return call.reshape(value, shape)
+    return value
 
 
-def _name(node: fx.Node, leaves: frozenset[str]) -> str:
-    """The layer's name, or the operator's within a module that holds several layers."""
-    path, _ = layer(node)
-    if path in leaves and path:
-        return path
-    operator_name = str(node.target).removeprefix("aten.").partition(".")[0]
-    return f"{path}.{operator_name}" if path else operator_name
+def _number(value: Any) -> Any:
+    if isinstance(value, torch.SymInt):
+        return sizes.count(value)
+    expression = value.node.expr
+    if expression in (sympy.true, sympy.false):
+        return bool(expression)
+    return float(expression) if expression.is_number else expression
+
+
+def _ancestors(step: Step) -> set[Step]:
+    found: set[Step] = set()
+    waiting = [step]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting.extend(one.reads)
+    return found
 
 
 def _unused(name: str, used: set[str]) -> str:
-    """`name`, numbered where a layer is called again: "up", "up:2", "up:3"."""
-    count = 1
-    numbered = name
+    """`name`, numbered where it is used: "up", "up:2", "up:3"."""
+    count, numbered = 1, name
     while numbered in used:
         count += 1
         numbered = f"{name}:{count}"
     return numbered
+
+
+def _all_in_one(refused: list[Refused]) -> PBGenError:
+    """One line for all: each operator and reason with its first place and count."""
+    counts = Counter((refusal.operator, refusal.what) for refusal in refused)
+    parts = []
+    for (name, what), count in counts.items():
+        places = [refusal.place for refusal in refused if (refusal.operator, refusal.what) == (name, what)]
+        more = f" and {count - 1} more" if count > 1 else ""
+        parts.append(
+            f"{name} in {places[0]}{more}: {what}" if what != "cannot be packed" else f"{name} in {places[0]}{more}"
+        )
+    unknown = [part for part, (_, what) in zip(parts, counts, strict=True) if what == "cannot be packed"]
+    others = [part for part in parts if part not in unknown]
+    if unknown:
+        others.insert(0, f"no packed file can hold {', '.join(unknown)}")
+    return PBGenError("; ".join(others))

@@ -1,56 +1,182 @@
-"""Whether a packed file makes the images that its module makes."""
+"""Whether a packed file makes what its module makes."""
 
 import os
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
+import torch.utils._pytree as pytree
 from torch import Tensor, nn
 
 from pbgen.errors import PBGenError
 from pbgen.packing.freeze import run
+from pbgen.packing.noise import Replayed, recorded, replay
 from pbgen.packing.rebuilt import rebuild
 
 TOLERANCE = 1e-4  # of the largest value of the output
 ROUNDED = 1e-2  # the most that rounding is given credit for: a wrong step does more
 
+Inputs = tuple[Tensor, ...]
 
-def verify(path: str | os.PathLike[str], images: Tensor, expected: Tensor, module: nn.Module) -> None:
-    """Run the file on `images` and compare with what `module` made of them; the module is in float64 afterwards.
+
+@dataclass(frozen=True)
+class Made:
+    """Inputs of N images, the numbers that the module drew, and what it made of both."""
+
+    inputs: Inputs
+    drawn: list[Tensor]
+    outputs: list[Tensor]
+
+
+class SizesDiffer(PBGenError):
+    """The file is right at the example's sizes and wrong at others."""
+
+
+def made(module: nn.Module, inputs: Inputs, seed: int = 0) -> Made:
+    """Raises PBGenError where the module fails, or gives anything but tensors."""
+    source, drawn = recorded(seed)
+    with Replayed(source):
+        outputs = run(module, inputs)
+    return Made(inputs, drawn, tensors(module, outputs))
+
+
+def tensors(module: nn.Module, outputs: object) -> list[Tensor]:
+    """The tensors of what a module returns, a None among them left out."""
+    leaves = [value for value in pytree.tree_leaves(outputs) if value is not None]
+    for value in leaves:
+        if not isinstance(value, Tensor):
+            raise PBGenError(
+                f"{type(module).__name__} returns {type(value).__name__}, not tensors alone; pack a module that does"
+            )
+    if not leaves:
+        raise PBGenError(f"{type(module).__name__} returns no tensor; pack a module that does")
+    return leaves
+
+
+def verify(path: str | os.PathLike[str], expected: list[Made], batch: Made | None, module: nn.Module) -> None:
+    """Run the file on each of `expected`, one image each, and on `batch`; compare with what `module` made of them.
+    The module is in float64 afterwards.
 
     Raises PBGenError where the results differ by more than TOLERANCE. Where rounding alone, as in an untrained
     generator whose values grow from layer to layer, moves the module's own float32 output from its float64 output,
     ten times that is allowed, up to ROUNDED.
     """
-    packed = _run(path, images)
-    if packed.shape != expected.shape:
-        raise PBGenError(
-            f"the packed generator makes {list(packed.shape)} where the module makes {list(expected.shape)}; "
-            "the module's shapes depend on the batch size"
+    runs = _runner(path)
+    for one in expected:
+        _compare(runs, one, module, "its weights")
+    if batch is not None:
+        _compare(runs, batch, module, None)
+
+
+def verify_sizes(path: str | os.PathLike[str], module: nn.Module, inputs: Inputs) -> Inputs | None:
+    """Compare at another size where the file's sizes are free; the inputs of that size, None where there is none that
+    the module takes. Raises SizesDiffer where the file makes something else."""
+    packed = rebuild(path)
+    free = [tuple(size if isinstance(size, str) else None for size in source.shape) for source in packed.graph.inputs]
+    given = [shape for shape, source in zip(free, packed.graph.inputs, strict=True) if source.noise is None]
+    for sizes in _other_sizes(inputs, given):
+        other = tuple(_resized(value, shape, sizes) for value, shape in zip(inputs, given, strict=True))
+        try:
+            expected = made(module, other)
+        except PBGenError:  # a network's own limits, such as multiples of 16
+            continue
+        try:
+            _compare(_runner(path), expected, module.float(), "its sizes")
+        except PBGenError as error:
+            raise SizesDiffer(f"at size {_said(sizes)} {error}") from None
+        return other
+    return None
+
+
+def _other_sizes(inputs: Inputs, shapes: list[tuple[str | None, ...]]) -> Iterator[dict[str, int]]:
+    """Sizes near the example's: odd ones, then multiples of more and more."""
+    example = {
+        name: size
+        for value, shape in zip(inputs, shapes, strict=True)
+        for name, size in zip(shape, value.shape, strict=True)
+        if name is not None
+    }
+    if not example:
+        return
+    for more in (1, 2, 4, 8, 16, 32, 64, 128):
+        yield {name: size + more * (1 + 2 * (number % 2)) for number, (name, size) in enumerate(example.items())}
+
+
+def _resized(value: Tensor, shape: tuple[str | None, ...], sizes: dict[str, int]) -> Tensor:
+    """The value, repeated as far as it must."""
+    value = value[:1]
+    for axis, name in enumerate(shape):
+        if name is not None:
+            index = torch.arange(sizes[name]) % value.shape[axis]
+            value = value.index_select(axis, index)
+    return value
+
+
+def _said(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{name} = {size}" for name, size in sizes.items())
+
+
+Runner = Callable[[Inputs, list[Tensor]], list[Tensor]]
+
+
+def _compare(runs: Runner, one: Made, module: nn.Module, remedy: str | None) -> None:
+    packed = runs(one.inputs, one.drawn)
+    for result, expected in zip(packed, one.outputs, strict=True):
+        if result.shape != expected.shape:
+            raise PBGenError(
+                f"the packed generator makes {list(result.shape)} where the module makes {list(expected.shape)}; "
+                "the module's shapes depend on the batch size"
+            )
+        error = _difference(result, expected)
+        if not error <= TOLERANCE and not error <= min(ROUNDED, 10 * _rounding(module, one)):
+            raise PBGenError(_differs(error, remedy))
+
+
+def _differs(error: float, remedy: str | None) -> str:
+    if remedy is None:
+        return (
+            "an image of the module depends on the others of its batch (its values differ from those of one image at a "
+            f"time by {error:.1e} of their scale); keep dimension 0 for the batch in every operation"
         )
-    error = _difference(packed, expected)
-    if not error <= TOLERANCE and not error <= min(ROUNDED, 10 * _rounding(module, images, expected)):
-        raise PBGenError(
-            f"the packed generator's output differs from the module's by {error:.1e} of its scale "
-            f"({TOLERANCE:.0e} allowed); the module must depend on nothing but its input and its weights"
-        )
+    return (
+        f"the packed generator's output differs from the module's by {error:.1e} of its scale "
+        f"({TOLERANCE:.0e} allowed); the module must depend on nothing but its input and {remedy}"
+    )
 
 
-def _difference(images: Tensor, expected: Tensor) -> float:
-    """The largest difference, as a part of the largest value."""
-    return float((images - expected).abs().max()) / (float(expected.abs().max()) or 1.0)
+def _difference(result: Tensor, expected: Tensor) -> float:
+    """The largest difference, as a part of the largest value. Where both have no number, or both infinity, is none."""
+    result, expected = result.double(), expected.double()
+    same = (result == expected) | (result.isnan() & expected.isnan())
+    difference = torch.where(same, 0.0, (result - expected).abs()).max()
+    scale = torch.where(expected.isfinite(), expected.abs(), 0.0).max()
+    return float(difference) / (float(scale) or 1.0)
 
 
-def _rounding(module: nn.Module, images: Tensor, expected: Tensor) -> float:
+def _rounding(module: nn.Module, one: Made) -> float:
+    inputs = tuple(value.double() if value.is_floating_point() else value for value in one.inputs)
     try:
-        return _difference(run(module.double(), images.double()), expected)
-    except PBGenError:  # it insists on float32
+        with Replayed(replay(one.drawn)):
+            outputs = tensors(module, run(module.double(), inputs))
+        return max(_difference(a, b) for a, b in zip(outputs, one.outputs, strict=True))
+    except (PBGenError, ValueError, RuntimeError):  # it insists on float32
         return 0.0
 
 
-def _run(path: str | os.PathLike[str], images: Tensor) -> Tensor:
-    if find_spec("pbgen._core") is None:  # a source tree that was not built
-        with torch.no_grad():
-            return torch.as_tensor(rebuild(path)(images))
-    from pbgen.engine import Engine
+def _runner(path: str | os.PathLike[str]) -> Runner:
+    packed = rebuild(path)
+    noise = [source.noise is not None for source in packed.graph.inputs]
 
-    return torch.from_numpy(Engine(path)(images.numpy()))
+    def runs(inputs: Inputs, drawn: list[Tensor]) -> list[Tensor]:
+        values, numbers = iter(inputs), iter(drawn)
+        given = []
+        for drawn_here, source in zip(noise, packed.graph.inputs, strict=True):
+            value = next(numbers if drawn_here else values)
+            if drawn_here and value.dim() != len(source.shape):
+                value = value.reshape(1, *value.shape)
+            given.append(value)
+        with torch.no_grad():
+            outputs = packed(*given)
+        return list(outputs) if isinstance(outputs, tuple) else [outputs]
+
+    return runs

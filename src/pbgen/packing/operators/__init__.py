@@ -1,0 +1,40 @@
+"""The aten operators that can be packed, by name or by name and overload, each with what makes steps of its call."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pbgen.packing.call import Call
+from pbgen.packing.operators import (
+    attention,
+    creation,
+    elementwise,
+    indexing,
+    layers,
+    norms,
+    pooling,
+    reductions,
+    views,
+)
+
+Operator = Callable[[Call], Any]
+
+OPERATORS: dict[str, Operator] = {
+    **elementwise.OPERATORS,
+    **layers.OPERATORS,
+    **norms.OPERATORS,
+    **views.OPERATORS,
+    **pooling.OPERATORS,
+    **reductions.OPERATORS,
+    **indexing.OPERATORS,
+    **creation.OPERATORS,
+    **attention.OPERATORS,
+}
+
+_RECURRENT = "recurrent layers cannot be packed; a packed generator has no loop"
+
+REFUSALS: dict[str, str] = {
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell"), _RECURRENT),
+    **dict.fromkeys(("conv3d", "conv_transpose3d"), "three-dimensional convolutions cannot be packed"),
+}
+
+KNOWN = frozenset(OPERATORS) | frozenset(REFUSALS)  # which are not taken apart

@@ -1,0 +1,255 @@
+"""Convolutions and linear layers, of fixed weights and of computed ones."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from pbgen.packing import sizes
+from pbgen.packing.call import Call, numbers_of
+from pbgen.packing.export import Constant
+from pbgen.packing.sizes import Counts
+from pbgen.packing.step import Step, Weight
+from pbgen.packing.term import make, power
+
+MOST_SUMMED = 1024  # numbers along an axis whose sums up to each place are wanted
+MOST_IMAGES = 64  # that a convolution takes apart, where the module makes a batch of one image
+
+
+def conv(call: Call) -> Step:
+    kernel = _kernel(call)
+    dilation, padding = _each(call["dilation"], len(kernel)), call["padding"]
+    if padding == "same":  # where it cannot be even, the odd pixel stands at the high edge
+        padding = [d * (k - 1) // 2 for d, k in zip(dilation, kernel, strict=True)]
+    return _convolution(call, "conv", kernel, _each(0 if padding == "valid" else padding, len(kernel)))
+
+
+def conv_transpose(call: Call) -> Step:
+    kernel = _kernel(call)
+    return _convolution(call, "conv_transpose", kernel, _each(call["padding"], len(kernel)))
+
+
+def convolution(call: Call) -> Step:
+    """The one operator that torch's own decompositions end in."""
+    return conv_transpose(call) if call["transposed"] else conv(call)
+
+
+def _kernel(call: Call) -> list[int]:
+    weight = call["weight"]
+    kernel = list(weight.tensor.shape[2:] if isinstance(weight, Constant) else call.value("weight").shape[2:])
+    if not all(isinstance(size, int) for size in kernel):
+        raise call.refuse("its kernel has a free size")
+    if len(kernel) > 2:
+        raise call.refuse("three-dimensional convolutions cannot be packed")
+    return kernel
+
+
+def _convolution(call: Call, op: str, kernel: list[int], padding: list[int]) -> Step:
+    attributes = {
+        "kernel": kernel,
+        "stride": _each(call["stride"], len(kernel)),
+        "padding": padding,
+        "dilation": _each(call["dilation"], len(kernel)),
+        "groups": call["groups"],
+    }
+    x, shape = call.value("input"), call.shape
+    if len(x.shape) == 1 + len(kernel):  # one image without a batch
+        x, shape = call.reshape(x, (1, *x.shape)), (1, *shape)
+    if x.shape[0] == 1:
+        return _layer(call, op, x, shape, attributes)
+    images = x.shape[0]
+    if not isinstance(images, int) or images > MOST_IMAGES:
+        raise call.refuse(f"its input is a batch of {images} made of one image; at most {MOST_IMAGES} can be packed")
+    parts = [_layer(call, op, call.slice(x, 0, i, 1), (1, *shape[1:]), attributes) for i in range(images)]
+    return call.concat(parts, 0)
+
+
+def linear(call: Call) -> Step:
+    return _layer(call, "linear", call.value("input"), call.shape, {})
+
+
+def _layer(call: Call, op: str, x: Step, shape: Counts, attributes: dict[str, Any]) -> Step:
+    weight, bias = call["weight"], call["bias"]
+    if not isinstance(weight, Constant):
+        return _of_computed_weight(call, op, x, shape, attributes)
+    groups = attributes.get("groups", 1)
+    values, scale = call.weights.get(weight, op, groups)
+    axis = -1 if op == "linear" else 1
+    channels = values.values.shape[1] * groups
+    if not isinstance(x.shape[axis], int):  # as after a flattened image of free size: the engine checks that it fits
+        axis %= len(x.shape)
+        x = call.reshape(x, (*x.shape[:axis], channels, *x.shape[axis + 1 :]))
+    fixed = isinstance(bias, Constant)
+    shift = numbers_of(bias) if fixed else np.zeros(len(scale))
+    made = list(shape)
+    made[axis] = len(scale)
+    step = Step(op, call.name, tuple(made), [x], attributes, weight=values, scale=scale, shift=shift)
+    return step if fixed or bias is None else _add_bias(call, step, bias)
+
+
+def _of_computed_weight(call: Call, op: str, x: Step, shape: Counts, attributes: dict[str, Any]) -> Step:
+    weight = call.value("weight")
+    if op == "linear":
+        step = call.matmul(x if len(x.shape) > 1 else call.reshape(x, (1, *x.shape)), call.permute(weight, [1, 0]))
+        return step if call["bias"] is None else call.map(lambda a, b: a + b, call.reshape(step, shape), call["bias"])
+    if op == "conv_transpose":
+        groups, (inputs, outputs, *kernel) = call["groups"], weight.shape
+        if not isinstance(inputs, int):
+            raise call.refuse("its weight has a free number of channels")
+        apart = call.reshape(weight, (groups, inputs // groups, outputs, *kernel))
+        swapped = call.permute(apart, [0, 2, 1, *range(3, 3 + len(kernel))])
+        weight = call.reshape(swapped, (groups * outputs, inputs // groups, *kernel))
+    step = Step(op, call.name, shape, [x, weight], attributes)
+    if not isinstance(weight.shape[0], int):
+        raise call.refuse("its weight has a free number of channels")
+    step.scale, step.shift = np.ones(weight.shape[0]), np.zeros(weight.shape[0])
+    if isinstance(call["bias"], Constant):
+        step.shift = numbers_of(call["bias"])
+        return step
+    return step if call["bias"] is None else _add_bias(call, step, call["bias"])
+
+
+def _add_bias(call: Call, step: Step, bias: Any) -> Step:
+    bias = call.as_value(bias)
+    along = (1, bias.shape[0], *[1] * (len(step.shape) - 2)) if step.op != "linear" else bias.shape
+    return call.map(lambda a, b: a + b, step, call.reshape(bias, along), shape=step.shape)
+
+
+def addmm(call: Call) -> Step:
+    """beta * self + alpha * (a @ b)."""
+    names = {"addmm": ("mat1", "mat2"), "addmv": ("mat", "vec"), "baddbmm": ("batch1", "batch2")}
+    product = matmul(call, *names[call.operator])
+    return call.map(lambda x, y, b, a: b * x + a * y, call["self"], product, call["beta"], call["alpha"])
+
+
+def matmul(call: Call, left: str = "self", right: str = "other") -> Step:
+    a, b = call[left], call[right]
+    if isinstance(b, Constant) and b.tensor.dim() == 2:
+        transposed = Constant(b.name, b.tensor.t())
+        values, scale = call.weights.get(transposed, "linear", 1)
+        x = call.as_value(a)
+        shape = (*x.shape[:-1], len(scale))
+        return Step("linear", call.name, shape, [x], weight=values, scale=scale, shift=np.zeros(len(scale)))
+    a, b = call.as_value(a), call.as_value(b)
+    if len(a.shape) == 1:
+        a = call.reshape(a, (1, *a.shape))
+    if len(b.shape) == 1:
+        b = call.reshape(b, (*b.shape, 1))
+    return call.matmul(a, b)
+
+
+def dot(call: Call) -> Step:
+    x = call.reduce("sum", [0], *call.arguments.values(), function=lambda a, b: a * b)
+    return call.reshape(x, call.shape)
+
+
+def im2col(call: Call) -> Step:
+    """Patches as channels: a convolution that picks one pixel of the patch for each."""
+    x, geometry = call.value(), _patches(call)
+    kernel = geometry["kernel"]
+    spans = zip(x.shape[-2:], kernel, geometry["stride"], geometry["padding"], geometry["dilation"], strict=True)
+    pixels = [
+        sizes.count(sizes.floor_divided(sizes.count(size + 2 * p - d * (k - 1) - 1), s) + 1)
+        for size, k, s, p, d in spans
+    ]
+    step = _picking(call, "conv", x, (1, x.shape[1] * math.prod(kernel), *pixels), geometry | {"groups": x.shape[1]})
+    return call.reshape(step, call.shape)
+
+
+def col2im(call: Call) -> Step:
+    """Patches back at their places, where they overlap added: the transposed convolution."""
+    geometry, made = _patches(call), call.shape[-3:]
+    spans = zip(
+        made[1:], geometry["kernel"], geometry["stride"], geometry["padding"], geometry["dilation"], strict=True
+    )
+    pixels = [
+        sizes.count(sizes.floor_divided(sizes.count(size + 2 * p - d * (k - 1) - 1), s) + 1)
+        for size, k, s, p, d in spans
+    ]
+    x = call.reshape(call.value(), (1, made[0] * math.prod(geometry["kernel"]), *pixels))
+    return _picking(call, "conv_transpose", x, (1, *made), geometry | {"groups": made[0]})
+
+
+def _patches(call: Call) -> dict[str, Any]:
+    names = {"kernel": "kernel_size", "stride": "stride", "padding": "padding", "dilation": "dilation"}
+    return {name: _each(call[argument], 2) for name, argument in names.items()}
+
+
+def _picking(call: Call, op: str, x: Step, shape: Counts, geometry: dict[str, Any]) -> Step:
+    if not isinstance(geometry["groups"], int):
+        raise call.refuse("its number of channels is free")
+    kernel = geometry["kernel"]
+    picks = np.eye(math.prod(kernel), dtype=np.float32).reshape(1, -1, *kernel)
+    picks = picks.reshape(-1, 1, *kernel) if op == "conv" else picks
+    weight = Weight(np.tile(picks, (geometry["groups"], *[1] * (picks.ndim - 1))), binary=False)
+    ones = np.ones(len(weight.values))
+    return Step(op, call.name, shape, [x], geometry, weight=weight, scale=ones, shift=0 * ones)
+
+
+def trilinear(call: Call) -> Step:
+    """The sum over axes of three values' product, each with axes of size 1 put in."""
+    values = [call.value(name) for name in ("i1", "i2", "i3")]
+    dims = len(values[0].shape) + len(call["expand1"])
+    apart = []
+    for value, axes in zip(values, ("expand1", "expand2", "expand3"), strict=True):
+        left = iter(value.shape)
+        apart.append(call.reshape(value, [1 if axis in call[axes] else next(left) for axis in range(dims)]))
+    return call.reduce("sum", call["sumdim"], *apart, function=lambda a, b, c: a * b * c)
+
+
+def cdist(call: Call) -> Step:
+    """Distances of all rows of one from all rows of the other."""
+    a, b, order = call.value("x1"), call.value("x2"), float(call["p"])
+    a = call.reshape(a, (*a.shape[:-1], 1, a.shape[-1]))
+    b = call.reshape(b, (*b.shape[:-2], 1, *b.shape[-2:]))
+    axis = len(a.shape) - 1
+    if math.isinf(order):
+        return call.reduce("max", [axis], a, b, function=lambda x, y: make("abs", x - y))
+    total = call.reduce("sum", [axis], a, b, function=lambda x, y: power(make("abs", x - y), order))
+    return call.map(lambda s: power(s, 1 / order), total, shape=total.shape)
+
+
+def cumsum(call: Call) -> Step:
+    """Sums up to each place: the product with a triangle of ones."""
+    x, axis = call.value(), call.axis()
+    size = x.shape[axis]
+    if not isinstance(size, int) or size > MOST_SUMMED:
+        raise call.refuse(f"along an axis of {size} or of free size cannot be packed; up to {MOST_SUMMED} can")
+    axes = list(range(len(x.shape)))
+    axes[axis], axes[-1] = axes[-1], axes[axis]
+    swapped = call.permute(x, axes)
+    weight = Weight(np.tril(np.ones((size, size), np.float32)), binary=False)
+    step = Step("linear", call.name, swapped.shape, [swapped], weight=weight, scale=np.ones(size), shift=np.zeros(size))
+    return call.permute(step, axes)
+
+
+def _each(value: Any, dims: int) -> list[int]:
+    """One integer a dimension; torch also accepts one for all of them."""
+    values = [value] if isinstance(value, int) else list(value)
+    return values * dims if len(values) == 1 else values
+
+
+OPERATORS: dict[str, Callable[[Call], Any]] = {
+    "conv1d": conv,
+    "conv2d": conv,
+    "conv_transpose1d": conv_transpose,
+    "conv_transpose2d": conv_transpose,
+    "convolution": convolution,
+    "linear": linear,
+    "matmul": matmul,
+    "mm": partial(matmul, right="mat2"),
+    "bmm": partial(matmul, right="mat2"),
+    "mv": partial(matmul, right="vec"),
+    "addmm": addmm,
+    "addmv": addmm,
+    "baddbmm": addmm,
+    "dot": dot,
+    "im2col": im2col,
+    "col2im": col2im,
+    "_trilinear": trilinear,
+    "_cdist_forward": cdist,
+    "cdist": cdist,
+    "cumsum": cumsum,
+}
