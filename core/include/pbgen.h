@@ -69,6 +69,14 @@ size_t pbgen_workspace_bytes(pbgen_engine* engine, const pbgen_shape* shapes, si
 int pbgen_run_in(pbgen_engine* engine, const float* const* inputs, const pbgen_shape* shapes, size_t batch,
                  float* const* outputs, void* workspace);
 
+/* A picture or a sound that is too large to be made as a whole, in tiles of about `tile` pixels of the inputs along each
+ * free dimension: how many there are, 0 of which means that it failed, and the making of one, in any order. Tiles have
+ * margins of their own, so the result is that of the whole, to rounding. Memory is bounded by the tile. It fails where a
+ * pixel hangs on all of the picture, and pbgen_error() names the layer. */
+size_t pbgen_tile_count(pbgen_engine* engine, const pbgen_shape* shapes, size_t tile);
+int pbgen_run_tile(pbgen_engine* engine, const float* const* inputs, const pbgen_shape* shapes, size_t tile, size_t index,
+                   float* const* outputs);
+
 /* Numbers first .. first + count - 1 of those that `seed` begins: standard normal, or uniform in 0 .. 1. */
 void pbgen_draw(pbgen_noise kind, uint64_t seed, uint64_t first, size_t count, float* numbers);
 

@@ -11,7 +11,19 @@ namespace {
 constexpr size_t usual_workspace = size_t{1} << 19;  // numbers
 
 // Arrangements that are kept, the one at hand among them.
-constexpr size_t most_arranged = 8;
+constexpr size_t most_arranged = 16;
+
+constexpr const char* untold = "has free sizes: tell the shapes of its inputs";
+
+// Some pixels along each axis.
+template <class Number>
+Strided<Number> cut(Strided<Number> array, const Pixels* pixels) {
+    for (size_t axis = 0; axis < array.shape.rank; ++axis) {
+        array.data += pixels[axis].begin * array.strides[axis];
+        array.shape[axis] = pixels[axis].size();
+    }
+    return array;
+}
 
 float* align(void* memory) {
     const auto address = reinterpret_cast<uintptr_t>(memory);
@@ -41,7 +53,7 @@ Engine::Engine(const Container& container, const Kernels& kernels, unsigned thre
 
 Engine::Arranged Engine::arrangement(const Shape* shapes) {
     if (Arranged found = known(shapes)) return found;
-    if (!shapes) fail("has free sizes: tell the shapes of its inputs");
+    if (!shapes) fail(untold);
     Arranged made = std::make_shared<const Arrangement>(model_, std::vector<Shape>(shapes, shapes + graph().inputs.size()));
     const std::lock_guard<std::mutex> lock(mutex_);
     arranged_.push_front(made);
@@ -61,11 +73,50 @@ Engine::Arranged Engine::known(const Shape* shapes) {
     return arranged_.front();
 }
 
+// Also where they are too large to be made but in tiles.
 std::vector<Shape> Engine::output_shapes(const Shape* shapes) {
-    const Arranged arranged = arrangement(shapes);
     std::vector<Shape> outputs;
-    for (size_t i = 0; i < arranged->outputs(); ++i) outputs.push_back(arranged->output(i));
+    if (const Arranged arranged = known(shapes)) {
+        for (size_t i = 0; i < arranged->outputs(); ++i) outputs.push_back(arranged->output(i));
+        return outputs;
+    }
+    if (!shapes) fail(untold);
+    const Bound bound = bind(graph(), {shapes, shapes + graph().inputs.size()}, most_in_tiles);
+    for (const Graph::Output& output : graph().outputs) outputs.push_back(bound.shapes[output.value]);
     return outputs;
+}
+
+Engine::Cutting Engine::cutting(const Shape* shapes, int64_t tile) {
+    if (!shapes) fail(untold);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!cutting_ || cutting_->tile() != tile || !std::equal(cutting_->inputs().begin(), cutting_->inputs().end(), shapes))
+        cutting_ = std::make_shared<const Tiles>(graph(), std::vector<Shape>(shapes, shapes + graph().inputs.size()), tile);
+    return cutting_;
+}
+
+size_t Engine::tiles(const Shape* shapes, int64_t tile) { return cutting(shapes, tile)->count(); }
+
+void Engine::run_tile(const float* const* inputs, const Shape* shapes, int64_t tile, size_t index, float* const* outputs) {
+    const Cutting cutting = this->cutting(shapes, tile);
+    if (index >= cutting->count()) fail("there are ", cutting->count(), " tiles, counted from 0, and no tile ", index);
+    const std::vector<Shape> parts = cutting->input_shapes(index);
+    if (!known(parts.data())) cutting->check(parts);
+    const std::vector<Cut> given = cutting->input_cuts(index), made = cutting->output_cuts(index);
+    std::vector<Aligned<float>> in, out;
+    std::vector<const float*> from;
+    std::vector<float*> to;
+    for (size_t i = 0; i < parts.size(); ++i) {
+        const Reads part = cut(Reads{inputs[i], shapes[i], row_major(shapes[i])}, given[i].whole);
+        in.emplace_back(static_cast<size_t>(parts[i].size()));
+        copy(part, {in[i].data(), parts[i], row_major(parts[i])}, model_.threads());
+        from.push_back(in[i].data());
+    }
+    const std::vector<Shape> sizes = output_shapes(parts.data());
+    for (const Shape& size : sizes) to.push_back(out.emplace_back(static_cast<size_t>(size.size())).data());
+    run(from.data(), parts.data(), 1, to.data());
+    for (size_t i = 0; i < sizes.size(); ++i)
+        copy(cut(Reads{to[i], sizes[i], row_major(sizes[i])}, made[i].made),
+             cut(Writes{outputs[i], cutting->output(i), row_major(cutting->output(i))}, made[i].whole), model_.threads());
 }
 
 size_t Engine::resident_bytes() const {

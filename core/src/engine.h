@@ -9,6 +9,7 @@
 #include "aligned.h"
 #include "arrangement.h"
 #include "model.h"
+#include "tiles.h"
 
 namespace pbgen {
 
@@ -32,7 +33,15 @@ public:
     void run(const float* const* inputs, const Shape* shapes, size_t batch, float* const* outputs,
              void* workspace = nullptr, double* seconds = nullptr);
 
+    // The tiles of a picture too large to be made as a whole, `tile` pixels of the inputs along each free size: how many, and the making of one, in any
+    // order, of one image. Throws Error where the network is not local.
+    size_t tiles(const Shape* shapes, int64_t tile);
+    void run_tile(const float* const* inputs, const Shape* shapes, int64_t tile, size_t index, float* const* outputs);
+
 private:
+    using Cutting = std::shared_ptr<const Tiles>;
+    Cutting cutting(const Shape* shapes, int64_t tile);
+
     using Arranged = std::shared_ptr<const Arrangement>;
 
     Arranged arrangement(const Shape* shapes);
@@ -47,6 +56,7 @@ private:
 
     mutable std::mutex mutex_;
     std::list<Arranged> arranged_;  // of recent shapes, the last one first
+    Cutting cutting_;  // the last one
     // Workspaces not in use: as many as there were calls at the same time.
     std::vector<Aligned<float>> workspaces_;
     size_t workspace_bytes_ = 0;

@@ -101,6 +101,39 @@ class Engine:
             self._run(self._engine.run, arrays, images)
         return images[0] if len(images) == 1 else tuple(images)
 
+    def tiled(
+        self,
+        *inputs: ArrayLike,
+        tile: int = 256,
+        seed: int = 0,
+        noise: Mapping[str, ArrayLike] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], ...]:
+        """Make images of any size as a call does, in memory that is bounded by a tile (beside inputs and outputs).
+
+        tile: about how many pixels of the inputs, along each free dimension, a tile makes; its margins come on top.
+        progress: called with the tiles done and their number.
+
+        The values are those of a call, to rounding. Raises PBGenError, with the layer, where the network is not local,
+        so that a pixel hangs on all of the picture, and otherwise as a call does.
+        """
+        if tile < 1:
+            raise PBGenError(f"tile={tile}: must be at least one pixel")
+        arrays = self._arrays(inputs, seed, noise or {})
+        images = self._room(arrays)
+        shapes = [list(array.shape[1:]) for array in arrays]
+        try:
+            tiles = self._engine.tiles(shapes, tile)
+            for image in range(len(arrays[0])):
+                given, made = ([array[image : image + 1] for array in some] for some in (arrays, images))
+                for index in range(tiles):
+                    self._engine.run_tile(given, made, tile, index)
+                    if progress:
+                        progress(image * tiles + index + 1, len(arrays[0]) * tiles)
+        except RuntimeError as error:
+            raise PBGenError(str(error)) from None
+        return images[0] if len(images) == 1 else tuple(images)
+
     def time_layers(
         self, *inputs: ArrayLike
     ) -> tuple[NDArray[np.float32] | tuple[NDArray[np.float32], ...], dict[str, float]]:
