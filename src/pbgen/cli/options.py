@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,3 +17,6 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `pbgen train` wrote.")]
 Packed = Annotated[Path, typer.Argument(metavar="FILE", help="Packed generator that `pbgen pack` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
+
+Progress = Callable[[int, int], None]
+"""Of a task: what is done, and the whole."""
