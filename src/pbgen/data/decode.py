@@ -7,9 +7,17 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 from PIL import __version__ as pillow_version
 
+from pbgen.data.room import Room
+
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # some of Pillow's others run programs
-RULES = ("1", pillow_version)  # the first is to change when the same file comes to give other pixels
+MAX_PIXELS = 2**30 // 12  # of a picture; Pillow warns of more
+RULES = ("2", pillow_version)  # the first is to change when the same file comes to give other pixels
 Image.init()  # or else Pillow knows but half of them
+
+_ROOM = Room(2**29)  # bytes for all pictures that are decoded at a time
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}  # in Pillow's memory; 4 in other modes
+_STRIP = 2**18  # pixels that are converted at a time
+_DRAFT = 4  # how many times larger than asked for a JPEG is decoded at least
 
 
 class Crop(NamedTuple):
@@ -25,17 +33,42 @@ class Crop(NamedTuple):
 def decode(file: BinaryIO, size: int, channels: int, crop: Crop) -> npt.NDArray[np.uint8]:
     """The first frame, turned upright, cropped to a centre square and resized: uint8 (channels, size, size).
 
-    Transparency is laid over white, 16-bit grey divided by 257. The resampling is Pillow's Lanczos, up or down.
-    Raises whatever Pillow does where the file is no such image.
+    Transparency is laid over white, 16-bit grey divided by 257. The resampling is Pillow's Lanczos, up or down. A JPEG
+    that is far larger is decoded at a half, a quarter or an eighth, to no less than 4 times `size`.
+    Raises whatever Pillow does where the file is no such image, and ValueError where it has too many pixels.
     """
     with Image.open(file, formats=FORMATS) as opened:
-        upright = ImageOps.exif_transpose(opened)
+        whole = opened.width * opened.height
+        if whole > MAX_PIXELS:
+            raise ValueError("{}x{} pixels; at most {:,} pixels are read".format(*opened.size, MAX_PIXELS))
+        if crop == Crop():
+            opened.draft(None, (_DRAFT * size, _DRAFT * size))
+        with _ROOM.take(_bytes(opened, whole, channels)):
+            ImageOps.exif_transpose(opened, in_place=True)
+            return _square(opened, size, channels, crop)
+
+
+def _bytes(opened: Image.Image, whole: int, channels: int) -> int:
+    """About what decoding takes at most: what the decoder itself needs for a file of `whole` pixels, the picture as it
+    is stored, and its square, or the picture once more while it is turned."""
+    stored = _PIXEL_BYTES.get(opened.mode, 4)
+    own = 12 if opened.format == "WEBP" else 3 if opened.info.get("progressive") else 0
+    return own * whole + opened.width * opened.height * (stored + max(stored, 4 if channels == 3 else 1))
+
+
+def _square(upright: Image.Image, size: int, channels: int, crop: Crop) -> npt.NDArray[np.uint8]:
+    """The picture's pixels as `decode` gives them. It is converted strip by strip, so that one copy is enough."""
     if crop.frame is not None and upright.size != crop.frame:
         raise ValueError("{}x{} pixels, not {}x{}".format(*upright.size, *crop.frame))
-    image = _opaque(upright).convert("RGB" if channels == 3 else "L")
-    side = crop.side or min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.crop((left, top, left + side, top + side))
+    mode = "RGB" if channels == 3 else "L"
+    side = crop.side or min(upright.size)
+    left, top = (upright.width - side) // 2, (upright.height - side) // 2
+    square = Image.new(mode, (side, side))
+    height = max(1, _STRIP // side)
+    for first in range(0, side, height):
+        last = min(first + height, side)
+        strip = upright.crop((left, top + first, left + side, top + last))
+        square.paste(_opaque(strip).convert(mode), (0, first))
     pixels = np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
     return np.ascontiguousarray(pixels.reshape(size, size, channels).transpose(2, 0, 1))
 
