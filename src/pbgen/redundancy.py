@@ -186,6 +186,8 @@ class Plan:
             return _plan_from_json(content)
         except ValueError as error:
             raise PBGenError(f"{path}: not a plan: {error}; write one with Plan.save") from None
+        except RecursionError:  # of writing a value that is nested deeply into the message
+            raise PBGenError(f"{path}: not a plan: a value is nested too deeply; write one with Plan.save") from None
 
 
 def decide(layers: Iterable[LayerDimensions], threshold: float = DEFAULT_THRESHOLD) -> Plan:

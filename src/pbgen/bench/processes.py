@@ -14,6 +14,9 @@ from pbgen.bench.engines import ENGINES, Floats
 from pbgen.engine import Engine
 from pbgen.errors import PBGenError
 
+MODULE = (sys.executable, "-P", "-m")
+"""Runs a module of ours, and nothing that lies in the current folder under the name of one that it imports."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -41,7 +44,16 @@ class Inputs:
             return self.packed
         file = self.folder / engine / f"generator{kind.suffix}"
         file.parent.mkdir()
-        command = [sys.executable, "-m", "pbgen.bench.export", engine, str(self.packed), str(file), str(self.batch)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "pbgen.bench.export",
+            engine,
+            str(self.packed),
+            str(file),
+            str(self.batch),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise PBGenError(f"{self.packed}: cannot be exported for {kind.title}: {_last_line(done.stderr)}")
@@ -63,7 +75,7 @@ class EngineProcess:
         self._images = inputs.folder / f"{engine}.npy"
         self._errors = (inputs.folder / f"{engine}.txt").open("w+")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pbgen.bench.worker", engine, file, str(threads), inputs.z, self._images],
+            [*MODULE, "pbgen.bench.worker", engine, file, str(threads), inputs.z, self._images],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

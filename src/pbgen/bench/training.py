@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pbgen.bench.comparison import processor
+from pbgen.bench.processes import MODULE
 from pbgen.bench.worker import own_output, say
 from pbgen.errors import PBGenError
 
@@ -102,7 +103,7 @@ class _Process:
     def __init__(self, variant: str, model: str, threads: int, batch: int) -> None:
         self._variant = variant
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pbgen.bench.training", variant, model, str(threads), str(batch)],
+            [*MODULE, "pbgen.bench.training", variant, model, str(threads), str(batch)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

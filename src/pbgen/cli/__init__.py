@@ -1,5 +1,6 @@
 """The command line. What goes wrong becomes one line on standard error and an exit code, never a traceback."""
 
+import shlex
 import sys
 import warnings
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.TyperException as error:
         return _fail(_usage(error))
     except (PBGenError, StoppedError) as error:
-        return _fail(str(error), 130 if isinstance(error, StoppedError) else 2)
+        return _fail(_with_command(error, arguments), 130 if isinstance(error, StoppedError) else 2)
     except ImportError as error:
         return _fail(_missing(error))
     except OSError as error:
@@ -57,6 +58,14 @@ def _warn(
 def _fail(message: str, code: int = 2) -> int:
     print(f"pbgen: {' '.join(message.split())}", file=sys.stderr)
     return code
+
+
+def _with_command(error: Exception, arguments: Sequence[str]) -> str:
+    """The message; where all that lacks is an option, with the whole command."""
+    reason, remedy = getattr(error, "reason", None), getattr(error, "remedy", None)
+    if not reason or not remedy:
+        return str(error)
+    return f"{reason}; it runs only if you name it: {shlex.join(['pbgen', *arguments, *remedy])}"
 
 
 def _usage(error: Exception) -> str:

@@ -18,6 +18,7 @@ def evaluate(
     data: Annotated[str | None, typer.Option(help="As for train; default: what RUN was trained on.")] = None,
     count: Annotated[int, typer.Option("--count", "-n", min=64, help="Images of each set that is compared.")] = 4096,
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions, for the spread.")] = 3,
+    model: options.RunModel = None,
     json: options.Json = False,
 ) -> None:
     """Judge the generator of RUN: sliced Wasserstein distance to real images, and a picture of both in RUN."""
@@ -29,18 +30,20 @@ def evaluate(
     from pbgen.report import beside, image_grid, save_picture
     from pbgen.report.tables import evaluation_table
 
-    trained = training.load_run(run)
-    data = data or trained.config.data
+    trained = training.load_run(run, model)
     generated = training.sample(trained.generator, PICTURES)
     _, channels, size, _ = generated.shape
     with Terminal() as terminal:
         progress = terminal.task("judging", seeds)
-        real = real_images(open_images(data, size, channels), count)
+        source = open_images(data or trained.config.data, size, channels)
+        if not data:
+            training.check_data(run, trained.config.data, source)
+        real = real_images(source, count)
         result = judge(partial(training.sample, trained.generator), real, seeds, progress)
     picture = run / "real-and-generated.png"
     save_picture(beside(image_grid(real[:PICTURES]), image_grid(generated)), picture)
     if json:
-        about = {"run": str(run), "step": trained.step, "data": data}
+        about = {"run": str(run), "step": trained.step, "data": data or trained.config.data}
         print(json_format.dumps(about | asdict(result), indent=2))
         return
     terminal.show(evaluation_table({"generated": result}))

@@ -14,5 +14,8 @@ Threshold = Annotated[float, typer.Option(help="Layers with a degree of redundan
 Data = Annotated[str, typer.Option(help="faces (rendered, built in), a folder or a zip of images.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `pbgen train` wrote.")]
+RunModel = Annotated[
+    str | None, typer.Option("--model", metavar="FILE:FACTORY", help="Of a RUN whose model is a Python file: run it.")
+]
 Packed = Annotated[Path, typer.Argument(metavar="FILE", help="Packed generator that `pbgen pack` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]

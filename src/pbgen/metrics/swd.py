@@ -23,6 +23,7 @@ from torch import Tensor
 
 from pbgen.errors import PBGenError
 from pbgen.metrics.pyramid import laplacian
+from pbgen.processors import usable_processors
 
 PATCH = 7
 PATCHES = 128
@@ -95,14 +96,15 @@ def draw_directions(generator: torch.Generator, channels: int) -> Tensor:
 
 @contextmanager
 def _workers() -> Iterator[ThreadPoolExecutor]:
-    """As many threads as torch would use, which share out the blocks of images; torch itself uses one for each block.
+    """As many threads as torch would use and as can run at once, which share out the blocks of images; torch itself
+    uses one for each block.
 
     So a sum is taken in the same order whatever their number, and threads seldom wait for each other.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(threads) as workers:
+        with ThreadPoolExecutor(min(threads, usable_processors())) as workers:
             yield workers
     finally:
         torch.set_num_threads(threads)

@@ -6,6 +6,7 @@ from pbgen.errors import PBGenError
 from pbgen.models.dcgan import Discriminator, Generator, Norm
 
 # Name -> (pixels, channels of the widest layer). dcgan64 is the size that the paper of partial binarization used.
+_MAX_WIDTH, _MAX_LATENT = 2**14, 2**16  # 16 times the paper's; what is larger fits into no memory
 _DCGANS = {"dcgan32": (32, 512), "dcgan64": (64, 1024), "dcgan128": (128, 1024), "dcgan256": (256, 1024)}
 
 
@@ -39,18 +40,25 @@ def create(
         raise PBGenError(f"channels {channels}: {name} makes images of 1 or 3 channels")
     if kernel_size not in (4, 5):
         raise PBGenError(f"kernel size {kernel_size}: {name} has kernels of size 4 or 5")
-    if latent < 1:
-        raise PBGenError(f"latent {latent}: {name} needs a latent vector of at least 1 number")
+    if not 1 <= latent <= _MAX_LATENT:
+        raise PBGenError(f"latent {latent}: {name} needs a latent vector of at least 1 number, at most {_MAX_LATENT}")
     if discriminator_norm not in ("batch", "layer"):
         raise PBGenError(f"discriminator norm '{discriminator_norm}': choose batch or layer")
     widths = _widths(name, size, usual_width if width is None else width)
-    generator = Generator(latent, widths, channels, kernel_size)
-    return generator, Discriminator(channels, widths[::-1], kernel_size, discriminator_norm)
+    try:
+        generator = Generator(latent, widths, channels, kernel_size)
+        return generator, Discriminator(channels, widths[::-1], kernel_size, discriminator_norm)
+    except (RuntimeError, MemoryError):  # torch's own for a lack of memory is the former
+        raise PBGenError(
+            f"width {widths[0]}, latent {latent}: {name} does not fit into memory; make it smaller"
+        ) from None
 
 
 def _widths(name: str, size: int, width: int) -> list[int]:
     layers = (size // 4).bit_length() - 1
     divisor = 1 << (layers - 1)
+    if width > _MAX_WIDTH:
+        raise PBGenError(f"width {width}: {name} has at most {_MAX_WIDTH}")
     if width < divisor or width % divisor:
         raise PBGenError(f"width {width}: {name} halves it {layers - 1} times; choose a multiple of {divisor}")
     return [width >> step for step in range(layers)]

@@ -16,6 +16,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from pbgen.errors import PBGenError
+from pbgen.processors import usable_processors
 from pbgen.training.config import TrainConfig
 
 Worker = Callable[[Fabric], None]
@@ -60,7 +61,8 @@ def together(config: TrainConfig, worker: Worker) -> Iterator[Fabric]:
     _check_devices(config)
     _silence()
     if config.devices == 1:
-        yield Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
+        with _threads(1):
+            yield Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
         return
     port = _free_port()
     context = multiprocessing.get_context("spawn")
@@ -109,19 +111,33 @@ def _run_other(
 @contextmanager
 def _joined(config: TrainConfig, rank: int, port: int) -> Iterator[Fabric]:
     """A Fabric that has met the others'."""
-    threads = torch.get_num_threads()
     # Running statistics are not exchanged: training never reads them, and DDP would write them between two forwards.
     strategy = DDPStrategy(cluster_environment=_Rank(rank, port), forward_sync_buffers=False)
     fabric = Fabric(
         accelerator=config.accelerator, devices=config.devices, strategy=strategy, precision=config.precision
     )
     fabric.launch()
-    torch.set_num_threads(max(1, threads // config.devices))
     try:
-        yield fabric
+        with _threads(config.devices):
+            yield fabric
     finally:
-        torch.set_num_threads(threads)
         torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def _threads(processes: int) -> Iterator[None]:
+    """Torch takes this process's share of the threads that it would take, or that can run at once if they are fewer."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(torch_threads(processes))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def torch_threads(processes: int) -> int:
+    """For each of so many processes on this machine."""
+    return max(1, min(torch.get_num_threads(), usable_processors()) // processes)
 
 
 def _silence() -> None:
