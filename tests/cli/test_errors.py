@@ -1,6 +1,9 @@
 """Whatever is wrong with what the user gave: one line on standard error, exit code 2, and no traceback."""
 
+import json
 import re
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -27,6 +30,7 @@ INSPECT = [
     ("dcgan64 --channels 2", "channels 2"),
     ("dcgan64 --width 3", "width 3"),
     ("dcgan64 --latent 0", "latent 0"),
+    ("dcgan64 --width 1099511627776", "the weights of dcgan64 would take"),
     ("dcgan64 --threshold -1", "threshold -1.0: must be a positive number"),
     ("dcgan64 --threshold nan", "threshold nan"),
     ("dcgan64 --colour red", "No such option: --colour"),
@@ -56,6 +60,10 @@ TRAIN = [
     ("--out r --model dcgan1", "model 'dcgan1': unknown"),
     ("--out r --model models.py:number", "returned int"),
     ("--out r --data missing", "missing: no such folder or zip"),
+    ("--out r --width 1099511627776", "width 1099511627776: at most 2147483647"),
+    ("--out r --width 2147483640", "the weights of dcgan64 would take"),
+    ("--out r --learning-rate inf", "learning_rate inf: must be a finite number"),
+    ("--out r --batch-size 9999999", "batch_size 9999999: at most 65536"),
     ("--out r --data empty", "empty: "),
     ("--out r --data noise.bin", "noise.bin"),
     ("--out r --model dcgan32 --width 16 --threshold 1e12", "no layer of dcgan32 reaches the threshold"),
@@ -187,6 +195,31 @@ atexit.register(lambda: os._exit(3) if heavy & set(sys.modules) else None)
     outcome = finish(start(*arguments, before=check))
     assert (outcome.code, outcome.err) == (0, "")
     assert "Usage: pbgen" in outcome.out
+
+
+def test_code_that_a_run_names_does_not_run(workplace: Path, trained: Path, pbgen: Command) -> None:
+    shutil.copytree(trained, "foreign")
+    Path("evil net.py").write_text("open('ran', 'w').close()")
+    config = json.loads(Path("foreign/config.json").read_text())
+    Path("foreign/config.json").write_text(json.dumps(config | {"model": "../evil net.py:gan"}))
+    file = f"{workplace}/foreign/../evil net.py"
+    for arguments, option in (
+        (["pack", "foreign", "-o", "g.safetensors"], "--model"),
+        (["evaluate", "foreign", "-n", "64"], "--model"),
+        (["train", "--resume", "--out", "foreign"], "--model"),
+        (["train", "--teacher", "foreign", "--out", "new"], "--teacher-model"),
+    ):
+        outcome = pbgen(*arguments)
+        assert outcome.code == 2 and outcome.err.count("\n") == 1
+        told = f"its model is the Python file {file}; it runs only if you name it: "
+        assert outcome.err.endswith(f"{told}{shlex.join(['pbgen', *arguments, option, f'{file}:gan'])}\n")
+    assert not Path("ran").exists() and not Path("new").exists()
+
+
+def test_nothing_in_the_current_folder_runs(workplace: Path, packed: Path, pbgen: Command) -> None:
+    Path("json.py").write_text("open('ran', 'w').close()")
+    assert pbgen("bench", packed, "--engine", "pytorch", "--rounds", 1, "--threads", 1).code == 0
+    assert not Path("ran").exists()
 
 
 def test_bugs_are_not_hidden(pbgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:

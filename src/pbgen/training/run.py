@@ -61,8 +61,21 @@ def train(
         Interrupts() as interrupts,
         together(config, partial(_help, config, out)) as fabric,
     ):
-        _loop(fabric, config, out, prepared, progress).run(interrupts)
+        try:
+            _loop(fabric, config, out, prepared, progress).run(interrupts)
+        except (MemoryError, RuntimeError) as error:
+            if not _lacks_memory(error):
+                raise
+            raise PBGenError(
+                f"batch_size {config.batch_size}, {config.images_per_pass} images at a time: not enough memory; "
+                "give a smaller micro_batch, or narrower networks"
+            ) from None
     return out
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Torch has an error of its own for the memory of an accelerator alone."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "t allocate memory" in str(error)
 
 
 @dataclass(frozen=True)
