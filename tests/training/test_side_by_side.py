@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_gan import load_tiny
+from tiny_gan import TINY, load_tiny
 
 from pbgen import PBGenError
 from pbgen.training import TrainConfig, train, train_side_by_side
@@ -46,7 +46,7 @@ import sys
 from pathlib import Path
 from pbgen.training import TrainConfig, train_side_by_side
 if __name__ == "__main__":
-    configs = {Path(folder): TrainConfig.load(Path(folder + ".json")) for folder in sys.argv[1:]}
+    configs = {Path(folder): TrainConfig.load(folder + ".json", MODEL) for folder in sys.argv[1:]}
     train_side_by_side(configs, lambda out, step, steps, row: print(out, step, flush=True))
 """
 
@@ -57,7 +57,7 @@ def endless(tiny: Tiny, tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         tiny(steps=1_000_000).save(folder.with_suffix(".json"))
-    (tmp_path / "main.py").write_text(STOPPABLE)
+    (tmp_path / "main.py").write_text(STOPPABLE.replace("MODEL", repr(TINY)))
     command = [sys.executable, tmp_path / "main.py", *folders]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
