@@ -21,7 +21,7 @@ from pbgen.training.config import TrainConfig
 from pbgen.training.interrupt import undisturbed
 
 Worker = Callable[[Fabric], None]
-_PATIENCE = 5.0  # seconds
+_PATIENCE = 20.0  # seconds; a process that fails on a busy machine takes a while to end
 
 
 class _Rank(LightningEnvironment):
