@@ -1,9 +1,13 @@
 // pbgen-run: images from a packed generator, without Python.
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <new>
 #include <string>
+
+#include <fcntl.h>
 
 #include "error.h"
 #include "file.h"
@@ -62,12 +66,25 @@ void run(const Options& options) {
     print_time(generator, images_at_once);
 }
 
+// Opens to nowhere what the shell has closed (`>&-`), lest the next file to be opened take its place.
+void open_closed() {
+    for (int number = 0; number < 3; ++number)
+        if (fcntl(number, F_GETFD) < 0) static_cast<void>(open("/dev/null", O_RDWR));  // the lowest that is free
+}
+
+void check_output() {
+    if (std::fflush(stdout) || std::ferror(stdout))
+        fail("standard output: cannot be written: ", std::strerror(errno), "; give it another place to go");
+}
+
 }  // namespace
 }  // namespace pbgen
 
 int main(int argc, char** argv) {
     try {
+        pbgen::open_closed();
         pbgen::run(pbgen::read_options(argc, argv));
+        pbgen::check_output();
         return 0;
     } catch (const std::bad_alloc&) {
         std::fputs("pbgen-run: out of memory; give a smaller --count\n", stderr);

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
+from pbgen.visible import visible
 
 DEFAULT_THRESHOLD = 1e4
 _VERSION = 1
@@ -231,8 +232,8 @@ def _table(plan: Plan) -> str:
     for layer in plan.layers:
         rows.append(
             (
-                layer.name,
-                layer.kind,
+                visible(layer.name),
+                visible(layer.kind),
                 f"{_shape(layer.input_shape)} -> {_shape(layer.output_shape)}",
                 f"{layer.weights:,}",
                 f"{layer.multiply_adds:,}",

@@ -158,6 +158,30 @@ def test_one_line_and_code_2(
     assert set(Path().iterdir()) == before
 
 
+def test_whatever_a_name_holds_stays_on_its_line(program: Path) -> None:
+    name = b"e\x1b[31m\n\xff\xc2\x9b\xe2\x80\xae\xc3\xa9"
+    for arguments in ([name, "-o", "g.png"], [name, name], [b"--" + name], ["f", "-o", name]):
+        outcome = subprocess.run([program, *arguments], capture_output=True)
+        assert outcome.returncode == 2 and outcome.stderr.count(b"\n") == 1
+        assert rb"e\x1b[31m\x0a\xff\x9b\u202e" + "é".encode() in outcome.stderr
+
+
+def test_output_that_is_closed_full_or_read_by_nobody(program: Path, tmp_path: Path) -> None:
+    file, picture = every_operator(tmp_path / "g.safetensors"), tmp_path / "c.png"
+
+    def shell(script: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(["sh", "-c", script, program, file, picture], capture_output=True, text=True)
+
+    full = shell('"$0" --help > /dev/full')
+    assert full.returncode == 2
+    assert full.stderr.startswith("pbgen-run: standard output: cannot be written: No space left on device")
+    gone = shell('{ "$0" "$1" --time; echo $? >&2; } | true')
+    assert gone.stderr == "141\n"
+    closed = shell('"$0" "$1" -o "$2" --time <&- >&- 2>&-')
+    assert (closed.returncode, closed.stdout, closed.stderr) == (0, "", "")
+    assert pixels(picture).ndim == 3
+
+
 def test_one_small_static_binary(program: Path) -> None:
     if "PBGEN_LINKS_STATICALLY:INTERNAL=1" not in (core() / "CMakeCache.txt").read_text():
         pytest.skip("this system links no static programs")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pbgen.data.decode import Crop, decode
+from pbgen.data.decode import FORMATS, READ, Crop, decode
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -132,6 +132,42 @@ def test_images_are_turned_upright(orientation: int) -> None:
     exif[0x0112] = orientation
     file = encoded(Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
     np.testing.assert_array_equal(decode(file, 20, 3, Crop()), upright.transpose(2, 0, 1))
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow tells of what is broken
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_broken_exif_costs_no_image(kind: str) -> None:
+    """A field that is off by a byte, or all of it: the pixels are whole, and turned where that can still be read."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 3, "what it shows"
+    good = exif.tobytes()
+    image = flat("RGB", RED)
+    image.paste(GREEN, (0, 0, 20, 10))
+    upright = decode(encoded(image, kind, exif=good), 20, 3, Crop())
+    assert upright[0, 0].mean() > 250
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        bad = bytearray(good[: rng.integers(len(good) // 2, len(good) + 1)])
+        bad[rng.integers(len(bad))] = rng.integers(256)
+        decoded = decode(encoded(image, kind, exif=bytes(bad)), 20, 3, Crop())
+        assert decoded.shape == (3, 20, 20)
+    unreadable = good.replace(b"what", b"\0\0\0\0").replace(b"\x01\x0e\x00\x02", b"\x01\x0e\x00\x05")
+    np.testing.assert_array_equal(decode(encoded(image, kind, exif=unreadable), 20, 3, Crop()), upright)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "JPEG2000"])
+def test_what_this_pillow_was_built_with(kind: str) -> None:
+    if kind not in FORMATS:
+        pytest.skip(f"this Pillow reads no {kind}")
+    decoded = decode(encoded(flat("RGB", (120, 60, 200)), kind), 16, 3, Crop()).astype(int)
+    assert np.abs(decoded - np.array([120, 60, 200])[:, None, None]).max() <= 3
+
+
+def test_other_pictures_are_named() -> None:
+    for start, name in {b"\0\0\0\x18ftypheic": "HEIC", b"\xff\x0a": "JPEG XL", b"8BPS": "PSD"}.items():
+        assert name not in READ
+        with pytest.raises(ValueError, match=f"{name}, which is not read; convert it to PNG or JPEG"):
+            decode(BytesIO(start + bytes(40)), 16, 3, Crop())
 
 
 def test_a_smaller_crop_and_a_wrong_frame() -> None:

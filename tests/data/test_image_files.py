@@ -164,7 +164,7 @@ def test_a_member_that_claims_too_much_is_skipped(tmp_path: Path, monkeypatch: p
             lambda p: fill(p / "e", {"a.txt": b"x", "b.txt": b"y"}) / "",
             r"e: none of its 2 files is an image, such as a\.txt",
         ),
-        (lambda p: p, r": none of its 0 files is an image; give one with images"),
+        (lambda p: p, r": none of its 0 files is an image; give one with images, of PNG, JPEG, "),
         (lambda p: zipped(p / "none.zip", {}), r"none\.zip: none of its 0 files is an image"),
     ],
 )

@@ -62,6 +62,19 @@ def test_two_processes_stop_together_and_resume(tiny: Callable[..., TrainConfig]
         torch.testing.assert_close(two[name], one[name], atol=1e-5, rtol=1e-4, msg=name)
 
 
+def test_no_shared_memory_is_needed(
+    tiny: Callable[..., TrainConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers may lack /dev/shm, where semaphores live."""
+
+    def refused(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refused)
+    train(tiny(devices=2, steps=1), tmp_path / "run")
+    assert load_tiny(tmp_path / "run").step == 1
+
+
 FAILING = f"""
 import multiprocessing, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class Inputs:
             str(file),
             str(self.batch),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             raise PBGenError(f"{self.packed}: cannot be exported for {kind.title}: {_last_line(done.stderr)}")
         return file
@@ -73,7 +74,7 @@ class EngineProcess:
         self.cold_start = 0.0
         self.resident_bytes = 0
         self._images = inputs.folder / f"{engine}.npy"
-        self._errors = (inputs.folder / f"{engine}.txt").open("w+")
+        self._errors = (inputs.folder / f"{engine}.txt").open("w+", errors="replace")
         self._process = subprocess.Popen(
             [*MODULE, "pbgen.bench.worker", engine, file, str(threads), inputs.z, self._images],
             stdin=subprocess.PIPE,
@@ -108,8 +109,8 @@ class EngineProcess:
     def time(self, runs: int) -> list[float]:
         """The seconds of each of `runs` runs."""
         assert self._process.stdin
-        self._process.stdin.write(f"{runs}\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # then there is no answer, and what it said last tells why
+            print(runs, file=self._process.stdin, flush=True)
         seconds: list[float] = self._hear()["seconds"]
         return seconds
 

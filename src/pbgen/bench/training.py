@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -120,7 +120,8 @@ class _Process:
     def time(self) -> float:
         """The seconds of a step."""
         assert self._process.stdin
-        print(file=self._process.stdin, flush=True)
+        with suppress(BrokenPipeError):  # then there is no answer either
+            print(file=self._process.stdin, flush=True)
         return self.hear()
 
     def hear(self) -> float:

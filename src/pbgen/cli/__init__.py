@@ -1,24 +1,39 @@
 """The command line. What goes wrong becomes one line on standard error and an exit code, never a traceback."""
 
+import errno
 import shlex
+import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
+from pbgen.cli.streams import OutputError, standard_streams
 from pbgen.errors import PBGenError, PBGenWarning
+from pbgen.visible import visible
 
 
 class StoppedError(Exception):
-    """Ctrl-C, in a command that can say what was kept and how to go on."""
+    """Ctrl-C or its like, in a command that can say what was kept and how to go on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `pbgen` with `arguments`, by default those of the process. Returns the exit code.
 
-    0: done. 2: bad input, and one line on standard error says what is wrong. 130: interrupted.
+    0: done. 2: bad input, and one line on standard error says what is wrong. 130: interrupted. 141: nobody reads any
+    longer what it says, and it says no more, as programs that SIGPIPE ends.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    with standard_streams():
+        try:
+            code = _run(list(sys.argv[1:] if arguments is None else arguments))
+            sys.stdout.flush()
+        except OutputError as error:
+            return 128 + signal.SIGPIPE if error.cause.errno == errno.EPIPE else _fail(str(error))
+        return code
+
+
+def _run(arguments: list[str]) -> int:
     try:
         import typer
     except ModuleNotFoundError:
@@ -36,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError as error:
         return _fail(_missing(error))
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return _fail(f"{error.filename or _origin(error)}: {error.strerror or error}")
     except KeyboardInterrupt:
         code = 130
     return _fail("interrupted; no file was left half written", 130) if code == 130 else 0
@@ -51,12 +66,12 @@ def _warn(
     line: str | None = None,
 ) -> None:
     ours = issubclass(category, PBGenWarning)
-    text = f"pbgen: {message}\n" if ours else warnings.formatwarning(message, category, filename, lineno, line)
-    (file or sys.stderr).write(text)
+    text = f"pbgen: {message}" if ours else warnings.formatwarning(message, category, filename, lineno, line).rstrip()
+    print(*map(visible, text.split("\n")), sep="\n", file=file or sys.stderr)
 
 
 def _fail(message: str, code: int = 2) -> int:
-    print(f"pbgen: {' '.join(message.split())}", file=sys.stderr)
+    print(f"pbgen: {visible(message)}", file=sys.stderr)
     return code
 
 
@@ -68,8 +83,14 @@ def _with_command(error: Exception, arguments: Sequence[str]) -> str:
     return f"{reason}; it runs only if you name it: {shlex.join(['pbgen', *arguments, *remedy])}"
 
 
+def _origin(error: OSError) -> str:
+    """Where in the program the system refused something that has no name."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.name} in {frame.filename}"
+
+
 def _usage(error: Exception) -> str:
-    message = getattr(error, "format_message", error.__str__)().replace("Value error, ", "")
+    message = " ".join(getattr(error, "format_message", error.__str__)().replace("Value error, ", "").split())
     context = getattr(error, "ctx", None)
     return f"{message.rstrip('.')}; see {context.command_path} --help" if context else message
 

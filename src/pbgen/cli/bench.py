@@ -74,7 +74,8 @@ def _show(comparison: "Comparison", terminal: "Terminal") -> None:
         "Difference: largest from PBGen's float32 images, whose values go from -1 to 1; for int8 the PSNR against them."
     )
     for times in comparison.layers:
-        terminal.say(f"\nPBGen's layers, {times.activations} activations; median of {times.runs} runs")
+        terminal.say("")
+        terminal.say(f"PBGen's layers, {times.activations} activations; median of {times.runs} runs")
         terminal.show(layer_table(times))
 
 

@@ -1,18 +1,41 @@
 """One image file to one array of pixels."""
 
+import re
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 from PIL import __version__ as pillow_version
 
 from pbgen.data.room import Room
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # some of Pillow's others run programs
+Image.init()  # or else Pillow knows but half of its formats
+_NAMES = {
+    "PNG": "PNG", "JPEG": "JPEG", "WEBP": "WebP", "AVIF": "AVIF", "JPEG2000": "JPEG 2000", "BMP": "BMP", "GIF": "GIF",
+    "TIFF": "TIFF", "PPM": "PNM",
+}  # fmt: skip
+_NEEDED = {"WEBP": "webp", "AVIF": "avif", "JPEG2000": "jpg_2000"}  # what some builds of Pillow lack
+
+FORMATS = tuple(name for name in _NAMES if name not in _NEEDED or features.check(_NEEDED[name]))
+"""Some of Pillow's others run programs."""
+
+READ = tuple(_NAMES[name] for name in FORMATS)
+"""The same by their usual names."""
+
 MAX_PIXELS = 2**30 // 12  # of a picture; Pillow warns of more
-RULES = ("2", pillow_version)  # the first is to change when the same file comes to give other pixels
-Image.init()  # or else Pillow knows but half of them
+
+RULES = ("2", pillow_version, FORMATS)  # the first is to change when the same file comes to give other pixels
+
+_UNREAD = {
+    "HEIC": rb"....ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)",
+    "AVIF": rb"....ftypavi[fs]",
+    "WebP": rb"RIFF....WEBP",
+    "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
+    "JPEG XL": rb"\0\0\0\x0cJXL |\xff\x0a",
+    "PSD": rb"8BPS",
+}
+"""How pictures begin that Pillow does not read, or that some builds of it do not."""
 
 _ROOM = Room(2**29)  # bytes for all pictures that are decoded at a time
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}  # in Pillow's memory; 4 in other modes
@@ -35,16 +58,17 @@ def decode(file: BinaryIO, size: int, channels: int, crop: Crop) -> npt.NDArray[
 
     Transparency is laid over white, 16-bit grey divided by 257. The resampling is Pillow's Lanczos, up or down. A JPEG
     that is far larger is decoded at a half, a quarter or an eighth, to no less than 4 times `size`.
-    Raises whatever Pillow does where the file is no such image, and ValueError where it has too many pixels.
+    Raises whatever Pillow does where the file is no such image, and ValueError where it is a picture of another kind, or
+    has too many pixels.
     """
-    with Image.open(file, formats=FORMATS) as opened:
+    with _open(file) as opened:
         whole = opened.width * opened.height
         if whole > MAX_PIXELS:
             raise ValueError("{}x{} pixels; at most {:,} pixels are read".format(*opened.size, MAX_PIXELS))
         if crop == Crop():
             opened.draft(None, (_DRAFT * size, _DRAFT * size))
         with _ROOM.take(_bytes(opened, whole, channels)):
-            ImageOps.exif_transpose(opened, in_place=True)
+            _turn_upright(opened)
             return _square(opened, size, channels, crop)
 
 
@@ -71,6 +95,28 @@ def _square(upright: Image.Image, size: int, channels: int, crop: Crop) -> npt.N
         square.paste(_opaque(strip).convert(mode), (0, first))
     pixels = np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
     return np.ascontiguousarray(pixels.reshape(size, size, channels).transpose(2, 0, 1))
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        file.seek(0)
+        start = file.read(16)
+        for name, pattern in _UNREAD.items():
+            if name not in READ and re.match(pattern, start, re.DOTALL):
+                raise ValueError(f"{name}, which is not read; convert it to PNG or JPEG") from None
+        raise
+
+
+def _turn_upright(image: Image.Image) -> None:
+    image.load()
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:  # broken EXIF makes Pillow raise anything, and the pixels are whole
+        pass
 
 
 def _opaque(image: Image.Image) -> Image.Image:

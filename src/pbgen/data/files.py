@@ -1,9 +1,10 @@
 """Images of a folder or a zip, of any sizes and modes.
 
-Read are PNG, JPEG, WebP, BMP, GIF (first frame), TIFF and PNM files, whatever their names end in, in the order of their
-names. Each is turned upright (EXIF), laid over white, cropped to its centre square and resized by Lanczos (`decode`);
-CelebA's are cropped to their centre 108 x 108 pixels instead (`celeba`). Links are followed. Hidden files, what macOS
-adds to zips, other kinds of files, broken images, and files and folders that may not be read are skipped, and named.
+Read are PNG, JPEG, WebP, AVIF, JPEG 2000, BMP, GIF (first frame), TIFF and PNM files, some only where Pillow was built
+with them, whatever their names end in, in the order of their names. Each is turned upright (EXIF), laid over
+white, cropped to its centre square and resized by Lanczos (`decode`); CelebA's are cropped to their centre 108 x 108
+pixels instead (`celeba`). Links are followed. Hidden files, what macOS adds to zips, other kinds of files, broken
+images, and files and folders that may not be read are skipped, and named.
 """
 
 import hashlib
@@ -24,10 +25,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pbgen.data import celeba
 from pbgen.data.cache import Outcome, cached, key_of
-from pbgen.data.decode import RULES, Crop, decode
+from pbgen.data.decode import READ, RULES, Crop, decode
 from pbgen.data.listing import Entry, Listing, list_files
 from pbgen.errors import PBGenError
 from pbgen.processors import usable_processors
+from pbgen.visible import visible
 
 _TOGETHER = 256  # files handed to the threads at a time: what an interruption waits for
 _PATIENCE = 1.0  # seconds before a progress bar appears
@@ -64,9 +66,8 @@ class Files:
         self.count = len(self._images)
         if self.count == 0:
             example = f", such as {self.skipped[0]}" if self.skipped else ""
-            raise PBGenError(
-                f"{path}: none of its {len(self.skipped)} files is an image{example}; give one with images"
-            )
+            none = f"{path}: none of its {len(self.skipped)} files is an image{example}"
+            raise PBGenError(f"{none}; give one with images, of {', '.join(READ)}")
 
     def images(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """Images number `indices` (n,): uint8 (n, channels, size, size)."""
@@ -109,7 +110,8 @@ class _Decoder:
         what = TextColumn("{task.description}", markup=False)
         columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task(f"reading {self.listing.root.name}", total=len(self.entries), visible=False)
+            name = visible(self.listing.root.name)
+            task = progress.add_task(f"reading {name}", total=len(self.entries), visible=False)
             for result in results:
                 yield result
                 progress.update(task, advance=1, visible=time.monotonic() - begun > _PATIENCE)
