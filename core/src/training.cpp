@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "arch/outer.h"
 #include "layer.h"
@@ -46,6 +47,11 @@ Signs::Signs(const WeightShape& shape, const float* weights, Threads& threads) :
     threads.parallel_for(shape.groups * taps, [&](size_t i) { pack(weights, i / taps, i % taps); });
 }
 
+Signs::~Signs() {
+    for (Arranged* list : arranged_)
+        while (list) delete std::exchange(list, list->next);
+}
+
 // 32 rows at a time, whose bits make a word of each column: that is a row of the large side's channels. Squares of these
 // words, transposed, are rows of the small side's.
 void Signs::pack(const float* weights, size_t group, size_t tap) {
@@ -79,10 +85,13 @@ CanonicalWeights Signs::canonical(Side to) const {
 
 std::shared_ptr<const Weights> Signs::arrange(Side to, const CanonicalWeights& canonical, const Product& product,
                                               Threads& threads) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    auto& weights = arranged_[static_cast<size_t>(to)];
-    if (!weights || !weights->holds(canonical, product))
-        weights = std::make_shared<Weights>(canonical, product, threads);
+    std::atomic<Arranged*>& list = arranged_[static_cast<size_t>(to)];
+    for (const Arranged* arranged = list; arranged; arranged = arranged->next)
+        if (arranged->weights->holds(canonical, product)) return arranged->weights;
+    auto* arranged = new Arranged{std::make_shared<Weights>(canonical, product, threads), list};
+    std::shared_ptr<const Weights> weights = arranged->weights;
+    while (!list.compare_exchange_weak(arranged->next, arranged)) {
+    }
     return weights;
 }
 

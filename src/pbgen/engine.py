@@ -39,7 +39,8 @@ class Engine:
     """A packed generator, loaded and ready to make images.
 
     path: a file that `pbgen.pack` wrote (docs/format.md).
-    threads: how many threads a call may use; None means one for each core that the process may use.
+    threads: how many threads a call may use; None means one for each core that the process may use, and
+        that its container's quota pays for.
     activations: "float32", or "int8": layers round their inputs, or sums of four of them, to 8 bits, by a scale found
         for each image and layer, and float weights as well. That is faster, and the images differ a little
         (docs/precision.md).
