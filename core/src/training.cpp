@@ -27,6 +27,10 @@ void transpose(uint32_t* words) {
         }
 }
 
+uint32_t low_byte_first(uint32_t word) {
+    return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap32(word) : word;
+}
+
 Side other(Side side) { return side == Side::small ? Side::large : Side::small; }
 
 Shape image_shape(const WeightShape& shape, Side side, const Images& images) {
@@ -67,11 +71,12 @@ void Signs::pack(const float* weights, size_t group, size_t tap) {
             const float* row = weights + (group * shape_.small + first + i) * step + tap * shape_.large;
             for (size_t b = 0; b < shape_.large; ++b) words[b] |= row[b] >= 0 ? uint32_t{1} << i : 0;
         }
-        for (size_t b = 0; b < shape_.large; ++b) large_rows[b * taps * large.words + first / word_bits] = words[b];
+        for (size_t b = 0; b < shape_.large; ++b)
+            large_rows[b * taps * large.words + first / word_bits] = low_byte_first(words[b]);
         for (size_t b = 0; b < columns; b += word_bits) {
             transpose(words.data() + b);
             for (size_t i = 0; i < count; ++i)
-                small_rows[(first + i) * taps * small.words + b / word_bits] = words[b + i];
+                small_rows[(first + i) * taps * small.words + b / word_bits] = low_byte_first(words[b + i]);
         }
     }
 }
