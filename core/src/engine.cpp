@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "cores.h"
 #include "error.h"
 #include "operators.h"
 
@@ -99,28 +100,7 @@ size_t Engine::resident_bytes() const {
     size_t bytes = sizeof *this;
     for (const Arranged& arranged : arranged_) bytes += arranged.weights->bytes();
     for (const auto& vector : vectors_) bytes += vector.bytes();
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return bytes + workspace_bytes_;
-}
-
-Aligned<float> Engine::take_workspace(size_t numbers) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    Aligned<float> workspace;
-    if (!workspaces_.empty()) {
-        workspace = std::move(workspaces_.back());
-        workspaces_.pop_back();
-    }
-    if (workspace.size() >= numbers) return workspace;
-    workspace_bytes_ -= workspace.bytes();
-    workspace = {};
-    workspace = Aligned<float>(numbers);
-    workspace_bytes_ += workspace.bytes();
-    return workspace;
-}
-
-void Engine::give_back(Aligned<float> workspace) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    workspaces_.push_back(std::move(workspace));
+    return bytes + workspaces_.bytes();
 }
 
 size_t Engine::workspace_bytes(size_t batch) const {
@@ -131,9 +111,9 @@ void Engine::run(const float* input, size_t batch, float* output, void* memory, 
     if (seconds) std::fill_n(seconds, layers_.size(), 0.0);
     if (batch == 0) return;
     if (memory) return run_parts(input, batch, output, align(memory), seconds);
-    Aligned<float> workspace = take_workspace(std::min(batch, most_images_) * plan_.size);
-    run_parts(input, batch, output, workspace.data(), seconds);
-    give_back(std::move(workspace));
+    Workspaces::Workspace workspace = workspaces_.take(std::min(batch, most_images_) * plan_.size);
+    run_parts(input, batch, output, workspace->data(), seconds);
+    workspaces_.give_back(std::move(workspace));
 }
 
 void Engine::run_parts(const float* input, size_t batch, float* output, float* workspace, double* seconds) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "layer.h"
 #include "plan.h"
 #include "threads.h"
+#include "workspaces.h"
 
 namespace pbgen {
 
@@ -43,8 +43,6 @@ private:
     std::shared_ptr<const Weights> arrange(size_t tensor, const CanonicalWeights& canonical, const Product& product);
     void plan();
     Epilogue epilogue(const Node& node) const;
-    Aligned<float> take_workspace(size_t numbers);
-    void give_back(Aligned<float> workspace);
     void run_parts(const float* input, size_t batch, float* output, float* workspace, double* seconds);
     void run_images(const float* input, size_t images, float* output, float* workspace, double* seconds);
     bool is_input(size_t value) const;
@@ -64,11 +62,7 @@ private:
     MemoryPlan plan_;
     size_t most_images_ = 1;  // at a time
     Threads threads_;
-
-    // Workspaces not in use: as many as there were calls at the same time.
-    mutable std::mutex mutex_;
-    std::vector<Aligned<float>> workspaces_;
-    size_t workspace_bytes_ = 0;
+    Workspaces workspaces_;  // as many as there were calls at the same time
 };
 
 }  // namespace pbgen
