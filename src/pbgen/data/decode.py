@@ -58,7 +58,7 @@ def decode(file: BinaryIO, size: int, channels: int, crop: Crop) -> npt.NDArray[
 
     Transparency is laid over white, 16-bit grey divided by 257. The resampling is Pillow's Lanczos, up or down. A JPEG
     that is far larger is decoded at a half, a quarter or an eighth, to no less than 4 times `size`.
-    Raises whatever Pillow does where the file is no such image, and ValueError where it is a picture of another kind, or
+    Raises whatever Pillow does where the file is no such image, and ValueError where it is a picture of another kind or
     has too many pixels.
     """
     with _open(file) as opened:
