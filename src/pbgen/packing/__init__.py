@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
+from pbgen.modules import inference_copy
 from pbgen.packing import file
 from pbgen.packing.export import export
 from pbgen.packing.fold import fold
-from pbgen.packing.freeze import freeze, inference_copy, run
+from pbgen.packing.freeze import freeze, run
 from pbgen.packing.info import LayerInfo, PackInfo, layer_infos
 from pbgen.packing.lower import lower
 from pbgen.packing.rebuilt import rebuild
@@ -31,10 +32,12 @@ def pack(module: nn.Module, example_input: Tensor, path: str | os.PathLike[str])
     `pbgen.binarize` made binary at one bit a weight and everything else in float32.
 
     `example_input` is a batch (N, ...) such as the module takes, N at least 1; the file works for any N. The file is
-    run on it and compared with the module before it takes its place at `path`. The module is left as it is.
+    run on it and compared with the module before it takes its place at `path`. The module is left as it is, and taken
+    out of what wraps it (DistributedDataParallel, torch.compile, ...).
 
     Raises PBGenError where the module cannot be traced, holds an operator that cannot be packed (named, with its place
-    in the module), or where the file would not make the module's images.
+    in the module) or a binary layer that would not be stored as bits, or where the file would not make the module's
+    images.
     """
     images = _images(example_input)
     copy = inference_copy(module)
@@ -49,9 +52,7 @@ def pack(module: nn.Module, example_input: Tensor, path: str | os.PathLike[str])
         verify(trial, images, expected, frozen.module)
     layers = layer_infos(graph, tensors)
     if frozen.binary and not any(layer.binary for layer in layers):
-        raise PBGenError(
-            "no binary layer keeps its one-bit weights: what the module computes with is derived from them"
-        )
+        raise PBGenError(f"none of the binary layers, {', '.join(frozen.binary.values())}, takes part in the output")
     write_atomically(path, lambda target: target.write(contents))
     return PackInfo(exported.float_bytes, len(contents), layers)
 

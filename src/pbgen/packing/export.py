@@ -9,7 +9,8 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from pbgen.errors import PBGenError
-from pbgen.packing.freeze import Frozen, Split, first_line
+from pbgen.modules import first_line
+from pbgen.packing.freeze import Frozen
 
 # A batch is traced with this many images: a prime that the dimensions of images seldom divide by, so that a reshape
 # across the batch shows in dimension 0. Tracing computes no values, so its size costs nothing.
@@ -22,7 +23,7 @@ class Constant:
 
     name: str
     tensor: Tensor
-    split: Split | None = None
+    binary: frozenset[str] = frozenset()  # the binary layers whose weights it comes from
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,14 @@ class Exported:
     leaves: frozenset[str]  # names of the modules that hold no others
 
     @property
+    def read(self) -> set[Constant]:
+        """The constants that the operators read."""
+        return {self.constants[node.name] for node in self.nodes if node.name in self.constants and node.users}
+
+    @property
     def float_bytes(self) -> int:
         """Bytes in float32 of the tensors that the operators read, shared ones once."""
-        read = {self.constants[node.name] for node in self.nodes if node.name in self.constants and node.users}
-        return sum(4 * constant.tensor.numel() for constant in read if constant.tensor.is_floating_point())
+        return sum(4 * constant.tensor.numel() for constant in self.read if constant.tensor.is_floating_point())
 
 
 def export(frozen: Frozen, example: Tensor) -> Exported:
@@ -70,7 +75,8 @@ def _constants(program: ExportedProgram, frozen: Frozen) -> dict[str, Constant]:
             continue
         name = spec.target or spec.arg.name
         tensor = state[name] if name in state else program.constants[name]
-        constants[spec.arg.name] = by_id.setdefault(id(tensor), Constant(name, tensor, frozen.binary.get(id(tensor))))
+        binary = frozenset({frozen.binary[id(tensor)]} if id(tensor) in frozen.binary else ())
+        constants[spec.arg.name] = by_id.setdefault(id(tensor), Constant(name, tensor, binary))
     return constants
 
 

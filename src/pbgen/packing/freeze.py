@@ -1,6 +1,5 @@
-"""The module as it is at inference: a copy in float32 on the CPU whose weights are ordinary tensors."""
+"""A copy of the module in which the weights that a layer computes with are its parameters."""
 
-import copy
 from dataclasses import dataclass
 from typing import cast
 
@@ -8,43 +7,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from pbgen.binarize import binary_layers, signs_and_scale
+from pbgen.binarize import binary_layers, computing_hooks
 from pbgen.errors import PBGenError
-
-
-@dataclass(frozen=True)
-class Split:
-    """Binary weights as torch lays them out: signs (+1 or -1), and a scale for each output channel, (C_out,)."""
-
-    signs: Tensor
-    scale: Tensor
+from pbgen.modules import first_line
 
 
 @dataclass(frozen=True)
 class Frozen:
-    """A module without parametrizations, and the split of each binary weight by the id of its parameter."""
+    """A module whose weights are parameters, and the names of its binary layers by the ids of their weights."""
 
     module: nn.Module
-    binary: dict[int, Split]
-
-
-def inference_copy(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode, float32, on the CPU; the module itself is left as it is."""
-    if not isinstance(module, nn.Module):
-        raise PBGenError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
-    try:
-        return copy.deepcopy(module).cpu().float().eval().requires_grad_(False)
-    except (RuntimeError, TypeError, NotImplementedError, ValueError) as error:
-        raise PBGenError(f"{type(module).__name__} cannot be copied: {first_line(error)}") from None
+    binary: dict[int, str]
 
 
 def freeze(module: nn.Module) -> Frozen:
-    """Replace every parametrization in `module` by its value, and say which weights are signs times a scale."""
-    splits = {name: Split(*signs_and_scale(layer)) for name, layer in binary_layers(module).items()}
+    """Replace what parametrizations and hooks compute in `module`, an inference copy, by its value."""
+    binary = list(binary_layers(module))
     for layer in list(module.modules()):
+        for key, hook in computing_hooks(layer).items():
+            hook.remove(layer)
+            del layer._forward_pre_hooks[key]
         if parametrize.is_parametrized(layer):
             _settle(layer)
-    return Frozen(module, {id(module.get_parameter(f"{name}.weight")): split for name, split in splits.items()})
+    return Frozen(module, {id(module.get_submodule(name).weight): name for name in binary})
 
 
 def _settle(layer: nn.Module) -> None:
@@ -74,8 +59,3 @@ def run(module: nn.Module, images: Tensor) -> Tensor:
             f"{type(module).__name__} returns {type(output).__name__}, not one tensor; pack a module that does"
         )
     return output
-
-
-def first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__

@@ -17,7 +17,8 @@ from pbgen.packing.weights import Weights
 def translate(exported: Exported) -> Flow:
     """The steps of an exported module.
 
-    Raises PBGenError, with the operator's name and its place in the module, for what cannot be packed.
+    Raises PBGenError, with the operator's name and its place in the module, for what cannot be packed, and with the
+    layer's name where the weights of a binary layer would not be stored as bits.
     """
     values: dict[fx.Node, Any] = {}
     steps: list[Step] = []
@@ -35,6 +36,12 @@ def translate(exported: Exported) -> Flow:
     output = next(value for node, value in values.items() if node.name == exported.output)
     if not isinstance(output, Step):
         raise PBGenError("the module's output does not depend on its input; there is nothing to pack")
+    lost = frozenset().union(*(constant.binary for constant in exported.read)) - weights.binary
+    if lost:
+        raise PBGenError(
+            f"layer '{min(lost)}': its one-bit weights are not what the module computes with, which is derived from "
+            "them, and no longer signs times a scale for each output channel; undo that, or leave the layer in float"
+        )
     return Flow(steps, output)
 
 
@@ -59,17 +66,19 @@ def _computed_now(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
         raise PBGenError(f"{place(node)} draws random numbers; a packed generator's only source of them is its input")
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: _plain(values[source]))
     result = node.target(*args, **kwargs)
+    sources = [values[source] for source in node.all_input_nodes]
+    binary = frozenset().union(*(source.binary for source in sources if isinstance(source, Constant)))
     if isinstance(result, tuple | list):
-        return [_constant(node, value) for value in result]
-    return _constant(node, result)
+        return [_constant(node, value, binary) for value in result]
+    return _constant(node, result, binary)
 
 
 def _plain(value: Any) -> Any:
     return value.tensor if isinstance(value, Constant) else value
 
 
-def _constant(node: fx.Node, value: Any) -> Any:
-    return Constant(node.name, value) if isinstance(value, Tensor) else value
+def _constant(node: fx.Node, value: Any, binary: frozenset[str]) -> Any:
+    return Constant(node.name, value, binary) if isinstance(value, Tensor) else value
 
 
 def _image_shape(node: fx.Node) -> tuple[int, ...]:
