@@ -1,5 +1,9 @@
 """What users are meant to read."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class PBGenError(Exception):
     """Something the user gave is wrong, or cannot be done.
@@ -11,3 +15,17 @@ class PBGenError(Exception):
 
 class PBGenWarning(UserWarning):
     """Something the user gave is not all as it should be, and the work goes on. The message is one line."""
+
+
+@contextmanager
+def enough_memory(remedy: str) -> Iterator[None]:
+    """What fails inside for want of memory raises PBGenError, with this remedy."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, ImportError) as error:  # torch and the loader of libraries have no own type
+        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        raise PBGenError(f"out of memory; {remedy}") from None
+
+
+_NO_MEMORY = re.compile("out of memory|allocate memory|failed to map segment")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pbgen.errors import PBGenError
-from pbgen.files import write_atomically
+from pbgen.files import check_writable, write_atomically
 from pbgen.packing import file
 from pbgen.packing.export import export
 from pbgen.packing.fold import fold
@@ -34,8 +34,9 @@ def pack(module: nn.Module, example_input: Tensor, path: str | os.PathLike[str])
     run on it and compared with the module before it takes its place at `path`. The module is left as it is.
 
     Raises PBGenError where the module cannot be traced, holds an operator that cannot be packed (named, with its place
-    in the module), or where the file would not make the module's images.
+    in the module), where `path` cannot be written, or where the file would not make the module's images.
     """
+    check_writable(path)
     images = _images(example_input)
     copy = inference_copy(module)
     expected = run(copy, images)
@@ -45,7 +46,7 @@ def pack(module: nn.Module, example_input: Tensor, path: str | os.PathLike[str])
     contents = file.to_bytes(graph, tensors)
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder, "trial.safetensors")
-        trial.write_bytes(contents)
+        write_atomically(trial, lambda target: target.write(contents))
         verify(trial, images, expected, frozen.module)
     layers = layer_infos(graph, tensors)
     if frozen.binary and not any(layer.binary for layer in layers):
