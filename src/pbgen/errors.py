@@ -1,5 +1,9 @@
 """What users are meant to read."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pbgen.visible import visible
 
 
@@ -20,3 +24,17 @@ class PBGenWarning(UserWarning):
 
     def __init__(self, message: str) -> None:
         super().__init__(visible(message))
+
+
+@contextmanager
+def enough_memory(remedy: str) -> Iterator[None]:
+    """What fails inside for want of memory raises PBGenError, with this remedy."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, ImportError) as error:  # torch and the loader of libraries have no own type
+        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        raise PBGenError(f"out of memory; {remedy}") from None
+
+
+_NO_MEMORY = re.compile("out of memory|allocate memory|failed to map segment")

@@ -37,6 +37,8 @@ INSPECT = [
     ("dcgan64 dcgan32", "unexpected extra argument"),
     ("dcgan64 --save missing/plan.json", "--save missing/plan.json: there is no folder missing"),
     ("dcgan64 --save .", "--save .: is a folder"),
+    ("dcgan64 --save loop.json", "--save loop.json: cannot be written: Too many levels of symbolic links"),
+    ("dcgan64 --save /dev/fd/1", "--save /dev/fd/1: is where the command writes what it says; give another file"),
     ("missing.py:make", "there is no file missing.py"),
     ("models.py:missing", "has no function 'missing'"),
     ("models.py:broken", "RuntimeError: two lines"),
@@ -102,6 +104,15 @@ GENERATE = [
     ("PACKED -o grid", "grid: the ending '' is no picture's; give a name such as grid.png"),
     ("PACKED -o grid.txt", "the ending '.txt' is no picture's"),
     ("PACKED -o missing/grid.png", "--output missing/grid.png: there is no folder missing"),
+    (
+        "PACKED -o grid.png -n 1000000000",
+        "the picture would have 270 x 4249999998 pixels, more than 512 MiB",
+    ),
+    (
+        "PACKED -o grid.webp -n 7400",
+        "WEBP holds at most 16383 pixels a side, and the picture has 270 x 31448",
+    ),
+    ("PACKED -o grid.jpg -n 30000", "grid.jpg: JPEG holds at most 65500 pixels a side"),
     ("PACKED -o grid.png -n 0", "Invalid value for '--count'"),
     ("PACKED -o grid.png --seed -1", "Invalid value for '--seed'"),
     ("PACKED -o grid.png --columns none", "Invalid value for '--columns'"),
@@ -140,6 +151,7 @@ def workplace(tmp_path: Path, trained: Path, packed: Path, monkeypatch: pytest.M
     Path("models.py").write_text(FACTORIES)
     Path("noise.bin").write_bytes(bytes(range(256)))
     Path("empty").mkdir()
+    Path("loop.json").symlink_to("loop.json")
     for name in ("half", "damaged"):
         Path(name).mkdir()
         for file in ("config.json", "plan.json", "log.csv"):
@@ -220,6 +232,16 @@ def test_nothing_in_the_current_folder_runs(workplace: Path, packed: Path, pbgen
     Path("json.py").write_text("open('ran', 'w').close()")
     assert pbgen("bench", packed, "--engine", "pytorch", "--rounds", 1, "--threads", 1).code == 0
     assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_want_of_memory(error: Exception, pbgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pbgen.models.load", fail)
+    outcome = pbgen("inspect", "dcgan64")
+    assert (outcome.code, outcome.err) == (2, "pbgen: out of memory; give a smaller --width\n")
 
 
 def test_bugs_are_not_hidden(pbgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:

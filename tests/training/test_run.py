@@ -2,7 +2,10 @@
 
 import csv
 import json
-from collections.abc import Callable, Mapping
+import os
+import resource
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,16 @@ Tiny = Callable[..., TrainConfig]
 def one_line(refusal: pytest.ExceptionInfo[PBGenError]) -> str:
     assert "\n" not in str(refusal.value)
     return str(refusal.value)
+
+
+@contextmanager
+def limited_files(size: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_run_leaves_its_folder(tiny: Tiny, tmp_path: Path) -> None:
@@ -189,6 +202,37 @@ def test_samples_depend_on_the_seed_alone(tiny: Tiny, tmp_path: Path) -> None:
     latents = np.random.default_rng(3).standard_normal((20, 6), dtype=np.float32)
     expected = (generator(torch.from_numpy(latents)).numpy() + 1) * 127.5
     assert np.abs(whole - expected).max() <= 0.5 + 1e-3
+
+
+def test_a_folder_s_name_need_not_be_text(tiny: Tiny, tmp_path: Path) -> None:
+    out = train(tiny(steps=2), tmp_path / os.fsdecode(b"\xff"))
+    assert load_tiny(out).step == 2
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_of_a_run_without_room_for_a_checkpoint_nothing_stays(exists: bool, tiny: Tiny, tmp_path: Path) -> None:
+    """The limit of a file's size stands in for a small disk."""
+    out = tmp_path / "run"
+    if exists:
+        out.mkdir()
+        (out / "mine").touch()
+    with limited_files(10_000), pytest.raises(PBGenError, match=r"checkpoint\.pt: cannot be written: .*; make room"):
+        train(tiny(), out)
+    assert list(tmp_path.rglob("*")) == ([out, out / "mine"] if exists else [])
+    assert load_tiny(train(tiny(steps=1), out)).step == 1
+
+
+def test_a_log_without_room_is_named_and_the_checkpoint_stays(tiny: Tiny, tmp_path: Path) -> None:
+    train(tiny(steps=2), tmp_path)
+    with ExitStack() as stack:
+
+        def fill(step: int, *_: object) -> None:
+            if step == 3:
+                stack.enter_context(limited_files((tmp_path / "log.csv").stat().st_size))
+
+        with pytest.raises(PBGenError, match=r"log\.csv: cannot be written: File too large; make room"):
+            train(tiny(steps=6), tmp_path, resume=True, progress=fill)
+    assert load_tiny(tmp_path).step == 2
 
 
 def test_a_second_run_in_the_same_folder_is_refused(tiny: Tiny, tmp_path: Path) -> None:

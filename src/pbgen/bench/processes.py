@@ -14,6 +14,7 @@ import numpy as np
 from pbgen.bench.engines import ENGINES, Floats
 from pbgen.engine import Engine
 from pbgen.errors import PBGenError
+from pbgen.files import write_atomically
 
 MODULE = (sys.executable, "-P", "-m")
 """Runs a module of ours, and nothing that lies in the current folder under the name of one that it imports."""
@@ -35,7 +36,7 @@ class Inputs:
         """Random z, written too. Raises PBGenError where the packed file is none."""
         shape = (self.batch, *Engine(self.packed).input_shape)
         z = np.random.default_rng(0).standard_normal(shape, np.float32)
-        np.save(self.z, z)
+        write_atomically(self.z, lambda file: np.save(file, z))
         return z
 
     def file(self, engine: str) -> Path:

@@ -10,8 +10,16 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from pbgen.cli.streams import OutputError, standard_streams
-from pbgen.errors import PBGenError, PBGenWarning
+from pbgen.errors import PBGenError, PBGenWarning, enough_memory
 from pbgen.visible import visible
+
+_LESS = {
+    "inspect": "give a smaller --width",
+    "evaluate": "give a smaller --count",
+    "generate": "give a smaller --count or --scale",
+    "bench": "give a smaller --batch",
+}
+"""What to do where memory does not suffice, by command."""
 
 
 class StoppedError(Exception):
@@ -43,7 +51,8 @@ def _run(arguments: list[str]) -> int:
 
         warnings.showwarning = _warn
         # Typer turns Ctrl-C into the code 130 by itself; a command that can tell more raises StoppedError.
-        code = app(arguments or ["--help"], prog_name="pbgen", standalone_mode=False)
+        with enough_memory(_LESS.get(next(iter(arguments), ""), "end other programs, or allow more (ulimit -v)")):
+            code = app(arguments or ["--help"], prog_name="pbgen", standalone_mode=False)
     except typer.TyperException as error:
         return _fail(_usage(error))
     except (PBGenError, StoppedError) as error:

@@ -47,12 +47,12 @@ def bench(
     with Terminal() as terminal:
         progress = terminal.task("measuring", rounds)
         comparison = compare(file, engine, threads, batch or 1, rounds, layers, progress)
-    if chart:
-        save_chart(bench_chart(comparison), chart)
     if json:
-        print(comparison.to_json())
+        print(comparison.to_json(), flush=True)
     else:
         _show(comparison, terminal)
+    if chart:
+        save_chart(bench_chart(comparison), chart)
 
 
 def _show(comparison: "Comparison", terminal: "Terminal") -> None:

@@ -1,6 +1,9 @@
 """What the commands show while they work and when they are done."""
 
+import os
+import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -8,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from pbgen.errors import PBGenError
+from pbgen.files import check_writable
 from pbgen.report.tables import Table
 from pbgen.visible import PLAIN, visible
 
@@ -78,10 +82,20 @@ class Terminal:
 
 def check_output(option: str, path: Path) -> None:
     """Find out before the work, not after it, that a file cannot be written. Raises PBGenError then."""
-    if path.is_dir():
-        raise PBGenError(f"{option} {path}: is a folder; give a file in it")
-    if not path.parent.is_dir():
-        raise PBGenError(f"{option} {path}: there is no folder {path.parent}; make it first")
+    try:
+        check_writable(path)
+        if _is_standard_output(path):
+            raise PBGenError(f"{path}: is where the command writes what it says; give another file")
+    except PBGenError as error:
+        raise PBGenError(f"{option} {error}") from None
+
+
+def _is_standard_output(path: Path) -> bool:
+    """A terminal or /dev/null may be both."""
+    with suppress(OSError):
+        status = path.stat()
+        return os.path.samestat(status, os.fstat(1)) and not stat.S_ISCHR(status.st_mode)
+    return False
 
 
 def _shown(text: str, console: Console) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pbgen.errors import PBGenError
-from pbgen.files import write_atomically
+from pbgen.files import check_writable, write_atomically
 from pbgen.modules import inference_copy
 from pbgen.packing import file
 from pbgen.packing.export import export
@@ -36,9 +36,10 @@ def pack(module: nn.Module, example_input: Tensor, path: str | os.PathLike[str])
     out of what wraps it (DistributedDataParallel, torch.compile, ...).
 
     Raises PBGenError where the module cannot be traced, holds an operator that cannot be packed (named, with its place
-    in the module) or a binary layer that would not be stored as bits, or where the file would not make the module's
-    images.
+    in the module) or a binary layer that would not be stored as bits, where `path` cannot be written, or where the file
+    would not make the module's images.
     """
+    check_writable(path)
     images = _images(example_input)
     copy = inference_copy(module)
     expected = run(copy, images)
@@ -48,7 +49,7 @@ def pack(module: nn.Module, example_input: Tensor, path: str | os.PathLike[str])
     contents = file.to_bytes(graph, tensors)
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder, "trial.safetensors")
-        trial.write_bytes(contents)
+        write_atomically(trial, lambda target: target.write(contents))
         verify(trial, images, expected, frozen.module)
     layers = layer_infos(graph, tensors)
     if frozen.binary and not any(layer.binary for layer in layers):

@@ -9,8 +9,10 @@ checkpoint.pt    the state to go on from, see checkpoint.py
 """
 
 import os
+import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +22,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from pbgen.data import ImageSource, open_images
-from pbgen.errors import PBGenError, PBGenWarning
+from pbgen.errors import PBGenError, PBGenWarning, enough_memory
 from pbgen.redundancy import Plan
 from pbgen.training import checkpoint, networks
 from pbgen.training.checkpoint import Checkpoint
@@ -51,31 +53,34 @@ def train(
     With several devices call this from a file's `if __name__ == "__main__":`, for it starts processes.
 
     Raises TrainingStopped when it was interrupted, after the step was completed and saved; and PBGenError where the
-    configuration, model, data or folder is not right, or the training diverges.
+    configuration, model, data or folder is not right, where the memory or the disk is full, or the training diverges.
+    Of a new run that fails before its first checkpoint nothing stays.
     """
     out = Path(out)
-    prepared = _prepare(config, out, resume)
-    devices = list(range(torch.cuda.device_count()))
-    with (
-        torch.random.fork_rng(devices),
-        Interrupts() as interrupts,
-        together(config, partial(_help, config, out)) as fabric,
-    ):
-        try:
+    with _all_or_nothing(out), enough_memory("give a smaller micro_batch, batch_size or width"):
+        prepared = _prepare(config, out, resume)
+        devices = list(range(torch.cuda.device_count()))
+        with (
+            torch.random.fork_rng(devices),
+            Interrupts() as interrupts,
+            together(config, partial(_help, config, out)) as fabric,
+        ):
             _loop(fabric, config, out, prepared, progress).run(interrupts)
-        except (MemoryError, RuntimeError) as error:
-            if not _lacks_memory(error):
-                raise
-            raise PBGenError(
-                f"batch_size {config.batch_size}, {config.images_per_pass} images at a time: not enough memory; "
-                "give a smaller micro_batch, or narrower networks"
-            ) from None
     return out
 
 
-def _lacks_memory(error: Exception) -> bool:
-    """Torch has an error of its own for the memory of an accelerator alone."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "t allocate memory" in str(error)
+@contextmanager
+def _all_or_nothing(out: Path) -> Iterator[None]:
+    """What is new in `out` is removed in the end where no checkpoint is there; so is the folder itself."""
+    before = set(out.iterdir()) if out.is_dir() else None
+    try:
+        yield
+    finally:
+        if not (out / CHECKPOINT).exists() and out.is_dir():
+            for path in set(out.iterdir()) - (before or set()):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if before is None:
+                out.rmdir()
 
 
 @dataclass(frozen=True)
