@@ -1,7 +1,10 @@
 /* The engine's C interface: opens a packed generator (docs/format.md) and makes images.
  *
  * A function that fails returns NULL or a value other than 0; pbgen_error() then says why, in one line. Nothing here
- * throws. An engine may be used by any number of threads at once; pbgen_close() must be the last call on it. */
+ * throws. An engine may be used by any number of threads at once; pbgen_close() must be the last call on it.
+ *
+ * A process may fork at any time. The child may use and close its parent's engines, which then compute in the calling
+ * thread alone, for no other is left; an engine that the child opens has threads again. */
 #ifndef PBGEN_H
 #define PBGEN_H
 
@@ -27,7 +30,8 @@ typedef struct pbgen_shape {
 } pbgen_shape;
 
 /* Opens the packed file at `path`, or one that lies in memory: `data` is not needed after the call. `threads` is how
- * many threads a call may use; 0 means one for each usable core. The environment variable PBGEN_ARCH forces an
+ * many threads a call may use; 0 means one for each usable core: that the process may run on, and that its container's
+ * quota pays for. The environment variable PBGEN_ARCH forces an
  * instruction set by name ("portable", "avx2", ...). */
 pbgen_engine* pbgen_open(const char* path, unsigned threads, pbgen_activations activations);
 pbgen_engine* pbgen_open_memory(const void* data, size_t size, unsigned threads, pbgen_activations activations);
