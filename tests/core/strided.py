@@ -9,10 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import as_strided
 
-ONE = (
-    ["neg", "abs", "sign", "sqrt", "rsqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "sigmoid", "erf"]
-    + ["floor", "ceil", "round", "relu"]
-)
+ONE = ["neg", "abs", "sign", "sqrt", "rsqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "sigmoid", "erf"]
+ONE += ["floor", "ceil", "round", "relu"]
 TWO = ["add", "sub", "mul", "div", "pow", "max", "min", "mod", "leaky", "lt", "le", "gt", "ge", "eq", "ne"]
 INSTRUCTIONS = [*ONE, *TWO, "where"]
 

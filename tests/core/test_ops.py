@@ -2,7 +2,6 @@
 
 import math
 import platform
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -157,7 +156,7 @@ def test_functions_of_two(operators: Operators, name: str) -> None:
         x[: len(x) // 2] = np.abs(x[: len(x) // 2])
     out = Array(x.shape, row_major(1))
     result = run(operators, "map", Program(2, ((name, 0, 1),)).words(), [array(x), array(y)], out)
-    expected = REFERENCE[name](torch.from_numpy(x), torch.from_numpy(y)).float().numpy()
+    expected = REFERENCE[name](torch.from_numpy(x).double(), torch.from_numpy(y).double()).float().numpy()
     np.testing.assert_allclose(result, expected, rtol=2e-6, atol=1e-37)
     swapped = run(operators, "map", Program(2, ((name, 1, 0),)).words(), [array(y), array(x)], out)
     np.testing.assert_array_equal(swapped, result)
@@ -180,7 +179,8 @@ def test_remainders(operators: Operators, divisor: float) -> None:
     for repeated in (Layout((0,), repeated=(True,)), row_major(1)):
         d = array(np.full(x.shape, divisor, np.float32), repeated)
         result = run(operators, "map", words, [x, d], Array(x.shape, row_major(1)))
-        np.testing.assert_array_equal(result, torch.remainder(torch.from_numpy(x.memory), divisor).numpy())
+        exact = torch.remainder(torch.from_numpy(x.memory).double(), float(np.float32(divisor)))
+        np.testing.assert_array_equal(result, exact.float().numpy())
 
 
 def test_where(operators: Operators) -> None:
@@ -303,7 +303,7 @@ def check_reduce(
 def test_reduce(operators: Operators, data: st.DataObject, shape: tuple[int, ...], kind: str) -> None:
     inputs = [data.draw(arrays(shape)) for _ in range(data.draw(st.integers(1, 3)))]
     axes = tuple(sorted(data.draw(st.sets(st.integers(0, len(shape) - 1), min_size=1))))
-    program = data.draw(st.one_of(st.just(Program(len(inputs))), programs(len(inputs), 4)))
+    program = data.draw(programs(len(inputs), 4)) if len(inputs) > 1 or data.draw(st.booleans()) else IDENTITY
     check_reduce(operators, kind, program, inputs, axes, data.draw(layouts(len(shape), repeats=False)))
 
 
@@ -503,7 +503,7 @@ def test_long_means_keep_their_digits(operators: Operators) -> None:
 def check_matmul(operators: Operators, a: Array, b: Array, out: Array) -> None:
     result = run(operators, "matmul", [], [a, b], out)
     expected = double(a) @ double(b)
-    scale = float((np.abs(double(a)) @ np.abs(double(b))).max()) / max(1, math.sqrt(a.shape[-1]))
+    scale = max(np.abs(expected).max(), (np.abs(double(a)) @ np.abs(double(b))).max() / 10)
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5 * max(1, scale))
 
 
@@ -517,12 +517,14 @@ def test_matmul(operators: Operators, data: st.DataObject, batch: tuple[int, ...
 
 
 @pytest.mark.parametrize(
-    ("m", "k", "n"), [(1, 2000, 1000), (1000, 2000, 1), (1, 1, 1), (500, 700, 600), (3, 5000, 3), (2000, 3, 5), (5, 3, 2000)]
+    ("m", "k", "n"),
+    [(1, 2000, 1000), (1000, 2000, 1), (1, 1, 1), (500, 700, 600), (3, 5000, 3), (2000, 3, 5), (5, 3, 2000)],
 )
 def test_large_matmul(operators: Operators, m: int, k: int, n: int) -> None:
-    for turned in (row_major(2), Layout((1, 0))):
+    for layout in (row_major(2), Layout((1, 0))):
+        a, b = array(numbers(m, k), layout), array(numbers(k, n, seed=1), layout)
         for out in (row_major(2), Layout((1, 0))):
-            check_matmul(operators, array(numbers(m, k), turned), array(numbers(k, n, seed=1), turned), Array((m, n), out))
+            check_matmul(operators, a, b, Array((m, n), out))
 
 
 def test_the_names_are_those_of_the_format() -> None:

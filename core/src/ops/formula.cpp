@@ -76,12 +76,6 @@ void Formula::run(const Operand* inputs, size_t count, float* places, size_t pla
     }
 }
 
-int64_t TileMaker::numbers(const Formula& formula) {
-    const size_t needed = formula.places() + formula.inputs() + 1;
-    const size_t most = all_numbers / needed / most_lanes * most_lanes;
-    return static_cast<int64_t>(std::min<size_t>(1024, most));
-}
-
 // As it lies in memory where it lies one after another; else it is gathered, unless that was done for the tile before.
 Operand TileMaker::input(size_t i, const Walk& walk) {
     const Steps steps = loops_.steps(i);
@@ -105,8 +99,8 @@ Operand TileMaker::input(size_t i, const Walk& walk) {
 void TileMaker::make(const Walk& walk, float* result) {
     Operand inputs[max_program_inputs];
     for (size_t i = 0; i < formula_.inputs(); ++i) inputs[i] = input(i, walk);
-    formula_.run(inputs, static_cast<size_t>(walk.rows() * walk.columns()), memory_,
-                 static_cast<size_t>(numbers(formula_)), result, kernels_);
+    formula_.run(inputs, static_cast<size_t>(walk.rows() * walk.columns()), memory_, room_.step, result,
+                 kernels_);
 }
 
 const float* TileMaker::make(const Walk& walk) {

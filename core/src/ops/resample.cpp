@@ -17,11 +17,10 @@ struct Mixture {
 
 size_t taps(Resampling mode) { return mode == Resampling::cubic ? 4 : mode == Resampling::linear ? 2 : 1; }
 
-// Positions are rounded as torch rounds them: which pixel is the nearest hangs on that.
+// Positions are rounded as torch rounds them, once: far along, the last digit is a part of a pixel.
 float position(int64_t pixel, float step, bool align_corners) {
     if (align_corners) return static_cast<float>(pixel) * step;
-    const float middle = (static_cast<float>(pixel) + 0.5f) * step;
-    return middle - 0.5f;
+    return static_cast<float>(static_cast<double>(static_cast<float>(pixel) + 0.5f) * step - 0.5);
 }
 
 // Whatever the step, the result is a pixel.
