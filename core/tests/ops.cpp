@@ -1,8 +1,8 @@
 // Runs operators on arrays that standard input gives, for Python to compare.
 //
-// A request is a line of words: the operator, the number of threads, attributes, and the arrays, the output last: for each
-// its rank, dimensions, strides, where its first number lies in memory, and how many numbers that memory has. The memories
-// follow, as float32. The reply is a line, `ok` or `no`, and the output's memory.
+// A request is a line of words: the operator, the number of threads, attributes, and the arrays, the output last: for
+// each its rank, dimensions, strides, where its first number lies in memory, and how many numbers that memory has. The
+// memories follow, as float32. The reply is a line, `ok` or `no`, and the output's memory.
 #include <iostream>
 #include <limits>
 #include <string>

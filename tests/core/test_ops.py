@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from builds import CORE, build, core, needs_cmake, sanitized
 from conftest import ARCHS
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from packed_files import assert_close
 from strided import INSTRUCTIONS, ONE, TWO, Array, Layout, Operators, Program, array, innermost, layouts, row_major
@@ -23,7 +23,8 @@ pytestmark = needs_cmake
 IDENTITY = Program(1)
 
 
-HERE = ARCHS.get(platform.machine(), ["portable"])
+# What these operators ask of a processor, its variants have in common.
+HERE = list(dict.fromkeys(arch.split("-")[0] for arch in ARCHS.get(platform.machine(), ["portable"])))
 CROSS = CORE / "cmake" / "aarch64-linux-gnu.cmake"
 
 
@@ -40,7 +41,7 @@ def programs_of(kind: str) -> list[str | Path]:
     return ["qemu-aarch64", "-cpu", "max", folder / "tests" / "pbgen_ops"]
 
 
-KINDS_OF_PROGRAM = [("installed", arch) for arch in HERE] + [("sanitized", arch) for arch in HERE]
+KINDS_OF_PROGRAM = [("installed", arch) for arch in HERE] + [("sanitized", HERE[0]), ("sanitized", HERE[-1])]
 if platform.machine() == "x86_64":
     KINDS_OF_PROGRAM.append(("emulated", "neon"))
 
@@ -486,6 +487,7 @@ def test_pool(operators: Operators, data: st.DataObject, sizes: list[int], mean:
         padding, stride = data.draw(st.integers(0, kernel // 2)), data.draw(st.integers(1, 4))
         windows.append((kernel, stride, padding, dilation))
         outs.append((n + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1)
+    assume(math.prod(sizes) <= 3000)
     shape = (1, data.draw(st.sampled_from([1, 3, 8, 70, 300])), *sizes)
     x, out = data.draw(arrays(shape)), data.draw(outputs((*shape[:2], *outs)))
     words = [int(mean), int(padded), len(sizes), *(word for window in windows for word in window)]
@@ -504,6 +506,7 @@ def test_pool(operators: Operators, data: st.DataObject, sizes: list[int], mean:
 @given(data=st.data(), sizes=st.lists(st.integers(1, 40), min_size=1, max_size=3), mean=st.booleans())
 def test_adaptive_pool(operators: Operators, data: st.DataObject, sizes: list[int], mean: bool) -> None:
     outs = [data.draw(st.integers(1, 12)) for _ in sizes]
+    assume(math.prod(sizes) <= 3000)
     shape = (1, data.draw(st.sampled_from([1, 3, 16, 70, 300])), *sizes)
     x, out = data.draw(arrays(shape)), data.draw(outputs((*shape[:2], *outs)))
     result = run(operators, "adaptive_pool", [int(mean), 2, len(sizes)], [x], out)
@@ -514,6 +517,15 @@ def test_adaptive_pool(operators: Operators, data: st.DataObject, sizes: list[in
         kinds: list[Any] = [F.adaptive_max_pool1d, F.adaptive_max_pool2d, F.adaptive_max_pool3d]
         expected = kinds[len(sizes) - 1](value, outs)
     assert_close(result, expected.numpy())
+
+
+def test_pools_hand_on_a_nan(operators: Operators) -> None:
+    x = numbers(1, 20, 6, 6)
+    x[0, 3, 2, 3] = math.nan
+    for layout in (row_major(4), innermost(4)):
+        words = [0, 0, 2, 2, 2, 0, 1, 2, 2, 0, 1]
+        result = run(operators, "pool", words, [array(x, layout)], Array((1, 20, 3, 3), layout))
+        np.testing.assert_array_equal(result, F.max_pool2d(torch.from_numpy(x), 2).numpy())
 
 
 def test_long_means_keep_their_digits(operators: Operators) -> None:

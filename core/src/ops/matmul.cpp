@@ -7,8 +7,8 @@
 namespace pbgen {
 namespace {
 
-// How products are cut: into blocks of rows and columns, each a task, and these into panels of the kernel's size. A block's
-// operands stay in the second cache. The sums' order does not depend on it.
+// How products are cut: into blocks of rows and columns, each a task, and these into panels of the kernel's size. A
+// block's operands stay in the second cache. The sums' order does not depend on it.
 struct Blocks {
     static constexpr int64_t depth = 256;
 
@@ -52,8 +52,8 @@ struct Matrix {
 };
 
 // Panels [depth][width] of `count` numbers from `first` on, the last filled up with zeros.
-void pack(const Matrix& from, int64_t first, int64_t count, int64_t depth_first, int64_t depth, int64_t width, float* to) {
-    const float* start = from.data + first * from.along + depth_first * from.deep;
+void pack(const Matrix& from, int64_t first, int64_t count, int64_t begin, int64_t depth, int64_t width, float* to) {
+    const float* start = from.data + first * from.along + begin * from.deep;
     for (; count > 0; count -= width, start += width * from.along, to += width * depth) {
         const int64_t some = std::min(count, width);
         if (some < width) std::fill_n(to, width * depth, 0.0f);
@@ -84,7 +84,8 @@ void matmul(const Reads& a, const Reads& b, const Writes& out, uint8_t* scratch,
     const bool turn = turned(a.shape, b.shape, outer);
     const Blocks blocks(a.shape, b.shape, turn, outer, threads.count());
     const size_t rank = out.shape.rank;
-    const int64_t depth = a.shape[rank - 1], m = out.shape[turn ? rank - 1 : rank - 2], n = out.shape[turn ? rank - 2 : rank - 1];
+    const int64_t depth = a.shape[rank - 1];
+    const int64_t m = out.shape[turn ? rank - 1 : rank - 2], n = out.shape[turn ? rank - 2 : rank - 1];
     const auto row_step = static_cast<int64_t>(outer.rows), column_step = static_cast<int64_t>(outer.columns);
     Matrix left = {a.data, a.strides[rank - 2], a.strides[rank - 1]};
     Matrix right = {b.data, b.strides[rank - 1], b.strides[rank - 2]};
@@ -118,8 +119,8 @@ void matmul(const Reads& a, const Reads& b, const Writes& out, uint8_t* scratch,
                     outer.run(rows_memory + r * deep, columns_memory + c * deep, static_cast<size_t>(deep),
                               sums + r * blocks.columns + c, static_cast<size_t>(blocks.columns), k > 0);
         }
-        copy_block(sums, {blocks.columns, 1}, out.data + walk.offset(2) + row * steps.row + column * steps.column, steps, rows,
-                   columns);
+        float* to = out.data + walk.offset(2) + row * steps.row + column * steps.column;
+        copy_block(sums, {blocks.columns, 1}, to, steps, rows, columns);
     };
 
     // A worker takes tasks as long as there are some, with memory of its own.

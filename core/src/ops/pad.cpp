@@ -36,8 +36,8 @@ struct Axis {
 
 }  // namespace
 
-// A line of the output is a row of units: the dimension that lies together in memory where it is not padded, else single
-// numbers. Its middle is copied at once.
+// A line of the output is a row of units: the dimension that lies together in memory where it is not padded, else
+// single numbers. Its middle is copied at once.
 void pad(const Reads& in, const int64_t* before, Padding mode, float value, const Writes& out, Threads& threads) {
     Axis axes[max_rank];
     size_t rank = 0;
@@ -45,7 +45,8 @@ void pad(const Reads& in, const int64_t* before, Padding mode, float value, cons
         const Axis axis = {out.shape[i], before[i], in.shape[i], in.strides[i], out.strides[i]};
         if (axis.size == 1 && !axis.padded()) continue;
         size_t place = rank++;
-        for (; place && std::abs(axes[place - 1].out_step) < std::abs(axis.out_step); --place) axes[place] = axes[place - 1];
+        for (; place && std::abs(axes[place - 1].out_step) < std::abs(axis.out_step); --place)
+            axes[place] = axes[place - 1];
         axes[place] = axis;
     }
     const Axis unit = rank && !axes[rank - 1].padded() ? axes[--rank] : Axis{};

@@ -27,7 +27,9 @@ struct Axis {
         }
         const int64_t begin = at * window.stride - window.padding, step = window.dilation;
         const int64_t skipped = begin < 0 ? divide_up(-begin, step) : 0;
-        const auto up_to = [&](int64_t end) { return std::min(window.kernel, begin < end ? divide_up(end - begin, step) : 0); };
+        const auto up_to = [&](int64_t end) {
+            return std::min(window.kernel, begin < end ? divide_up(end - begin, step) : 0);
+        };
         const int64_t count = up_to(inputs) - skipped;
         return {begin + skipped * step, count, step, padded ? up_to(inputs + window.padding) : count};
     }
@@ -66,28 +68,62 @@ public:
             if (axis.pooled) taps *= axis.adaptive ? divide_up(axis.inputs, axis.size) : axis.window.kernel;
         }
         for_parts(pixels, taps * columns_.size, threads, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; ++i) pixel(i);
+            Place place(*this, begin);
+            for (int64_t i = begin; i < end; ++i, place.next()) pixel(place);
         });
     }
 
 private:
-    void pixel(int64_t number) const {
+    // An output pixel, and the input pixels that it is made of.
+    struct Place {
+        const Pool& pool;
+        int64_t at[max_rank];
         Taps taps[max_rank];
+
+        Place(const Pool& all, int64_t number) : pool(all) {
+            for (size_t i = pool.rank_; i-- > 0; number /= pool.axes_[i].size) move(i, number % pool.axes_[i].size);
+        }
+        void move(size_t axis, int64_t to) {
+            at[axis] = to;
+            taps[axis] = pool.axes_[axis].taps(to, pool.padded_);
+        }
+        void next() {
+            for (size_t i = pool.rank_; i-- > 0;) {
+                if (at[i] + 1 < pool.axes_[i].size) return move(i, at[i] + 1);
+                move(i, 0);
+            }
+        }
+    };
+
+    void pixel(const Place& place) const {
         const float* from = in_;
         float* to = out_;
         int64_t divisor = 1;
-        for (size_t i = rank_; i-- > 0; number /= axes_[i].size) {
-            const Axis& axis = axes_[i];
-            const int64_t at = number % axis.size;
-            taps[i] = axis.taps(at, padded_);
-            from += taps[i].first * axis.in_step;
-            to += at * axis.out_step;
-            divisor *= taps[i].divisor;
+        for (size_t i = 0; i < rank_; ++i) {
+            from += place.taps[i].first * axes_[i].in_step;
+            to += place.at[i] * axes_[i].out_step;
+            divisor *= place.taps[i].divisor;
+        }
+        if (columns_.size == 1) {
+            *to = pool_one(place.taps, from, static_cast<double>(divisor));
+            return;
         }
         for (int64_t c = 0; c < columns_.size; c += most_columns) {
             const int64_t count = std::min(most_columns, columns_.size - c);
-            pool(taps, from + c, static_cast<float>(divisor), to + c * columns_.out_step, count);
+            pool(place.taps, from + c, static_cast<float>(divisor), to + c * columns_.out_step, count);
         }
+    }
+
+    float pool_one(const Taps* taps, const float* from, double divisor) const {
+        double result = mean_ ? 0 : -std::numeric_limits<double>::infinity();
+        each_row(taps, from, [&](const float* row, int64_t rows, int64_t step) {
+            for (; rows > 0; --rows, row += step)
+                if (mean_)
+                    result += *row;
+                else if (*row > result || *row != *row)
+                    result = *row;
+        });
+        return static_cast<float>(result / (mean_ ? divisor : 1));
     }
 
     // Long sums are put together in double precision.
@@ -109,8 +145,8 @@ private:
             while (rows > 0) {
                 if (mean_ && held == most_in_a_row) put_away();
                 const int64_t now = mean_ ? std::min(rows, most_in_a_row - held) : rows;
-                kernels_.fold_rows(mean_ ? Fold::sum : Fold::max, row, static_cast<size_t>(now), static_cast<ptrdiff_t>(step),
-                                   static_cast<size_t>(count), some);
+                kernels_.fold_rows(mean_ ? Fold::sum : Fold::max, row, static_cast<size_t>(now),
+                                   static_cast<ptrdiff_t>(step), static_cast<size_t>(count), some);
                 held += now;
                 rows -= now;
                 row += now * step;
@@ -118,7 +154,9 @@ private:
         });
         if (is_long) put_away();
         for (int64_t c = 0; c < count; ++c)
-            to[c * columns_.out_step] = is_long ? static_cast<float>(sums[c] / divisor) : mean_ ? some[c] / divisor : some[c];
+            to[c * columns_.out_step] = is_long ? static_cast<float>(sums[c] / divisor)
+                                        : mean_ ? some[c] / divisor
+                                                : some[c];
     }
 
     // Calls run(first, count, step) for the last pooled dimension's pixels, at each place of the others.

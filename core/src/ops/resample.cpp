@@ -95,10 +95,15 @@ public:
         for (int64_t i = first; i < last; ++i, walk.next()) {
             const float* from = in_.data + walk.offset(0);
             float* to = out_.data + walk.offset(1);
-            if (inner() == 1)
-                for (int64_t pixel = begin; pixel < end; ++pixel) to[pixel * step_] = mix_one(from, mixtures[pixel - begin]);
-            else
-                for (int64_t pixel = begin; pixel < end; ++pixel) mix(from, mixtures[pixel - begin], to + pixel * step_);
+            const bool single = inner() == 1;
+            for (int64_t pixel = begin; pixel < end; ++pixel) {
+                const Mixture& m = mixtures[pixel - begin];
+                float* result = to + pixel * step_;
+                if (single)
+                    *result = mix_one(from, m);
+                else
+                    mix(from, m, result);
+            }
         }
     }
 

@@ -67,7 +67,7 @@ void modulo(const Operand* operands, size_t count, float* result) {
     two(operands, count, result, [](Floats a, Floats b) {
         const Floats rest = each_lane([](float x, float y) { return __builtin_fmodf(x, y); }, a, b);
         const Ints other_sign = (rest < 0) ^ (b < 0);
-        return (rest != 0) & other_sign ? rest + b : rest;
+        return ((rest != 0) & other_sign) != 0 ? rest + b : rest;
     });
 }
 

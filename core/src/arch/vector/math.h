@@ -1,5 +1,5 @@
-// The functions of docs/format.md's programs, to a few units in the last place; NaN and infinities as the C library has them.
-// Polynomials are those of the Cephes library where nothing else is said.
+// The functions of docs/format.md's programs, to a few units in the last place; NaN and infinities as the C library has
+// them. Polynomials are those of the Cephes library where nothing else is said.
 #pragma once
 
 #if defined(__SSE2__)
@@ -27,12 +27,12 @@ inline Floats polynomial(Floats x, const float (&coefficients)[count]) {
 // The larger and the smaller, or the NaN; of vectors and of single numbers.
 template <class Number>
 inline Number greater(Number a, Number b) {
-    return (a > b) | (a != a) ? a : b;
+    return ((a > b) | (a != a)) ? a : b;
 }
 
 template <class Number>
 inline Number less(Number a, Number b) {
-    return (a < b) | (a != a) ? a : b;
+    return ((a < b) | (a != a)) ? a : b;
 }
 
 // What no vector does: each lane by itself.
@@ -99,7 +99,8 @@ inline Floats split_exponent(Floats x, Floats& n) {
 
 // (e^x - 1 - x) / x^2 for |x| <= ln 2 / 2.
 inline Floats exp_rest(Floats x) {
-    return polynomial(x, {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 0.5f});
+    return polynomial(
+        x, {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 0.5f});
 }
 
 // exp(x) for x <= 0, to 2 units in the last place. Below -87, 0 or nearly.
@@ -136,8 +137,8 @@ inline Floats log(Floats x) {
     m = (low ? m + m : m) - 1;
     const Floats n = __builtin_convertvector(exponent, Floats);
     const Floats tail = polynomial(
-        m, {7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f, -1.6668057665e-1f,
-            2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f});
+        m, {7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f,
+            -1.6668057665e-1f, 2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f});
     Floats sum = tail * m * m * m;
     sum = sum - n * 2.12194440e-4f - m * m * 0.5f;
     sum = m + sum + n * 0.693359375f;
@@ -153,7 +154,8 @@ inline Floats log1p(Floats x) {
     return near == 0 ? x : y < __builtin_inff() ? sum : y;
 }
 
-// Of an angle: in which quarter it is, and how far from the middle of it. The parts of pi / 2 are so short that their products are exact.
+// Of an angle: in which quarter it is, and how far from the middle of it. The parts of pi / 2 are so short that their
+// products are exact.
 constexpr float largest_angle = 10000;
 
 inline Floats split_angle(Floats x, Ints& quarter) {
@@ -167,7 +169,8 @@ inline Floats sine(Floats x, int quarters) {
     Ints quarter;
     const Floats angle = split_angle(x, quarter), square = angle * angle;
     quarter += quarters;
-    const Floats sine = polynomial(square, {-1.9515295891e-4f, 8.3321608736e-3f, -1.6666654611e-1f}) * square * angle + angle;
+    const Floats tail = polynomial(square, {-1.9515295891e-4f, 8.3321608736e-3f, -1.6666654611e-1f});
+    const Floats sine = tail * square * angle + angle;
     const Floats cosine =
         polynomial(square, {2.443315711809948e-5f, -1.388731625493765e-3f, 4.166664568298827e-2f, -0.5f, 1});
     const Floats result = (quarter & 1) != 0 ? cosine : sine;
