@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builds import build, needs_cmake, run
+from builds import needs_cmake, run, sanitized
 from generators import every_operator
 from hostile_files import good_file, hostile_files
 from packed_files import Layer, node, write
@@ -14,12 +14,6 @@ from packed_files import Layer, node, write
 ASAN_OPTIONS = "max_allocation_size_mb=24:allocator_may_return_null=0:quarantine_size_mb=16:hard_rss_limit_mb=256"
 
 pytestmark = needs_cmake
-
-
-def sanitized(sanitizers: str) -> Path:
-    """The folder of the test programs, built with sanitizers. Not optimized: the build takes longer than the tests."""
-    options = ["-DPBGEN_TESTS=ON", f"-DPBGEN_SANITIZE={sanitizers}", "-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-g"]
-    return build(f"core-{sanitizers.replace(',', '-')}", *options) / "tests"
 
 
 @pytest.fixture(scope="module")
