@@ -51,8 +51,8 @@ public:
 private:
     static constexpr size_t all_numbers = 8192;
 
-    // The places' numbers, and from one place to the next. A processor takes addresses 4096 bytes apart for the same until
-    // it looks closer, and waits.
+    // The places' numbers, and from one place to the next. A processor takes addresses 4096 bytes apart for the same
+    // until it looks closer, and waits.
     struct Room {
         size_t step, numbers;
 

@@ -19,13 +19,13 @@ constexpr size_t max_arrays = max_program_inputs + 1;
 
 class Loops {
 public:
-    // Arrays of one shape. Dimensions of size 1 are left out, and the others put in the order of the leader's strides, the
-    // longest first, those of 0 before them; those that lie together in all arrays become one. Where the leader's stride is
-    // negative, the dimension is walked from its end. Afterwards there are at least two dimensions.
+    // Arrays of one shape. Dimensions of size 1 are left out, and the others put in the order of the leader's strides,
+    // the longest first, those of 0 before them; those that lie together in all arrays become one. Where the leader's
+    // stride is negative, the dimension is walked from its end. Afterwards there are at least two dimensions.
     Loops(const Shape& shape, const Strides* const* strides, size_t arrays, size_t leader);
 
-    // Cuts the last two dimensions into tiles of so many numbers. If an array jumps along the last one, tiles are square,
-    // and their rows lie along the dimension in which it does not.
+    // Cuts the last two dimensions into tiles of so many numbers. If an array jumps along the last one, tiles are
+    // square, and their rows lie along the dimension in which it does not.
     void cut(int64_t numbers);
 
     // Makes `axis` the last but one.
@@ -74,8 +74,8 @@ private:
 // Work that is worth a thread's turn, in numbers read or written.
 constexpr int64_t fewest_numbers = 1 << 14;
 
-// Calls task(begin, end) for neighbouring parts of 0 .. count - 1, of which each is `cost` numbers' work. Little is done
-// by the caller.
+// Calls task(begin, end) for neighbouring parts of 0 .. count - 1, of which each is `cost` numbers' work. Little is
+// done by the caller.
 template <class Task>
 void for_parts(int64_t count, int64_t cost, Threads& threads, const Task& task) {
     const int64_t step = std::max<int64_t>(1, fewest_numbers / std::max<int64_t>(1, cost));
