@@ -60,6 +60,16 @@ bool is_channelwise(const LayerShape& shape, const LayerSize& size) {
     return shape.groups > 1 && size.inputs == 1 && size.outputs == 1;
 }
 
+// A sound is a column rather than a row: bands and threads take rows. Dot products are long along rows.
+LayerShape upright(LayerShape shape, const LayerSize& size) {
+    const bool is_row = shape.input.height == 1 && shape.output.height == 1 && shape.y.kernel == 1;
+    if (!is_row || DotRows::suit(shape, size)) return shape;
+    std::swap(shape.y, shape.x);
+    std::swap(shape.input.height, shape.input.width);
+    std::swap(shape.output.height, shape.output.width);
+    return shape;
+}
+
 // For what is known of an image.
 constexpr size_t image_bytes = sizeof(SharedExtremes) + cache_line;
 
@@ -69,14 +79,15 @@ size_t ScratchSize::bytes(size_t threads) const {
     return image_bytes + std::max(images, shared + threads * own);
 }
 
-Layer::Layer(const std::string& name, const LayerShape& shape, const CanonicalWeights& weights, Manner manner,
+Layer::Layer(const std::string& name, const LayerShape& given, const CanonicalWeights& weights, Manner manner,
              const Arrange& arrange, const Epilogue& epilogue, const Kernels& kernels)
     : name_(name),
-      input_(shape.input),
-      output_(shape.output),
+      input_(upright(given, weights.size()).input),
+      output_(upright(given, weights.size()).output),
       inputs_(weights.inputs),
       outputs_(weights.outputs),
       kernels_(kernels) {
+    const LayerShape shape = upright(given, weights.size());
     choose(shape, weights, manner, arrange, epilogue);
     const bool taps_as_channels = !manner.resizes && spreads(shape);
     kernel_ = convolver_->name() + (taps_as_channels ? ", taps as channels" : "") + " (" + kernels.name + ")";

@@ -41,7 +41,7 @@ struct Manner {
 class Layer {
 public:
     // `weights` need have no numbers where `arrange` knows them arranged.
-    Layer(const std::string& name, const LayerShape& shape, const CanonicalWeights& weights, Manner manner,
+    Layer(const std::string& name, const LayerShape& given, const CanonicalWeights& weights, Manner manner,
           const Arrange& arrange, const Epilogue& epilogue, const Kernels& kernels);
 
     ScratchSize scratch(size_t threads) const;
