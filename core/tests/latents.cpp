@@ -1,5 +1,5 @@
 // Prints numbers of the sequence that a seed begins: latents SEED FIRST COUNT.
-#include "../run/latents.h"
+#include "../src/latents.h"
 
 #include <cstdio>
 #include <cstdlib>
