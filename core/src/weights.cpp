@@ -106,7 +106,6 @@ void CanonicalWeights::copy(size_t group, size_t output, uint8_t* rows, size_t s
     const uint64_t first = uint64_t{channel} * inputs * step + output_tap;
     for (size_t tap = 0; tap < taps; ++tap, rows += stride)
         if (rows_)
-            // Words whose bytes lie in the order of their bits, as on all processors that this runs on.
             std::memcpy(rows, rows_ + (channel * step + output_tap + tap) * row_words_, row_bytes());
         else if (floats_)
             copy_every(floats_->data() + static_cast<size_t>(first) + tap, step, inputs, rows);

@@ -111,3 +111,10 @@ def test_other_seeds_are_refused(seed: int) -> None:
     ):
         with pytest.raises(PBGenError, match=f"seed {seed}: must be 0 to 18446744073709551615"):
             draw()
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_later_vectors_are_those_of_the_whole(size: int) -> None:
+    whole = latents(7, 9, (size,))
+    for first in range(9):
+        assert_same(latents(7, 9 - first, (size,), first).ravel(), whole[first:].ravel())

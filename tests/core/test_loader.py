@@ -62,7 +62,7 @@ def test_strange_files_open(name: str, tmp_path: Path) -> None:
     assert message_of(path) is None
 
 
-@pytest.mark.parametrize("index", [-1, 3, 0.5, 2**24, float("inf"), float("nan")])
+@pytest.mark.parametrize("index", [-1, 3, 2**24, float("inf"), float("nan")])
 def test_an_index_outside(index: float, tmp_path: Path) -> None:
     path = tmp_path / "g.safetensors"
     nodes = [node("reshape", [0], [3]), node("take", [2, 1], [1, 2], axis=0)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builds import build, needs_cmake, run
+from builds import needs_cmake, run, sanitized
 from generators import every_operator
 from hostile_files import good_file, node, some
 from hostile_graphs import hostile_files, hostile_sizes, strange_files
@@ -20,13 +20,6 @@ from pbgen.packing import file
 ASAN_OPTIONS = "max_allocation_size_mb=24:allocator_may_return_null=0:quarantine_size_mb=16:hard_rss_limit_mb=256"
 
 pytestmark = needs_cmake
-
-
-def sanitized(sanitizers: str, flags: str = "") -> Path:
-    """The folder of the test programs, built with sanitizers. Not optimized: the build takes longer than the tests."""
-    options = ["-DPBGEN_TESTS=ON", f"-DPBGEN_SANITIZE={sanitizers}", "-DCMAKE_BUILD_TYPE="]
-    options += [f"-DCMAKE_CXX_FLAGS=-g {flags}", f"-DCMAKE_C_FLAGS={flags}"]
-    return build(f"core-{sanitizers.replace(',', '-')}{'-m32' if flags else ''}", *options) / "tests"
 
 
 @pytest.fixture(scope="module")

@@ -186,16 +186,3 @@ def test_python_runs_during_a_call(tmp_path: Path) -> None:
         thread.join()
     finally:
         sys.setswitchinterval(interval)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_can_use_and_drop_the_engine(generator: Path) -> None:
-    engine = Engine(generator, threads=3)
-    expected = engine(latent(2))
-    child = os.fork()
-    if child == 0:
-        same = np.array_equal(engine(latent(2)), expected)
-        del engine
-        os._exit(0 if same else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    np.testing.assert_array_equal(engine(latent(2)), expected)

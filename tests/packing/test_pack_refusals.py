@@ -94,7 +94,7 @@ REFUSED = [
     (Function(lambda self, x: x.tanh() if x.sum() > 0 else x), IMAGE, "cannot be traced by torch.export"),
     (nn.ConvTranspose2d(3, 2, 2, stride=3, padding=3), IMAGE, r'conv_transpose ".*": padding 3 is beyond'),
     (Function(lambda self, x: x.view(len(x), 3, 2, 2, 4).tanh().flatten(1)), IMAGE, "one to three dimensions"),
-    (Borrowed(), IMAGE, "no binary layer keeps its one-bit weights"),
+    (Borrowed(), IMAGE, "layer .conv.: its one-bit weights are not what the module computes with"),
     (infinite(), (3,), 'layer "0": .*not finite'),
 ]
 

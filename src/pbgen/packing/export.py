@@ -16,7 +16,8 @@ from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 
 from pbgen.errors import PBGenError
-from pbgen.packing.freeze import Frozen, Split, first_line
+from pbgen.modules import first_line
+from pbgen.packing.freeze import Frozen
 
 IMAGE = 4  # dimensions of a batch of images, whose channels are never free
 
@@ -27,7 +28,7 @@ class Constant:
 
     name: str
     tensor: Tensor
-    split: Split | None = None
+    binary: frozenset[str] = frozenset()  # the binary layers whose weights it comes from
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,14 @@ class Exported:
     hints: dict[sympy.Symbol, int]  # the free sizes as they are in the example
 
     @property
+    def read(self) -> set[Constant]:
+        """The constants that the operators read."""
+        return {self.constants[node.name] for node in self.nodes if node.name in self.constants and node.users}
+
+    @property
     def float_bytes(self) -> int:
         """Bytes in float32 of the tensors that the operators read, shared ones once."""
-        read = {self.constants[node.name] for node in self.nodes if node.name in self.constants and node.users}
-        return sum(4 * constant.tensor.numel() for constant in read if constant.tensor.is_floating_point())
+        return sum(4 * constant.tensor.numel() for constant in self.read if constant.tensor.is_floating_point())
 
 
 def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], free: bool = True) -> Exported:
@@ -213,7 +218,8 @@ def _constants(program: ExportedProgram, frozen: Frozen) -> dict[str, Constant]:
             continue
         name = spec.target or spec.arg.name
         tensor = state[name] if name in state else program.constants[name]
-        constants[spec.arg.name] = by_id.setdefault(id(tensor), Constant(name, tensor, frozen.binary.get(id(tensor))))
+        binary = frozenset({frozen.binary[id(tensor)]} if id(tensor) in frozen.binary else ())
+        constants[spec.arg.name] = by_id.setdefault(id(tensor), Constant(name, tensor, binary))
     return constants
 
 
