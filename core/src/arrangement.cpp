@@ -429,7 +429,8 @@ void Arrangement::arrange_resample(const Node& node, size_t value) {
         const float step = pixel_step(node, i, from.shape[axis], made[axis]);
         add({&from, &to}, [=, mode = node.resampling, corners = node.align_corners](const Call& call) {
             for (size_t image = 0; image < call.images; ++image)
-                resample(reads(from, call, image), axis, mode, step, corners, writes(to, call, image), model_.threads());
+                resample(reads(from, call, image), axis, mode, step, corners, writes(to, call, image), model_.kernels(),
+                         model_.threads());
         });
         from = to;
     }
@@ -477,9 +478,10 @@ void Arrangement::arrange_pool(const Node& node, size_t value) {
             const Reads from = reads(in, call, image);
             const Writes to = writes(out, call, image);
             if (node.op == Op::pool)
-                pool(from, node.mean, node.windows.data(), node.windows.size(), node.padded, to, model_.threads());
+                pool(from, node.mean, node.windows.data(), node.windows.size(), node.padded, to, model_.kernels(),
+                     model_.threads());
             else
-                adaptive_pool(from, node.mean, node.axes[0], node.axes.size(), to, model_.threads());
+                adaptive_pool(from, node.mean, node.axes[0], node.axes.size(), to, model_.kernels(), model_.threads());
         }
     });
     places_.push_back(out);

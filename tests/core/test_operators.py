@@ -1,4 +1,4 @@
-"""What test_random_graphs.py leaves to chance: numbers at their limits, and nodes that share inputs, weights and memory."""
+"""What random graphs leave to chance: numbers at their limits, and nodes that share inputs, weights and memory."""
 
 from pathlib import Path
 from typing import Any

@@ -149,6 +149,22 @@ def test_threads_do_not_race(tmp_path: Path) -> None:
     assert trial(sanitized("thread"), "threads", layer.write(tmp_path / "g.safetensors")) == ""
 
 
+def test_threads_do_not_race_to_other_sizes(tmp_path: Path) -> None:
+    """Each call of a thread is of another size than that before."""
+    sizes = [["h", "*", "H", 2]]
+    nodes = [
+        node("conv", [0], [1, 5, "H", "W"], weight="w", **SAME),
+        node("resample", [1], [1, 5, "h", "W"], mode="linear", axes=[2], step=[0.5], align_corners=False),
+        node("map", [2], [1, 5, "h", "W"], program=[["tanh", 0]]),
+    ]
+    path = tmp_path / "g.safetensors"
+    path.write_bytes(some(nodes, [1, 4, "H", "W"], sizes=sizes, w=np.full((5, 4, 3, 3), 0.1, np.float32)))
+    assert trial(sanitized("thread"), "threads", path) == ""
+
+
+SAME = {"kernel": [3, 3], "stride": [1, 1], "padding": [1, 1], "dilation": [1, 1], "groups": 1}
+
+
 def test_the_header_is_c(address: Path, good: Path, tmp_path: Path) -> None:
     assert float(run(address / "pbgen_example", good)) != 0
     run(address / "pbgen_example", tmp_path / "none.safetensors", status=2)
