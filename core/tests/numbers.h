@@ -2,20 +2,22 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <vector>
 
 #include "pbgen.h"
 
-inline size_t size_of(const pbgen_shape& shape) {
-    size_t size = 1;
+// More than memory may hold.
+inline uint64_t size_of(const pbgen_shape& shape) {
+    uint64_t size = 1;
     for (size_t i = 0; i < shape.rank; ++i) size *= shape.dims[i];
     return size;
 }
 
 // Some input: numbers from -1 to 1.
-inline std::vector<float> numbers(size_t count) {
-    std::vector<float> numbers(count);
+inline std::vector<float> numbers(uint64_t count) {
+    std::vector<float> numbers(static_cast<size_t>(count));
     for (size_t i = 0; i < count; ++i) numbers[i] = static_cast<float>(i % 17) / 8 - 1;
     return numbers;
 }
@@ -35,8 +37,8 @@ public:
     }
 
     // Of inputs and outputs, all images together.
-    size_t size() const {
-        size_t size = 0;
+    uint64_t size() const {
+        uint64_t size = 0;
         for (const std::vector<pbgen_shape>* shapes : {&shapes_, &output_shapes_})
             for (const pbgen_shape& shape : *shapes) size += batch_ * size_of(shape);
         return size;
@@ -44,7 +46,7 @@ public:
     // Takes the memory; before any run.
     void fill() {
         for (const pbgen_shape& shape : shapes_) inputs_.push_back(numbers(batch_ * size_of(shape)));
-        for (const pbgen_shape& shape : output_shapes_) outputs_.emplace_back(batch_ * size_of(shape));
+        for (const pbgen_shape& shape : output_shapes_) outputs_.emplace_back(static_cast<size_t>(batch_ * size_of(shape)));
         for (std::vector<float>& input : inputs_) in_.push_back(input.data());
         for (std::vector<float>& output : outputs_) out_.push_back(output.data());
     }

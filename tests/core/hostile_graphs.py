@@ -421,13 +421,14 @@ def hostile_sizes() -> Iterator[tuple[str, bytes, list[tuple[int, ...]], str]]:
     yield "a size of 0", image, [(2, 0), (2, 0)], "its dimension 2 is 0, outside 1 .. 268435456"
     yield "a size of 2^29", image, [(2, 2**29)] * 2, "is 536870912, outside 1 .."
     yield "a size of 2^32 and 4", image, [(2, 2**32 + 4)] * 2, "outside 1 .."
-    yield "2^29 numbers", image, [(2, 2**28)] * 2, "more than 268435456 numbers"
+    plane = some([node("map", [0], [1, "H", "W"], program=[["neg", 0]])], [1, "H", "W"])
+    yield "2^56 numbers", plane, [(2**28, 2**28)], "numbers in (1, 268435456, 268435456)"
     yield "divided by 0", sized(["a", "-", "H", 3], ["b", "//", 6, "a"]), [(1,), (3,)], "divides by 0"
     yield "cropped away", sized(["a", "-", "H", 3]), [(1,), (3,)], "its dimension 1 would be 0; give a larger input"
     yield "cropped below 0", sized(["a", "-", "H", 3]), [(1,), (1,)], "its dimension 1 would be -2"
     power = [["a", "*", "H", "H"], ["b", "*", "a", "a"], ["c", "*", "b", "b"]]
     yield "a size of 2^64", sized(*power), [(1,), (2**8,)], "outside -2^53 .. 2^53"
-    yield "a size of 2^32", sized(*power[:2]), [(1,), (2**8,)], "more than 268435456 numbers"
+    yield "a size of 2^32", sized(*power[:2]), [(1,), (2**8,)], "numbers in (1, 4294967296)"
     window = {"kind": "max", "kernel": [3], "stride": [2], "padding": [0], "dilation": [1]}
     pooled = some([node("pool", [0], [1, "a"], **window)], [1, "H"], sizes=[["a", "//", "H", 2]])
     yield "a window that is cut off", pooled, [(1,)], "would be 0"

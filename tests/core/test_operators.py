@@ -68,8 +68,14 @@ ONE: dict[str, Any] = {
 TWO: dict[str, Any] = {
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div, "max": torch.maximum, "min": torch.minimum,
     "lt": torch.lt, "le": torch.le, "gt": torch.gt, "ge": torch.ge, "eq": torch.eq, "ne": torch.ne, "pow": torch.pow,
-    "mod": lambda a, b: a - torch.floor(a / b) * b, "leaky": lambda a, b: torch.where(a >= 0, a, a * b),
+    "mod": lambda a, b: remainder(a, b), "leaky": lambda a, b: torch.where(a >= 0, a, a * b),
 }  # fmt: skip
+
+
+def remainder(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """With the divisor's sign; exact, where torch.remainder's quotient may be too large for float32."""
+    rest = torch.fmod(a.double(), b.double())
+    return torch.where((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest)
 
 
 @pytest.mark.parametrize("name", [*ONE, *TWO])
