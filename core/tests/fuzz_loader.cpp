@@ -27,6 +27,7 @@ void run(pbgen_engine* engine) {
         call.fill();
         std::vector<char> workspace(call.workspace_bytes());
         call.run_in(workspace.data());
+        call.run_tiles(3);
     }
 }
 

@@ -1,6 +1,7 @@
 // What the test programs feed to engines.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -57,6 +58,12 @@ public:
     int run() { return pbgen_run(engine_, in_.data(), shapes_.data(), batch_, out_.data()); }
     int run_in(void* workspace) {
         return pbgen_run_in(engine_, in_.data(), shapes_.data(), batch_, out_.data(), workspace);
+    }
+    // The same of the first image, in tiles, a few of them; where it is not local, nothing.
+    void run_tiles(size_t tile) {
+        const size_t count = pbgen_tile_count(engine_, shapes_.data(), tile);
+        for (size_t i = 0; i < std::min<size_t>(count, 8); ++i)
+            pbgen_run_tile(engine_, in_.data(), shapes_.data(), tile, i, out_.data());
     }
     // All outputs, one after another.
     std::vector<float> output() const {

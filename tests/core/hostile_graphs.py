@@ -464,6 +464,21 @@ def strange_files() -> Iterator[tuple[str, bytes]]:
     yield "indices that are no numbers", some(maps, [1, 4])
     ranges = [node("range", [], ["H"], start="a", step="a"), node("map", [0, 1], [1, "H"], program=[["add", 0, 1]])]
     yield "a range to infinity", some(ranges, [1, "H"], sizes=[["a", "scaled", "H", 1e14]])
+    first = [node("slice", [0], [1, "m"], axis=1, start=0, step=1)]
+    yield "no more than two pixels", some(first, [1, "H"], sizes=[["m", "min", "H", 2]])
+    yield (
+        "the last two pixels",
+        some(
+            [node("slice", [0], [1, "m"], axis=1, start="s", step=1)],
+            [1, "H"],
+            sizes=[["m", "min", "H", 2], ["s", "-", "H", "m"]],
+        ),
+    )
+    wide = [{"name": "z", "shape": [1, "H"]}]
+    wide += [{"name": f"n{i}", "shape": [1, f"h{i}"], "noise": "normal"} for i in range(3)]
+    scales = [[f"h{i}", "+", f"h{i - 1}" if i else "k", 2] for i in range(3)]
+    noisy = some([node("reshape", [0], [1, "H"])], inputs=wide, sizes=[["k", "*", "H", 1000], *scales])
+    yield "noise of sizes that share no factor", noisy
     view = [node("permute", [0], [1, 3, 2], axes=[0, 2, 1]), node("slice", [1], [1, 3, 2], axis=1, start=2, step=-1)]
     view += [node("expand", [2], [1, 3, 2]), node("reshape", [3], [1, 1, 6, 1, 1, 1, 1, 1])]
     yield "views of views", some(view, [1, 2, 3])
