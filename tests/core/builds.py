@@ -39,7 +39,8 @@ def core() -> Path:
     return build("core", "-DPBGEN_TESTS=ON")
 
 
-def sanitized(sanitizers: str) -> Path:
+def sanitized(sanitizers: str, flags: str = "") -> Path:
     """The folder of the test programs, built with sanitizers. Not optimized: the build takes longer than the tests."""
-    options = ["-DPBGEN_TESTS=ON", f"-DPBGEN_SANITIZE={sanitizers}", "-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-g"]
-    return build(f"core-{sanitizers.replace(',', '-')}", *options) / "tests"
+    options = ["-DPBGEN_TESTS=ON", f"-DPBGEN_SANITIZE={sanitizers}", "-DCMAKE_BUILD_TYPE="]
+    options += [f"-DCMAKE_CXX_FLAGS=-g {flags}", f"-DCMAKE_C_FLAGS={flags}"]
+    return build(f"core-{sanitizers.replace(',', '-')}{'-m32' if flags else ''}", *options) / "tests"

@@ -66,10 +66,14 @@ def test_the_formula(seed: int) -> None:
 @needs_cmake
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_same_in_cpp(seed: int) -> None:
+    program = core() / "tests" / "pbgen_latents"
     for first, count in ((0, 1000), (7, 100), (2**20 + 1, 2)):
-        lines = run(core() / "tests" / "pbgen_latents", str(seed), str(first), str(count)).split()
+        lines = run(program, "normal", str(seed), str(first), str(count)).split()
         expected = latents(seed, first + count, (1,))[first:, 0]
         assert_same(np.array(lines, np.float32), expected)
+        lines = run(program, "uniform", str(seed), str(first), str(count)).split()
+        expected = uniform(seed, first + count, (1,))[first:, 0]
+        np.testing.assert_array_equal(np.array(lines, np.float32), expected)
 
 
 def test_more_begin_with_the_same() -> None:
