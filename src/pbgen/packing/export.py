@@ -90,15 +90,14 @@ def name_of(target: Any) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without torch's own deprecations, and advice about speed that is not ours."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)
 
 
 def _reason(error: Exception) -> str:

@@ -93,6 +93,10 @@ class SizeTable:
         kind, operands = value.func, value.args
         if value.is_Integer:
             return int(value)
+        if value.is_Symbol:
+            raise PBGenError(
+                "a size in the module hangs on values, as that of x[mask] does; in a packed file sizes hang on sizes alone"
+            )
         if kind is sympy.Add:
             return self._sum(value)
         if kind is sympy.Mul and all(operand.is_integer for operand in operands):
