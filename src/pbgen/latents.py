@@ -1,4 +1,4 @@
-"""Latent vectors and noise as a function of a seed: the same here and in the engine (core/run/latents.cpp)."""
+"""Latent vectors and noise as a function of a seed: the same here and in the engine (core/src/latents.cpp)."""
 
 import math
 from collections.abc import Sequence
@@ -43,8 +43,8 @@ def latents(seed: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
 def uniform(seed: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
     """`count` arrays of numbers in 0 .. 1, 1 excluded, float32 (count, *shape), that depend on `seed` alone.
 
-    Number i of all, row-major, is (bits(i) >> 40) / 2^24, with the bits of `latents`. Raises PBGenError unless seed is
-    0 .. 2^64 - 1.
+    Number i of all, row-major, is (bits(i) >> 40) / 2^24, with the bits of `latents`: so many as float32 holds, that
+    none be rounded up to 1. Raises PBGenError unless seed is 0 .. 2^64 - 1.
     """
     _check(seed)
     position = np.arange(count * math.prod(shape), dtype=np.uint64)

@@ -7,7 +7,7 @@ implementations differ by rounding alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +46,7 @@ class Value:
     token: bool = False
 
 
-class Impossible(Exception):
+class ImpossibleError(Exception):
     """The operator does not fit the value at hand."""
 
 
@@ -134,7 +134,7 @@ class _Builder:
         """One that fits, rather a late one."""
         fitting = [value for value in self.values if fits(value)]
         if not fitting:
-            raise Impossible
+            raise ImpossibleError
         return fitting[max(int(self.rng.integers(len(fitting))), int(self.rng.integers(len(fitting))))]
 
     # What is made
@@ -167,7 +167,7 @@ class _Builder:
     def add(self, op: str, inputs: list[Value], shape: Sequence[Dim], exact: bool = False, **attributes: Any) -> Value:
         right = 1 <= len(shape) <= 8 and all(min(dim.at) >= 1 for dim in shape)
         if not right or any(math.prod(dim.at[i] for dim in shape) > MAX_NUMBERS for i in range(CASES)):
-            raise Impossible
+            raise ImpossibleError
         numbers, names = tuple(value.number for value in inputs), tuple(dim.name for dim in shape)
         self.nodes.append(Node(op, f"{op} {len(self.nodes)}", numbers, names, attributes))
         self.values.append(Value(len(self.values), tuple(shape), exact))
@@ -178,7 +178,7 @@ class _Builder:
         before = len(self.sizes), len(self.nodes), len(self.values), dict(self.tensors)
         try:
             OPERATORS[op](self)
-        except Impossible:
+        except ImpossibleError:
             for kept, made in zip(before, (self.sizes, self.nodes, self.values), strict=False):
                 del made[kept:]
             self.tensors = before[3]
@@ -361,7 +361,7 @@ def _conv_transpose_edge(builder: _Builder, size: Dim, kernel: int, stride: int,
 
 def _check(condition: bool) -> None:
     if not condition:
-        raise Impossible
+        raise ImpossibleError
 
 
 def _computed_weights(builder: _Builder, x: Value, shape: tuple[int, ...]) -> Value:
@@ -623,6 +623,6 @@ OPERATORS: dict[str, Callable[[_Builder], Any]] = {
 }
 
 
-def graphs(count: int) -> Iterator[tuple[str, int]]:
+def graphs(count: int) -> list[tuple[str, int]]:
     """Operators and seeds: each operator `count` times."""
-    return ((op, seed) for op in OPERATORS for seed in range(count))
+    return [(op, seed) for op in OPERATORS for seed in range(count)]

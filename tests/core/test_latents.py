@@ -8,7 +8,7 @@ import pytest
 from builds import core, needs_cmake, run
 
 from pbgen.errors import PBGenError
-from pbgen.latents import latents
+from pbgen.latents import latents, noise, uniform
 
 SEEDS = [0, 1, 12345, 2**63, 2**64 - 1]
 
@@ -83,7 +83,31 @@ def test_they_are_normal_and_independent() -> None:
     assert np.abs(np.corrcoef(np.c_[z, latents(1, 100_000, (4,))].T) - np.eye(8)).max() < 0.015
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_uniform_numbers(seed: int) -> None:
+    bits = splitmix64(seed)
+    expected = np.array([(next(bits) >> 40) / 2**24 for _ in range(1001)], np.float32)
+    np.testing.assert_array_equal(uniform(seed, 1001, (1,))[:, 0], expected, strict=True)
+
+
+def test_uniform_numbers_are_uniform() -> None:
+    u = uniform(0, 100_000, (2,)).astype(np.float64)
+    assert u.min() >= 0 and u.max() < 1 and abs(u.mean() - 0.5) < 0.01 and abs(u.var() - 1 / 12) < 0.001
+    assert abs(np.corrcoef(u.T)[0, 1]) < 0.015
+
+
+def test_noise_inputs_have_seeds_of_their_own() -> None:
+    np.testing.assert_array_equal(noise("normal", 5, 0, 2, (3,)), latents(5, 2, (3,)))
+    second = (2**64 - 1 + 2 * 0xD1B54A32D192ED03) % 2**64
+    np.testing.assert_array_equal(noise("uniform", 2**64 - 1, 2, 2, (3,)), uniform(second, 2, (3,)))
+
+
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_other_seeds_are_refused(seed: int) -> None:
-    with pytest.raises(PBGenError, match=f"seed {seed}: must be 0 to 18446744073709551615"):
-        latents(seed, 1, (1,))
+    for draw in (
+        lambda: latents(seed, 1, (1,)),
+        lambda: uniform(seed, 1, (1,)),
+        lambda: noise("normal", seed, 0, 1, ()),
+    ):
+        with pytest.raises(PBGenError, match=f"seed {seed}: must be 0 to 18446744073709551615"):
+            draw()

@@ -5,6 +5,8 @@ import errno
 import importlib
 import json
 import struct
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +18,11 @@ from torch import nn
 from pbgen import models
 from pbgen.binarize import METHODS, binarize
 from pbgen.errors import PBGenError
-from pbgen.packing import file, pack
-from pbgen.packing.graph import Graph, Node
+from pbgen.packing import PackInfo, file, layer_infos, pack
+from pbgen.packing.graph import Graph, Input, Node
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "core"))
+from random_graphs import random_graph
 
 LAYERS = [
     # layer, shape of its input, (C_out, C_in, groups, kernel)
@@ -101,44 +106,19 @@ def test_the_safetensors_library_reads_it(small) -> None:
         "3.weight": (torch.float32, (3, 2, 4, 4)),
         "3.shift": (torch.float32, (3,)),
     }
-    assert graph == {
-        "version": 1,
-        "input": [5],
-        "nodes": [
-            {
-                "op": "linear",
-                "name": "0",
-                "inputs": [0],
-                "shape": [8],
-                "weight": "0.weight",
-                "scale": "0.scale",
-                "shift": "0.shift",
-                "activation": "relu",
-            },
-            {"op": "reshape", "name": "2", "inputs": [1], "shape": [2, 2, 2]},
-            {
-                "op": "conv_transpose",
-                "name": "3",
-                "inputs": [2],
-                "shape": [3, 4, 4],
-                "weight": "3.weight",
-                "kernel": [4, 4],
-                "stride": [2, 2],
-                "padding": [1, 1],
-                "dilation": [1, 1],
-                "groups": 1,
-                "shift": "3.shift",
-            },
-        ],
-        "output": 3,
-    }
-
-
-def test_read_and_write_are_inverse(small, tmp_path) -> None:
-    graph, tensors = file.read(small[1])
-    again = tmp_path / "again.safetensors"
-    file.write(again, graph, tensors)
-    assert again.read_bytes() == small[1].read_bytes()
+    assert graph["version"] == 2 and graph["sizes"] == []
+    assert [source["shape"] for source in graph["inputs"]] == [[1, 5]]
+    assert [(node["op"], node["inputs"], node["shape"]) for node in graph["nodes"]] == [
+        ("linear", [0], [1, 8]),
+        ("reshape", [1], [1, 2, 2, 2]),
+        ("conv_transpose", [2], [1, 3, 4, 4]),
+    ]
+    linear, _, last = graph["nodes"]
+    assert linear["program"] == [["relu", 0]] and linear["numbers"] == []
+    assert (linear["weight"], linear["scale"], linear["shift"]) == ("0.weight", "0.scale", "0.shift")
+    assert (last["kernel"], last["stride"], last["padding"], last["dilation"]) == ([4, 4], [2, 2], [1, 1], [1, 1])
+    assert last["groups"] == 1 and last["shift"] == "3.shift" and "scale" not in last
+    assert [value for _, value in graph["outputs"]] == [3]
 
 
 def test_the_same_module_gives_the_same_bytes(small, tmp_path) -> None:
@@ -246,50 +226,93 @@ def test_a_folder_that_does_not_exist(tmp_path) -> None:
 
 
 WEIGHT = {"w": np.ones((2, 3), np.float32)}
-LINEAR = {"op": "linear", "name": "l", "inputs": [0], "shape": [2], "weight": "w"}
+LINEAR = {"op": "linear", "name": "l", "inputs": [0], "shape": [1, 2], "weight": "w"}
 CONV = {"kernel": [1], "stride": [1], "padding": [0], "dilation": [1], "groups": 1}
-UP = {"op": "upsample", "name": "u", "inputs": [0]}
+RELU = {"program": [["relu", 0]], "numbers": []}
+X = {"name": "x", "shape": [1, 3]}
+
+
+def with_node(**fields):
+    return {"nodes": [{**LINEAR, **fields}]}
+
+
+def without_tensors(op, shape, **attributes):
+    return {"nodes": [{"op": op, "name": "n", "inputs": [0], "shape": shape, **attributes}]}
+
+
 DAMAGED = [
     # the graph's fields that differ, its tensors, what the message must say
-    ({"version": 2}, WEIGHT, "version 2; this pbgen reads version 1"),
-    ({"input": []}, WEIGHT, "one to three dimensions"),
-    ({"input": [0]}, WEIGHT, "one to three dimensions"),
-    ({"input": "abc"}, WEIGHT, "not as docs/format.md has it"),
+    ({"version": 1}, WEIGHT, "version 1; this pbgen reads version 2"),
+    ({"inputs": []}, WEIGHT, "needs 1 to 64 inputs"),
+    ({"inputs": [X | {"noise": "normal"}]}, WEIGHT, "all its inputs are noise"),
+    ({"inputs": [X | {"noise": "pink"}]}, WEIGHT, "not as docs/format.md has it"),
+    ({"inputs": [X, X]}, WEIGHT, "two of its inputs have the same name"),
+    ({"inputs": [X | {"shape": []}]}, WEIGHT, 'input "x": has shape .*one to eight dimensions'),
+    ({"inputs": [X | {"shape": [1] * 9}]}, WEIGHT, 'input "x": has shape .*one to eight dimensions'),
+    ({"inputs": [X | {"shape": [1, 0]}]}, WEIGHT, 'input "x": has shape .*of at least 1'),
+    ({"inputs": [X | {"shape": [3, 3]}]}, WEIGHT, "should begin with the batch's 1"),
+    ({"inputs": [X | {"shape": [1, "2L"]}]}, WEIGHT, "the size '2L': its name should be"),
+    ({"inputs": [X | {"shape": [1, 3.5]}]}, WEIGHT, "not as docs/format.md has it"),
+    ({"inputs": "abc"}, WEIGHT, "not as docs/format.md has it"),
+    (
+        {"inputs": [X, {"name": "n", "shape": [1, "L"], "noise": "normal"}]},
+        WEIGHT,
+        "the size L: only noise has it, so nothing tells what it is",
+    ),
+    ({"sizes": [["S", "/", 1, 2]]}, WEIGHT, "not as docs/format.md has it"),
+    ({"sizes": [["S", "+", 1, 2.5]]}, WEIGHT, "not as docs/format.md has it"),
+    ({"sizes": [["S", "+", 1, "T"], ["T", "+", 1, 1]]}, WEIGHT, "the size S: is made of sizes that do not stand"),
+    ({"sizes": [["S", "+", 1, 1], ["S", "+", 1, 1]]}, WEIGHT, "the size S: there are two"),
     ({"nodes": [{"op": "linear"}]}, WEIGHT, "not as docs/format.md has it"),
-    ({"nodes": [{**LINEAR, "inputs": [1]}]}, WEIGHT, 'linear "l": reads a value made after it'),
-    ({"nodes": [{**LINEAR, "inputs": []}]}, WEIGHT, "or none"),
-    ({"nodes": [{**LINEAR, "inputs": [0, 0]}]}, WEIGHT, "needs one value"),
-    ({"nodes": [{**LINEAR, "inputs": [-1]}]}, WEIGHT, "not as docs/format.md has it"),
-    ({"nodes": [{**LINEAR, "op": "gelu"}]}, WEIGHT, 'gelu "l": unknown operator'),
-    ({"nodes": [{**LINEAR, "colour": 1}]}, WEIGHT, "unknown attributes colour"),
-    ({"nodes": [{**LINEAR, "weight": "v"}]}, WEIGHT, "'v' is not in the file"),
-    ({"nodes": [{**LINEAR, "shape": [3]}]}, WEIGHT, r"tensor w has shape \[2, 3\], expected \[3, 3\]"),
+    (with_node(inputs=[1]), WEIGHT, 'linear "l": reads a value made after it'),
+    (with_node(inputs=[]), WEIGHT, "reads 0 values"),
+    (with_node(inputs=[0, 0]), WEIGHT, "reads 2 values"),
+    (with_node(inputs=[-1]), WEIGHT, "not as docs/format.md has it"),
+    (with_node(op="gelu"), WEIGHT, 'gelu "l": unknown operator'),
+    (with_node(colour=1), WEIGHT, "unknown attributes colour"),
+    (with_node(weight="v"), WEIGHT, "'v' is not in the file"),
+    (with_node(weight=["w"]), WEIGHT, "is not in the file"),
+    (with_node(shape=[1, 3]), WEIGHT, r"tensor w has shape \[2, 3\], expected \[3, 3\]"),
+    (with_node(shape=[1, "L"]), WEIGHT, "names the size L, which does not exist"),
+    (with_node(shape=[2]), WEIGHT, r"makes \[2\] of \[1, 3\]"),
+    (with_node(numbers=[1]), WEIGHT, "has numbers, and no program"),
+    (with_node(program=[], numbers=[]), WEIGHT, "1 to 256 instructions"),
+    (with_node(program=[["relu", 1]], numbers=[]), WEIGHT, "reads an operand made after it"),
+    (with_node(program=[["relu", -1]], numbers=[]), WEIGHT, "reads an operand made after it"),
+    (with_node(program=[["add", 0]], numbers=[]), WEIGHT, "no instruction add of 1 operands"),
+    (with_node(program=[["gelu", 0]], numbers=[]), WEIGHT, "no instruction gelu of 1 operands"),
+    (with_node(program=[[["relu"], 0]], numbers=[]), WEIGHT, "not as docs/format.md has it"),
+    (with_node(program=7, numbers=[]), WEIGHT, "not as docs/format.md has it"),
+    (with_node(program=[["mul", 0, 1]], numbers=["L"]), WEIGHT, "names the size L, which does not exist"),
     ({}, {"w": np.ones(2, np.uint8)}, r"tensor w has shape \[2\], expected \[1\]"),
     (
-        {"nodes": [{**LINEAR, "scale": "s"}]},
+        with_node(scale="s"),
         {**WEIGHT, "s": np.ones(2, np.uint8)},
         "tensor s holds uint8, expected F32 or F16",
     ),
+    (with_node(shift="s"), {**WEIGHT, "s": np.ones(3, np.float32)}, r"tensor s has shape \[3\], expected \[2\]"),
     ({}, {"w": np.ones((2, 3), np.float64)}, "tensor w holds float64, expected U8 or F32 or F16"),
-    ({"nodes": [{**LINEAR, "activation": "gelu"}]}, WEIGHT, "unknown activation 'gelu'"),
-    ({"nodes": [{**LINEAR, "activation": "leaky_relu"}]}, WEIGHT, "slope belongs to leaky_relu"),
-    ({"nodes": [{**LINEAR, "activation": "leaky_relu", "slope": float("nan")}]}, WEIGHT, "slope nan should be"),
-    ({"input": [2**15, 2**14]}, {}, "at most 2.28 numbers"),
-    ({"output": 2}, WEIGHT, "ends in value 2"),
     ({}, {**WEIGHT, "x": np.ones(2, np.float32)}, "no node uses tensor x"),
-    ({"nodes": [{**LINEAR, **CONV, "op": "conv"}]}, WEIGHT, r"needs \[C, L\]"),
-    ({"nodes": [{"op": "add", "name": "a", "inputs": [0], "shape": [3]}]}, {}, "two values or more"),
-    ({"nodes": [{"op": "reshape", "name": "r", "inputs": [0], "shape": [2]}]}, {}, "differ in size"),
-    ({"nodes": [{"op": "concat", "name": "c", "inputs": [0, 0], "shape": [5], "axis": 0}]}, {}, "do not add up"),
-    ({"nodes": [{"op": "concat", "name": "c", "inputs": [0, 0], "shape": [3, 2], "axis": 1}]}, {}, "does not fit"),
-    ({"nodes": [{**UP, "shape": [3], "mode": "nearest", "step": []}]}, {}, r"nearest of \[3\]"),
-    ({"nodes": [{"op": "pixel_shuffle", "name": "p", "inputs": [0], "shape": [3], "factor": 2}]}, {}, "C, H, W"),
+    ({"outputs": []}, WEIGHT, "needs 1 to 64 outputs"),
+    ({"outputs": [["y", 2]]}, WEIGHT, 'output "y": is value 2'),
+    ({"outputs": [["y", 1], ["y", 1]]}, WEIGHT, "two of its outputs have the same name"),
+    (without_tensors("permute", [3, 1], axes=[1, 0]), {}, 'output "y": its shape should begin'),
+    (with_node(op="conv", **CONV, shape=[1, 2]), WEIGHT, r"tensor w has shape \[2, 3\], expected \[2, 3, 1\]"),
+    (without_tensors("conv", [1, 2, 1], **CONV), {}, "reads 1 values"),
+    (without_tensors("map", [1, 3]), {}, "lacks program"),
+    (without_tensors("constant", [1, 3], tensor="c"), {"c": np.ones((1, 3), np.float32)}, "reads 1 values"),
+    (without_tensors("matmul", [1, 3]), {}, "reads 1 values"),
+    (without_tensors("concat", [1, 3], axis=1), {}, "reads 1 values"),
+    (without_tensors("slice", [1, 3], axis=1, start="L", step=1), {}, "names the size L"),
+    (without_tensors("pad", [1, 3], before=[0, "L"], mode="reflect"), {}, "names the size L"),
 ]
 
 
 @pytest.mark.parametrize(("fields", "tensors", "message"), DAMAGED)
 def test_damaged_graphs_are_refused(tmp_path, fields, tensors, message) -> None:
-    graph = {"version": 1, "input": [3], "nodes": [LINEAR], "output": 1, **fields}
+    graph = {"version": 2, "inputs": [X], "sizes": [], "nodes": [LINEAR], "outputs": [["y", 1]], **fields}
+    if len(graph["inputs"]) == 2:
+        graph["nodes"], graph["outputs"] = [LINEAR], [["y", 2]]
     path = tmp_path / "g.safetensors"
     path.write_bytes(safetensors.numpy.save(tensors, {"pbgen": json.dumps(graph)}))
     with pytest.raises(PBGenError, match=message) as refusal:
@@ -317,16 +340,66 @@ def test_foreign_files_are_refused(tmp_path, contents, message) -> None:
     assert str(refusal.value).startswith(str(path))
 
 
-def test_truncated_files_are_refused(small) -> None:
-    contents = small[1].read_bytes()
-    for length in range(0, len(contents), 7):
-        small[1].write_bytes(contents[:length])
+@pytest.fixture
+def by_hand(tmp_path):
+    """A file with free sizes, one-bit weights, an embedding and a graph of every kind of number."""
+    drawn = random_graph(3, "take", nodes=20)
+    file.write(tmp_path / "g.safetensors", drawn.graph, drawn.tensors)
+    return drawn, tmp_path / "g.safetensors"
+
+
+def test_what_was_written_is_read(by_hand, tmp_path) -> None:
+    drawn, path = by_hand
+    graph, tensors = file.read(path)
+    assert graph.to_json() == drawn.graph.to_json() and tensors.keys() == drawn.tensors.keys()
+    for name, tensor in tensors.items():
+        np.testing.assert_array_equal(tensor, drawn.tensors[name], strict=True)
+    file.write(tmp_path / "again", graph, tensors)
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_truncated_files_are_refused(by_hand) -> None:
+    _, path = by_hand
+    contents = path.read_bytes()
+    for length in range(0, len(contents), 97):
+        path.write_bytes(contents[:length])
         with pytest.raises(PBGenError, match="cannot be read"):
-            file.read(small[1])
+            file.read(path)
 
 
 def test_a_graph_that_the_format_forbids_is_not_written(tmp_path) -> None:
-    graph = Graph((3,), (Node("linear", "l", (0,), (2,), {"weight": "w"}),), 1)
+    node = Node("linear", "l", (0,), (1, 2), {"weight": "w"})
+    graph = Graph((Input("x", (1, 3)),), (), (node,), (("y", 1),))
     with pytest.raises(PBGenError, match="'w' is not in the file"):
         file.write(tmp_path / "g.safetensors", graph, {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_have_bits_and_everything_else_has_none() -> None:
+    """An embedding is a constant, a weight that two layers share is counted once."""
+    nodes = (
+        Node("constant", "embedding", (), (7, 16), {"tensor": "e"}),
+        Node("take", "embedding", (1, 0), (1, 5, 16), {"axis": 0}),
+        Node("linear", "a", (2,), (1, 5, 16), {"weight": "a"}),
+        Node("linear", "again", (3,), (1, 5, 16), {"weight": "a"}),
+        Node("linear", "b", (4,), (1, 5, 2), {"weight": "b"}),
+        Node("linear", "c", (4,), (1, 5, 2), {"weight": "c"}),
+    )
+    graph = Graph((Input("x", (1, 5), integer=True),), (), nodes, (("y", 5), ("z", 6)))
+    tensors = {"e": np.ones((7, 16), np.float32), "a": np.zeros(32, np.uint8)}
+    tensors |= {"b": np.ones((2, 16), np.float16), "c": np.ones((2, 16), np.float32)}
+    file.to_bytes(graph, tensors)
+    info = PackInfo(4000, 1000, layer_infos(graph, tensors))
+    assert [(layer.name, layer.kind, layer.bits) for layer in info.layers] == [
+        ("a", "linear", 1),
+        ("again", "linear", 1),
+        ("b", "linear", 16),
+        ("c", "linear", 32),
+    ]
+    assert [(layer.float_bytes, layer.packed_bytes) for layer in info.layers] == [
+        (1024, 32),
+        (0, 0),
+        (128, 64),
+        (128, 128),
+    ]
+    assert "2 of 4 layers binary" in str(info) and "2,720" in str(info) and "float16" in str(info)

@@ -25,7 +25,7 @@ _OPERATORS: dict[str, tuple[range, set[str], set[str]]] = {
     "conv_transpose": (range(1, 18), _CONVOLUTION, _EPILOGUE),
     "conv": (range(1, 18), _CONVOLUTION, _EPILOGUE),
     "linear": (range(1, 18), {"weight"}, _EPILOGUE),
-    "map": (range(17), _PROGRAM, set()),
+    "map": (range(17), {"program"}, {"numbers"}),
     "reduce": (range(1, 17), {"kind", "axes"}, _PROGRAM),
     "constant": (range(1), {"tensor"}, set()),
     "range": (range(1), {"start", "step"}, set()),
@@ -54,8 +54,11 @@ def check(graph: Graph, tensors: dict[str, NDArray[Any]]) -> None:
         where = f'{node.op} "{node.name}"'
         _require(where, node.op in _OPERATORS, "unknown operator")
         _require(where, all(value < number for value in node.inputs), "reads a value made after it, or none")
-        _node(where, node, names)
-        _tensors(where, graph, node, tensors)
+        try:
+            _node(where, node, names)
+            _tensors(where, graph, node, tensors)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:  # an attribute of another kind
+            raise PBGenError(f"{where}: is not as docs/format.md has it: {error!r}") from None
     _outputs(graph)
     named = {node.attributes.get(key) for node in graph.nodes for key in ("weight", "scale", "shift", "tensor")}
     for name in tensors:
@@ -128,7 +131,7 @@ def _node(where: str, node: Node, names: set[str]) -> None:
     _require(where, required <= given, f"lacks {', '.join(sorted(required - given))}")
     unknown = given - required - optional
     _require(where, not unknown, f"has unknown attributes {', '.join(sorted(unknown))}")
-    _require(where, given >= _PROGRAM or not given & _PROGRAM, "program and numbers belong together")
+    _require(where, "program" in given or "numbers" not in given, "has numbers, and no program")
     weights = int(node.op in ("conv", "conv_transpose") and "weight" not in given)  # read, not stored
     inputs = len(node.inputs) - weights
     right = inputs in arity and (inputs == 1 or "program" in given or "program" not in optional)
@@ -143,7 +146,7 @@ def _node(where: str, node: Node, names: set[str]) -> None:
 
 def _program(where: str, node: Node, inputs: int) -> None:
     program = node.attributes["program"]
-    operands = inputs + len(node.attributes["numbers"])
+    operands = inputs + len(node.attributes.get("numbers", []))
     _require(where, 1 <= len(program) <= 256, "its program needs 1 to 256 instructions")
     for number, (name, *indices) in enumerate(program, start=operands):
         _require(where, len(indices) == _OPERANDS.get(name), f"no instruction {name} of {len(indices)} operands")
@@ -172,6 +175,6 @@ def _tensor_shape(where: str, graph: Graph, node: Node, attribute: str) -> Shape
         return node.shape
     channels = -1 if node.op == "linear" else 1
     read = graph.shape(node.inputs[0])
-    right = all(len(shape) > abs(channels) - 1 and type(shape[channels]) is int for shape in (read, node.shape))
+    right = all(len(shape) > max(channels, 0) and type(shape[channels]) is int for shape in (read, node.shape))
     _require(where, right and len(read) == len(node.shape), f"makes {list(node.shape)} of {list(read)}")
     return weight_shape(graph, node) if attribute == "weight" else (node.shape[channels],)

@@ -119,7 +119,7 @@ class Graph:
                 tuple(_node(dict(node)) for node in fields["nodes"]),
                 tuple(_output(*output) for output in fields["outputs"]),
             )
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise PBGenError(f"the graph is not as docs/format.md has it: {error!r}") from None
 
 

@@ -14,7 +14,7 @@ from pbgen.latents import noise
 from pbgen.packing.file import read
 from pbgen.packing.graph import Graph, Node, Shape
 from pbgen.packing.rebuilt_layers import layer, layer_numbers
-from pbgen.packing.rebuilt_operators import OPERATORS, run_map, traced
+from pbgen.packing.rebuilt_operators import OPERATORS, prepared, run_map, traced
 
 MAX_FREE = 2**28
 
@@ -40,8 +40,10 @@ class Rebuilt(nn.Module):
     def __init__(self, graph: Graph, tensors: dict[str, NDArray[Any]]) -> None:
         super().__init__()
         self.graph = graph
+        self._free = set(graph.free)
         self.input_shape = _shapes([source.shape for source in graph.inputs if source.noise is None])
         self.output_shape = _shapes([graph.shape(value) for _, value in graph.outputs])
+        self._nodes = [prepared(node) for node in graph.nodes]
         for number, node in enumerate(graph.nodes):
             for name, numbers in _numbers(graph, node, tensors).items():
                 self.register_buffer(f"{name}_{number}", torch.from_numpy(numbers))
@@ -81,7 +83,7 @@ class Rebuilt(nn.Module):
         for number, x in given.items():
             shape = self.graph.inputs[number].shape
             for size, name in zip(x.shape, shape, strict=False):
-                if isinstance(name, str) and name in self.graph.free:
+                if name in self._free:
                     free.setdefault(name, size)
         if traced():
             return self.graph.sizes_at(free)
@@ -114,7 +116,7 @@ class Rebuilt(nn.Module):
 
     def _image(self, values: list[Tensor], sizes: dict[str, int]) -> list[Tensor]:
         values = list(values)
-        for number, node in enumerate(self.graph.nodes):
+        for number, node in enumerate(self._nodes):
             inputs = [values[source] for source in node.inputs]
             try:
                 shape = _known(node.shape, sizes)

@@ -5,12 +5,15 @@ numbers. Sizes may be torch's symbols, while another engine takes the module up.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from pbgen.packing.graph import Node
 
 Shape = Sequence[int]
 Attributes = dict[str, Any]
@@ -23,12 +26,30 @@ def traced() -> bool:
     return compiled or torch._C._get_tracing_state() is not None
 
 
+def prepared(node: Node) -> Node:
+    """The node with its numbers as float32 has them: done once, since torch's compiler follows no NumPy."""
+    attributes = dict(node.attributes)
+    if "numbers" in attributes:
+        attributes["numbers"] = [n if isinstance(n, str) else float(np.float32(n)) for n in attributes["numbers"]]
+    if node.op == "resample":
+        attributes["step"] = [None if step is None else _ratio(step) for step in attributes["step"]]
+    return replace(node, attributes=attributes)
+
+
+def _ratio(step: float) -> float:
+    """The quotient of whole numbers, one of them 1, that the step is in float32, if it is one."""
+    if step < 2.0**-28:
+        return step
+    quotient = max(1, round(step)) / max(1, round(1 / step))
+    return quotient if np.float32(quotient) == np.float32(step) else step
+
+
 # Element by element
 
 
 def _run_program(program: list[Any], inputs: list[Tensor], numbers: list[Any]) -> Tensor:
     """The value of the last instruction."""
-    operands: list[Any] = [*inputs, *(float(np.float32(n)) if isinstance(n, int | float) else n for n in numbers)]
+    operands: list[Any] = [*inputs, *numbers]
     for name, *indices in program:
         operands.append(_result(name, [operands[index] for index in indices]))
     made: Tensor = operands[-1]
@@ -103,14 +124,14 @@ _INSTRUCTIONS: dict[str, Callable[..., Tensor]] = {
 
 def run_map(inputs: list[Tensor], shape: Shape, attributes: Attributes) -> Tensor:
     """What a program makes of inputs that broadcast to the shape."""
-    made = _run_program(attributes["program"], inputs, attributes["numbers"])
+    made = _run_program(attributes["program"], inputs, attributes.get("numbers", []))
     return made if made.shape == tuple(shape) else made.expand(*shape)
 
 
 def _reduce(inputs: list[Tensor], shape: Shape, attributes: Attributes) -> Tensor:
     value = inputs[0]
     if "program" in attributes:
-        value = _run_program(attributes["program"], inputs, attributes["numbers"])
+        value = _run_program(attributes["program"], inputs, attributes.get("numbers", []))
         whole = torch.broadcast_shapes(*(x.shape for x in inputs))  # type: ignore[no-untyped-call]
         value = value if value.shape == whole else value.expand(whole)
     return _REDUCTIONS[attributes["kind"]](value, dim=attributes["axes"], keepdim=True)
@@ -300,7 +321,7 @@ def _is_ratio(step: float, size: int, n: int) -> bool:
     if step < 2.0**-28:
         return False
     up, down = max(1, round(1 / step)), max(1, round(step))
-    return bool(np.float32(step) == np.float32(down / up) and n * down == size * up)
+    return bool(step == down / up and n * down == size * up)
 
 
 def _resampled(x: Tensor, axis: int, step: float | None, n: int, mode: str, corners: bool) -> Tensor:
