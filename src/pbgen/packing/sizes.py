@@ -45,7 +45,11 @@ def floor_divided(value: Count, divisor: int) -> Count:
 
 
 def larger(value: Count, other: int) -> Count:
-    return max(value, other) if isinstance(value, int) else count(torch_functions.Max(value, other))
+    if isinstance(value, int):
+        return max(value, other)
+    if other == 0 and value.is_nonnegative is not None:
+        return value if value.is_nonnegative else 0
+    return count(torch_functions.Max(value, other))
 
 
 @lru_cache(maxsize=4096)

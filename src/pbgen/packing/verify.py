@@ -3,15 +3,19 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 
+import numpy as np
 import torch
 import torch.utils._pytree as pytree
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pbgen.errors import PBGenError
+from pbgen.packing.file import read
 from pbgen.packing.freeze import run
 from pbgen.packing.noise import Replayed, recorded, replay
-from pbgen.packing.rebuilt import rebuild
+from pbgen.packing.rebuilt import Rebuilt, rebuild
 
 TOLERANCE = 1e-4  # of the largest value of the output
 ROUNDED = 1e-2  # the most that rounding is given credit for: a wrong step does more
@@ -81,9 +85,11 @@ def verify(path: str | os.PathLike[str], expected: list[Made], batch: Made | Non
 def verify_sizes(path: str | os.PathLike[str], module: nn.Module, inputs: Inputs) -> Inputs | None:
     """Compare at another size where the file's sizes are free; the inputs of that size, None where there is none that
     the module takes. Raises SizesDifferError where the file makes something else."""
-    packed = rebuild(path)
-    free = [tuple(size if isinstance(size, str) else None for size in source.shape) for source in packed.graph.inputs]
-    given = [shape for shape, source in zip(free, packed.graph.inputs, strict=True) if source.noise is None]
+    given = [
+        tuple(size if isinstance(size, str) else None for size in source.shape)
+        for source in read(path)[0].inputs
+        if source.noise is None
+    ]
     for sizes in _other_sizes(inputs, given):
         other = tuple(_resized(value, shape, sizes) for value, shape in zip(inputs, given, strict=True))
         try:
@@ -174,20 +180,31 @@ def _rounding(module: nn.Module, one: Made) -> float:
 
 
 def _runner(path: str | os.PathLike[str]) -> Runner:
-    packed = rebuild(path)
-    noise = [source.noise is not None for source in packed.graph.inputs]
+    """The engine; in a source tree where it was not built, the rebuilt module."""
+    sources = read(path)[0].inputs
+    if find_spec("pbgen._core") is None:
+        packed = rebuild(path)
+    else:
+        from pbgen.engine import Engine
+
+        packed = Engine(path)
 
     def runs(inputs: Inputs, drawn: list[Tensor]) -> list[Tensor]:
-        values, numbers = iter(inputs), iter(drawn)
-        given = []
-        for drawn_here, source in zip(noise, packed.graph.inputs, strict=True):
-            value = next(numbers if drawn_here else values)
-            if drawn_here:
-                value = value if value.dim() == len(source.shape) else value.reshape(1, *value.shape)
-                value = value.expand(len(inputs[0]), *value.shape[1:])  # the same for all images where it has no batch
-            given.append(value)
-        with torch.no_grad():
-            outputs = packed(*given)
+        noise = {}
+        for source, value in zip((source for source in sources if source.noise), drawn, strict=False):
+            value = value if value.dim() == len(source.shape) else value.reshape(1, *value.shape)
+            noise[source.name] = value.expand(len(inputs[0]), *value.shape[1:])  # for all images, without a batch
+        if isinstance(packed, Rebuilt):
+            values = iter(inputs)
+            with torch.no_grad():
+                outputs = packed(*(noise[source.name] if source.noise else next(values) for source in sources))
+        else:
+            made = packed(*map(_array, inputs), noise={name: _array(value) for name, value in noise.items()})
+            outputs = tuple(map(torch.from_numpy, made if isinstance(made, tuple) else (made,)))
         return list(outputs) if isinstance(outputs, tuple) else [outputs]
 
     return runs
+
+
+def _array(value: Tensor) -> NDArray[np.float32]:
+    return np.ascontiguousarray(value.float().numpy())
