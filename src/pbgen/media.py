@@ -121,8 +121,8 @@ def _rate(content: Content, outputs: dict[str, Floats]) -> int | None:
     """A sound made of a sound lasts as long."""
     if content.rate is None:
         return None
-    before, after = next(iter(content.arrays.values())), next(iter(outputs.values()))
-    return max(1, round(content.rate * after.shape[-1] / before.shape[-1]))
+    before, after = (int(next(iter(arrays.values())).shape[-1]) for arrays in (content.arrays, outputs))
+    return max(1, round(content.rate * after / before))
 
 
 def _loaded(path: Path) -> Any:
@@ -145,7 +145,7 @@ def _read_arrays(path: Path, inputs: dict[str, Shape]) -> Content:
 
 
 def _read_sound(path: Path) -> tuple[Floats, int]:
-    import soundfile
+    import soundfile  # type: ignore[import-untyped]
 
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)

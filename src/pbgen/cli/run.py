@@ -26,7 +26,9 @@ def run(
     tile: Annotated[
         int | None, typer.Option(min=1, help="Pixels along a tile's edge; default: tiles only where IN is large.")
     ] = None,
-    activations: Annotated[Activations, typer.Option(help="int8 is faster, and the values differ a little.")] = "float32",
+    activations: Annotated[
+        Activations, typer.Option(help="int8 is faster, and the values differ a little.")
+    ] = "float32",
     threads: Annotated[int | None, typer.Option(min=1, help="Default: one for each usable core.")] = None,
     seed: options.Seed = 0,
 ) -> None:
