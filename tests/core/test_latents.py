@@ -53,6 +53,13 @@ def test_the_reference_is_the_published_generator() -> None:
     assert [next(bits) for _ in range(3)] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
 
 
+@pytest.mark.parametrize("kind", ["normal", "uniform"])
+def test_noise_goes_on_where_it_stopped(kind: str) -> None:
+    whole = noise(kind, 7, 2, 9, (3, 1))
+    parts = [noise(kind, 7, 2, count, (3, 1), first) for first, count in ((0, 4), (4, 1), (5, 4))]
+    assert np.array_equal(whole, np.concatenate(parts))
+
+
 @pytest.mark.parametrize("seed", GOLDEN)
 def test_golden_numbers(seed: int) -> None:
     assert_same(latents(seed, 1, (len(GOLDEN[seed]),))[0], np.array(GOLDEN[seed], np.float32))
