@@ -451,7 +451,7 @@ def embedded():
 
 def normed():
     module = network()
-    nn.utils.parametrizations.weight_norm(module[3])
+    nn.utils.parametrizations.orthogonal(module[3])
     return module
 
 
@@ -469,7 +469,7 @@ def normed():
         (shared, "all", "bwn", "layer '0': shares its weight with '1'"),
         (shared, ["1"], "bwn", "layer '1': shares its weight with '0'"),
         (embedded, ["1"], "bwn", "layer '1': shares its weight with '0'"),
-        (normed, "all", "bwn", "layer '3': its weight is made by a parametrization, WeightNorm; call torch.nn.utils."),
+        (normed, "all", "bwn", "layer '3': its weight is made by a parametrization, Orthogonal; call torch.nn.utils."),
         (lambda: nn.Sequential(nn.LazyLinear(3)), "all", "bwn", "layer '0': its weight has no shape yet"),
         (lambda: nn.Sequential(nn.Conv1d(3, 3, 1, groups=3)), "all", "irnet", "layer '0': one weight an output"),
     ],

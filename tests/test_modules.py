@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from lightning_fabric import Fabric
 from torch import nn
-from torch.nn.utils import parametrizations, prune, remove_weight_norm, spectral_norm, weight_norm
+from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 import pbgen
 from pbgen.binarize import binarize, binary_layers
@@ -270,15 +270,15 @@ def test_binary_layers_that_take_no_part(tmp_path):
         pack(binarize(Aside(), ["unused"]), tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (weight_norm, r"made by weight_norm; call torch.nn.utils.remove_weight_norm\(layer\) first"),
-        (spectral_norm, r"made by spectral_norm; call torch.nn.utils.remove_spectral_norm\(layer\) first"),
         (NORMS["pruning"], r'made by pruning; call torch.nn.utils.prune.remove\(layer, "weight"\) first'),
-        (parametrizations.weight_norm, r"made by a parametrization, WeightNorm; call .*remove_parametrizations\("),
-        (lambda layer: OwnNorm(8, 8, 3), "not a parameter but computed in code of its own; make it one first"),
+        (parametrizations.orthogonal, r"made by a parametrization, Orthogonal; call .*remove_parametrizations\("),
+        (
+            lambda layer: OwnNorm(8, 8, 3),
+            "not a parameter but computed in code of its own, OwnNorm or who calls it; give",
+        ),
     ],
 )
 def test_what_to_do_about_a_computed_weight(make, message):
@@ -286,9 +286,6 @@ def test_what_to_do_about_a_computed_weight(make, message):
     module[3] = make(module[3])
     with pytest.raises(PBGenError, match=f"^layer '3': its weight is {message}"):
         binarize(module, "all")
-    if make is weight_norm:  # as it says
-        remove_weight_norm(module[3])
-        assert list(binary_layers(binarize(module, "all"))) == ["0", "3", "5"]
 
 
 # --- copies ----------------------------------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ def test_save_and_load(tmp_path):
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
     assert Plan.load(str(tmp_path / "plan.json")).binary == ["l1", "l2", "l3"]
-    assert json.loads((tmp_path / "plan.json").read_text())["pbgen_plan"] == 1
+    assert json.loads((tmp_path / "plan.json").read_text())["pbgen_plan"] == 2
 
 
 def edit(path, value):
@@ -161,7 +161,7 @@ def edit(path, value):
         (lambda _: "[]", "'pbgen_plan' is missing"),
         (lambda _: "{}", "'pbgen_plan' is missing"),
         (lambda content: json.dumps(content)[:-30], "it is no JSON"),
-        (edit(["pbgen_plan"], 2), "version 2 where this release reads 1"),
+        (edit(["pbgen_plan"], 1), "version 1 where this release reads 2"),
         (edit(["pbgen_plan"], "1"), "version '1' where"),
         (edit(["pbgen_plan"], True), "version True where"),
         (edit(["threshold"], -1), "threshold -1 is not a positive number"),

@@ -7,25 +7,25 @@ weights, stay the module's parameters and are what the optimizer moves.
 import difflib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
-from torch.nn.utils.spectral_norm import SpectralNorm
-from torch.nn.utils.weight_norm import WeightNorm
 
+from pbgen import norms
 from pbgen.errors import PBGenError
 from pbgen.modules import unwrap
 from pbgen.redundancy import Plan
+from pbgen.weights import LAYER_KINDS, Slot, computing_hooks, hook_tensor, slots
 
 Layer: TypeAlias = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.Conv1d | nn.Conv2d | nn.Linear
-LAYER_KINDS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Conv1d, nn.Conv2d, nn.Linear)
 
 
-def _leading_shape(layer: Layer) -> tuple[int, ...]:
+def _leading_shape(layer: Layer, weight: Tensor) -> tuple[int, ...]:
     """What the first axis of a layer's weight is split into, to see it as (groups, inputs, outputs, rest...).
 
     Then output channel (g, j) is [g, :, j]. A transposed convolution's weight is (C_in, C_out / groups, kernel...), and
@@ -34,7 +34,7 @@ def _leading_shape(layer: Layer) -> tuple[int, ...]:
     """
     if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d):
         return layer.groups, layer.in_channels // layer.groups
-    return 1, 1, layer.weight.shape[0]
+    return 1, 1, weight.shape[0]
 
 
 def _split(weight: Tensor, leading_shape: tuple[int, ...]) -> Tensor:
@@ -64,9 +64,9 @@ class Estimator(nn.Module, ABC):
     The methods take and return weights seen as (groups, inputs, outputs, rest...), see `_leading_shape`.
     """
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, latent: Tensor, leading_shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.leading_shape = _leading_shape(layer)
+        self.leading_shape = leading_shape
 
     def forward(self, latent: Tensor) -> Tensor:
         weight = self.balance(_split(latent, self.leading_shape))
@@ -142,8 +142,8 @@ class IRNet(Estimator):
     to nearly the sign.
     """
 
-    def __init__(self, layer: Layer) -> None:
-        super().__init__(layer)
+    def __init__(self, latent: Tensor, leading_shape: tuple[int, ...]) -> None:
+        super().__init__(latent, leading_shape)
         self.progress = 0.0
 
     def balance(self, weight: Tensor) -> Tensor:
@@ -168,9 +168,9 @@ class LearnedScale(Estimator):
     An optimizer made before `binarize` does not know the new parameter: make it after.
     """
 
-    def __init__(self, layer: Layer) -> None:
-        super().__init__(layer)
-        self.learned = nn.Parameter(self.begin(layer.weight.detach())["learned"])
+    def __init__(self, latent: Tensor, leading_shape: tuple[int, ...]) -> None:
+        super().__init__(latent, leading_shape)
+        self.learned = nn.Parameter(self.begin(latent.detach())["learned"])
 
     def begin(self, latent: Tensor) -> dict[str, Tensor]:
         weight = _split(latent, self.leading_shape)
@@ -193,12 +193,18 @@ def binarize(module: nn.Module, selection: Plan | str | Iterable[str], method: s
     """Give layers of `module` binary weights, in place; returns `module`.
 
     `selection` is a plan (its binary layers), "all" (every layer of a kind in LAYER_KINDS) or layer names as in
-    `named_modules()` of the module itself, out of what wraps it (DataParallel, torch.compile, ...). `method` is a name
-    in METHODS. The latent weights stay the very same parameters, so an optimizer made before goes on with them. In
-    `state_dict()` they are LAYER.parametrizations.weight.original; `load_state_dict` also takes a float module's state.
+    `named_modules()` of the module itself, out of what wraps it (DataParallel, torch.compile, ...). Weights that code
+    of the user's computes with (F.conv2d, a matrix product) have parameters' names, and need a plan: it knows which
+    axis the outputs are on. `method` is a name in METHODS. The latent weights stay the very same parameters, so an
+    optimizer made before goes on with them. In `state_dict()` they are LAYER.parametrizations.weight.original;
+    `load_state_dict` also takes a float module's state.
+
+    weight_norm (hook or parametrization) is folded: its direction, the same parameter, takes the values of the weight
+    and becomes the latent weights; its length is dropped, and an optimizer made before keeps it without use.
+    spectral_norm (either) stays, as a parametrization over the binary weights; its parameter becomes the latent ones.
 
     Raises PBGenError, and changes nothing, where the module cannot be seen into or is made ready for several processes
-    already, the method or a layer is unknown, a layer is of another kind, its weight is binary, normalized or otherwise
+    already, the method or a layer is unknown, a layer is of another kind, its weight is binary, pruned or otherwise
     computed already, or shared with another layer, and where no layer is selected.
     """
     if method not in METHODS:
@@ -208,28 +214,33 @@ def binarize(module: nn.Module, selection: Plan | str | Iterable[str], method: s
         raise PBGenError(
             "DistributedDataParallel: it has taken stock of the parameters; binarize the module first, then wrap it"
         )
-    layers = _select(inner, selection)
-    for name, layer in layers.items():
-        _check(inner, name, layer, method)
-    for layer in layers.values():
-        parametrize.register_parametrization(layer, "weight", METHODS[method](layer))
-        layer.train(layer.training)  # what was added begins in training mode
-        layer.register_load_state_dict_pre_hook(_take_float)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    chosen = _select(inner, selection)
+    for slot, leading_shape in chosen:
+        _check(inner, slot, leading_shape, method)
+    for slot, leading_shape in chosen:
+        norms.insert(slot, partial(METHODS[method], leading_shape=leading_shape))
+        slot.owner.train(slot.owner.training)  # what was added begins in training mode
+        load = partial(_take_float, slot.tensor)
+        slot.owner.register_load_state_dict_pre_hook(load)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return module
 
 
-def _take_float(layer: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+def _take_float(tensor: str, owner: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Where the state to be loaded is a float layer's, begin with its weights as binarize would."""
-    estimator, weight = estimator_of(layer), f"{prefix}weight"
-    if estimator is None or weight not in state:
+    estimator = estimator_of(owner, tensor)
+    latent = None if estimator is None else norms.take_float(state, prefix, tensor)
+    if estimator is None or latent is None:
         return
-    latent = state.pop(weight)
-    fits = latent.shape == _latent(layer).shape  # else torch will say so
-    own = {f"0.{name}": value for name, value in estimator.begin(latent).items()} if fits else {}
-    state.update({f"{prefix}parametrizations.weight.{key}": v for key, v in {"original": latent, **own}.items()})
+    values = {"original": latent}
+    if latent.shape == _latent(owner, tensor).shape:  # else torch will say so
+        own = estimator.begin(latent)
+        weight = torch.func.functional_call(estimator, own, (latent,)).detach()
+        values.update({f"0.{name}": value for name, value in own.items()}, **norms.begin(owner, tensor, weight))
+    state.update({f"{prefix}parametrizations.{tensor}.{name}": value for name, value in values.items()})
 
 
-def _select(module: nn.Module, selection: Plan | str | Iterable[str]) -> dict[str, Layer]:
+def _select(module: nn.Module, selection: Plan | str | Iterable[str]) -> list[tuple[Slot, tuple[int, ...]]]:
+    """The weights that become binary, and what their first axis is split into."""
     modules = dict(module.named_modules())
     if selection == "all":
         names = [name for name, layer in modules.items() if isinstance(layer, LAYER_KINDS)]
@@ -238,102 +249,142 @@ def _select(module: nn.Module, selection: Plan | str | Iterable[str]) -> dict[st
     else:
         names = selection.binary if isinstance(selection, Plan) else list(selection)
     if not names:
-        raise PBGenError(f"nothing to binarize: no layer of {type(module).__name__} is selected")
+        raise PBGenError(f"nothing to binarize: {_why_none(module, selection)}")
+    rows = {row.name: row for row in selection.layers} if isinstance(selection, Plan) else {}
+    known = {slot.name: slot for slot in slots(module).values()}
+    chosen = []
     for name in names:
-        if name not in modules:
+        layer, slot = modules.get(name), known.get(name)
+        if isinstance(layer, LAYER_KINDS):
+            slot = slot or _shared(name, layer)
+            if nn.parameter.is_lazy(slot.parameter):
+                raise PBGenError(f"layer '{name}': its weight has no shape yet; run the module once first")
+            chosen.append((slot, _leading_shape(layer, slot.parameter)))
+        elif layer is not None and (slot is None or name == ""):
+            raise PBGenError(
+                f"layer '{name}': a {type(layer).__name__} cannot be binary; "
+                f"{', '.join(kind.__name__ for kind in LAYER_KINDS)} can{_by_plan(name, known)}"
+            )
+        elif slot is None:
             near = difflib.get_close_matches(name, modules) or [n for n in modules if n]
             raise PBGenError(f"layer '{name}': not in {type(module).__name__}; it has {_listed(near)}")
-        if not isinstance(modules[name], LAYER_KINDS):
+        elif name not in rows:
             raise PBGenError(
-                f"layer '{name}': a {type(modules[name]).__name__} cannot be binary; "
-                f"{', '.join(kind.__name__ for kind in LAYER_KINDS)} can"
+                f"layer '{name}': a parameter, of which only a plan knows where its outputs are; "
+                "give pbgen.plan(module, example).choosing([...]) in place of names"
             )
-    return {name: cast(Layer, modules[name]) for name in names}
+        else:
+            chosen.append((slot, rows[name].leading_shape))
+    return chosen
+
+
+def _shared(name: str, layer: nn.Module) -> Slot:
+    """The weight of a layer under whose name torch does not list it, as it is another layer's too."""
+    weight = layer._parameters.get("weight")
+    if weight is None:
+        raise PBGenError(f"layer '{name}': {_computed(layer, 'weight')}")
+    return Slot(name, layer, "weight", weight)
+
+
+def _by_plan(path: str, known: Mapping[str, Slot]) -> str:
+    """What to do about a module of the user's with weights of its own."""
+    own = [slot.name for slot in known.values() if slot.path == path and slot.parameter.dim() > 1]
+    return f"; for its parameter '{own[0]}' give a plan" if own else ""
+
+
+def _why_none(module: nn.Module, selection: Plan | str | Iterable[str]) -> str:
+    """Why nothing is selected, and what to do."""
+    if not isinstance(selection, Plan):
+        return f"no layer of {type(module).__name__} is selected"
+    best = max(selection.layers, key=lambda layer: layer.degree_of_redundancy)
+    return (
+        f"the plan has no binary layer, as the largest degree of redundancy is {best.degree_of_redundancy:,.6g} (layer "
+        f"'{best.name}') and its threshold {selection.threshold:,.6g}; plan with a lower threshold, or name layers"
+    )
 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
 
 
-def _check(module: nn.Module, name: str, layer: Layer, method: str) -> None:
-    if estimator_of(layer) is not None:
+def _check(module: nn.Module, slot: Slot, leading_shape: tuple[int, ...], method: str) -> None:
+    owner, tensor, latent, name = slot.owner, slot.tensor, slot.parameter, slot.name
+    if estimator_of(owner, tensor) is not None:
         raise PBGenError(f"layer '{name}': binary already; select each layer once")
-    if "weight" not in layer._parameters:
-        raise PBGenError(f"layer '{name}': {_computed(layer)}")
-    if nn.parameter.is_lazy(layer.weight):
-        raise PBGenError(f"layer '{name}': its weight has no shape yet; run the module once first")
-    for other, owner in module.named_modules():
-        if owner is not layer and any(parameter is layer.weight for parameter in owner._parameters.values()):
+    if tensor not in owner._parameters and not norms.normed(owner, tensor):
+        raise PBGenError(f"layer '{name}': {_computed(owner, tensor)}")
+    for other, part in module.named_modules():
+        inside = other.startswith(f"{slot.path}.parametrizations." if slot.path else "parametrizations.")
+        if part is not owner and not inside and any(parameter is latent for parameter in part._parameters.values()):
             raise PBGenError(f"layer '{name}': shares its weight with '{other}'; give each its own first")
-    weight = _split(layer.weight, _leading_shape(layer))
+    if latent.shape[0] != math.prod(leading_shape):
+        raise PBGenError(f"layer '{name}': its weight is {list(latent.shape)}, not as planned; plan this module anew")
+    weight = _split(latent, leading_shape)
     if method == "irnet" and weight.numel() == math.prod(_one_per_channel(weight)):
         raise PBGenError(f"layer '{name}': one weight an output channel cannot be balanced; use another method")
 
 
-_REMEDIES: dict[type, str] = {
-    WeightNorm: "weight_norm; call torch.nn.utils.remove_weight_norm(layer)",
-    SpectralNorm: "spectral_norm; call torch.nn.utils.remove_spectral_norm(layer)",
-    BasePruningMethod: 'pruning; call torch.nn.utils.prune.remove(layer, "weight")',
-}
-"""The classes of torch's hooks that compute a layer's tensor before each call, and how to be rid of them."""
-
-
-def computing_hooks(layer: nn.Module) -> dict[int, WeightNorm | SpectralNorm | BasePruningMethod]:
-    """The hooks that compute tensors of the layer, by key."""
-    hooks = layer._forward_pre_hooks.items()
-    return {key: hook for key, hook in hooks if isinstance(hook, WeightNorm | SpectralNorm | BasePruningMethod)}
-
-
-def _computed(layer: Layer) -> str:
+def _computed(owner: nn.Module, tensor: str) -> str:
     """What makes a weight that is no parameter, and how to be rid of it."""
-    for hook in computing_hooks(layer).values():
-        name = hook._tensor_name if isinstance(hook, BasePruningMethod) else hook.name
-        if name == "weight":
-            (remedy,) = (told for kind, told in _REMEDIES.items() if isinstance(hook, kind))
-            return f"its weight is made by {remedy} first"
-    if parametrize.is_parametrized(layer, "weight"):
-        kinds = cast(dict[str, nn.ModuleList], layer.parametrizations)["weight"]
-        made = ", ".join(type(kind).__name__.lstrip("_") for kind in kinds)
+    for hook in computing_hooks(owner).values():
+        if hook_tensor(hook) == tensor and isinstance(hook, BasePruningMethod):
+            return f'its weight is made by pruning; call torch.nn.utils.prune.remove(layer, "{tensor}") first'
+    if parametrize.is_parametrized(owner, tensor):
+        made = ", ".join(type(kind).__name__.lstrip("_") for kind in norms.steps(owner, tensor))
         return (
             f"its weight is made by a parametrization, {made}; "
-            'call torch.nn.utils.parametrize.remove_parametrizations(layer, "weight") first'
+            f'call torch.nn.utils.parametrize.remove_parametrizations(layer, "{tensor}") first'
         )
-    return "its weight is not a parameter but computed in code of its own; make it one first"
+    return (
+        f"its weight is not a parameter but computed in code of its own, {type(owner).__name__} or who calls it; "
+        "give a plan, which follows it, or make it a parameter first"
+    )
 
 
-def estimator_of(layer: nn.Module) -> Estimator | None:
+def estimator_of(owner: nn.Module, tensor: str = "weight") -> Estimator | None:
     """The estimator of a binary layer; None where the layer is not binary."""
-    if not parametrize.is_parametrized(layer, "weight"):
+    if not parametrize.is_parametrized(owner, tensor):
         return None
-    first = cast(dict[str, nn.ModuleList], layer.parametrizations)["weight"][0]
+    first = norms.steps(owner, tensor)[0]
     return first if isinstance(first, Estimator) else None
+
+
+def binary_weights(module: nn.Module) -> dict[str, Slot]:
+    """The binary weights of `module` by name: their layers' names where they are those of layers."""
+    found = {}
+    for path, owner in module.named_modules():
+        for tensor in cast(dict[str, nn.Module], owner.parametrizations) if parametrize.is_parametrized(owner) else ():
+            if estimator_of(owner, tensor) is not None:
+                slot = Slot(path, owner, tensor, _latent(owner, tensor))
+                found[slot.name] = slot
+    return found
 
 
 def binary_layers(module: nn.Module) -> dict[str, Layer]:
     """The binary layers of `module` by name."""
-    return {name: cast(Layer, layer) for name, layer in module.named_modules() if estimator_of(layer) is not None}
+    return {name: cast(Layer, slot.owner) for name, slot in binary_weights(module).items() if name == slot.path}
 
 
 def latent_weights(module: nn.Module) -> dict[str, nn.Parameter]:
-    """The latent float weights of the binary layers of `module`, by the layers' names."""
-    return {name: _latent(layer) for name, layer in binary_layers(module).items()}
+    """The latent float weights of `module` by the names of its binary weights."""
+    return {name: slot.parameter for name, slot in binary_weights(module).items()}
 
 
-def _latent(layer: nn.Module) -> nn.Parameter:
-    return cast(nn.Parameter, cast(nn.ModuleDict, layer.parametrizations)["weight"].original)
+def _latent(owner: nn.Module, tensor: str) -> nn.Parameter:
+    return cast(nn.Parameter, norms.steps(owner, tensor).original)
 
 
 @torch.no_grad()
-def signs_and_scale(layer: nn.Module) -> tuple[Tensor, Tensor]:
+def signs_and_scale(layer: nn.Module, tensor: str = "weight") -> tuple[Tensor, Tensor]:
     """The binary weight as it is in evaluation: signs (+1 or -1, shaped as the weight) and scale (C_out,).
 
     Signs times scale, along the output channel, are exactly `layer.weight` in evaluation mode, or what another
     parametrization makes it of. Raises PBGenError where the layer is not binary.
     """
-    estimator = estimator_of(layer)
+    estimator = estimator_of(layer, tensor)
     if estimator is None:
         raise PBGenError(f"{type(layer).__name__}: not a binary layer; binarize it first")
-    latent = _latent(layer)
+    latent = _latent(layer, tensor)
     weight = estimator.balance(_split(latent, estimator.leading_shape))
     return _sign(weight).reshape(latent.shape), estimator.scale(weight).flatten()
 

@@ -1,11 +1,13 @@
 """The plan of a torch module: its layers' dimensions, found by following an example through it.
 
-The example runs through a copy of the module, which is not touched itself. On its way through the operators, the data
-keeps the names of the layers that it comes from: so it is seen which layer reads which. Nothing that takes time is
-computed, as only shapes matter.
+The example runs through a copy of the module, which is not touched itself. It is followed from operator to operator, so
+layers are found whoever calls them: convolutions and products with a matrix whose weight comes from parameters. On its
+way the data keeps the names of the layers that it comes from: so it is seen which layer reads which. Nothing that takes
+time is computed, as only shapes matter.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -13,19 +15,24 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from pbgen.binarize import LAYER_KINDS, Layer, binary_layers
+from pbgen.binarize import binary_weights
 from pbgen.errors import PBGenError
 from pbgen.modules import first_line, inference_copy, inference_tensor, unwrap
-from pbgen.provenance import ContentsNeededError, Provenance, tensors
+from pbgen.provenance import ContentsNeededError, Origin, Provenance
 from pbgen.redundancy import (
     DEFAULT_THRESHOLD,
     LayerDimensions,
     Plan,
+    Unplanned,
     conv_multiply_adds,
     conv_transpose_multiply_adds,
     decide,
     linear_multiply_adds,
 )
+from pbgen.weights import LAYER_KINDS, Slot, computing_hooks, hook_tensor, slots
+
+_OTHERS = (nn.RNNBase, nn.RNNCellBase, nn.Embedding, nn.EmbeddingBag, nn.Bilinear)
+"""Modules whose weights cannot be planned, though some of them make products with a matrix."""
 
 
 def plan(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], threshold: float = DEFAULT_THRESHOLD) -> Plan:
@@ -33,31 +40,34 @@ def plan(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], threshol
 
     `example_input` is one input with its batch dimension, (1, 100) for instance, or a tuple of them where the module
     takes several; only its shape matters. The module is seen as it is in evaluation mode and float32, out of what wraps
-    it (DistributedDataParallel, torch.compile, ...), and left as it was. Names are those of the module itself.
+    it (DistributedDataParallel, torch.compile, ...), and left as it was. A layer has its module's name; where code of
+    the user's computes with a parameter (F.conv2d, a matrix product), the parameter's. Weights of other kinds (LSTM,
+    embeddings, layers that the example does not pass) are in `plan.unplanned`.
 
     Raises PBGenError where the module cannot be seen into or copied, it rejects the input, the input passes none of the
     layers that a plan is about, or `threshold` is not a positive number.
     """
     module = unwrap(module)
-    inputs = example_input if isinstance(example_input, tuple) else (example_input,)
+    inputs = tuple(example_input) if isinstance(example_input, tuple | list) else (example_input,)
     if not all(isinstance(value, Tensor) for value in inputs):
         raise PBGenError(
             f"example input: {type(example_input).__name__} is no tensor; give a tensor or a tuple of them"
         )
-    calls = _follow(module, inputs)
-    if not calls:
+    found, unplanned = _follow(module, inputs)
+    if not found:
         kinds = ", ".join(kind.__name__ for kind in LAYER_KINDS)
-        raise PBGenError(f"{type(module).__name__}: nothing to plan: the example input passes none of {kinds}")
-    return decide((call.dimensions() for call in calls), threshold)
+        others = f"; it has {', '.join(str(other) for other in unplanned[:4])}" if unplanned else ""
+        raise PBGenError(f"{type(module).__name__}: nothing to plan: the example input passes none of {kinds}{others}")
+    return decide((layer.dimensions() for layer in found), threshold, unplanned)
 
 
-def _follow(module: nn.Module, inputs: tuple[Tensor, ...]) -> list["_Calls"]:
-    """The calls of each layer, in the order of their first."""
+def _follow(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list["_Layer"], list[Unplanned]]:
+    """The layers, in the order of their first calls, and what is none."""
     try:
         try:
-            return _run(module, inputs, Provenance(compute=False))
+            return _run(module, inputs, compute=False)
         except ContentsNeededError:
-            return _run(module, inputs, Provenance(compute=True))
+            return _run(module, inputs, compute=True)
     except PBGenError:
         raise
     except Exception as error:
@@ -68,96 +78,235 @@ def _follow(module: nn.Module, inputs: tuple[Tensor, ...]) -> list["_Calls"]:
 
 
 @torch.no_grad()
-def _run(module: nn.Module, inputs: tuple[Tensor, ...], provenance: Provenance) -> list["_Calls"]:
-    calls: dict[str, _Calls] = {}
+def _run(module: nn.Module, inputs: tuple[Tensor, ...], compute: bool) -> tuple[list["_Layer"], list[Unplanned]]:
     twin = inference_copy(module)
-    for layer in binary_layers(twin).values():
+    for weight in binary_weights(twin).values():
         # A binary weight has the shape of its latent weight; making it takes time.
-        cast(dict[str, nn.ModuleList], layer.parametrizations)["weight"][0] = nn.Identity()
-    for name, layer in twin.named_modules():
-        if isinstance(layer, LAYER_KINDS):
-            layer.register_forward_pre_hook(partial(_before, name, provenance, calls), with_kwargs=True)
-            layer.register_forward_hook(partial(_after, name, provenance, calls), with_kwargs=True)
-    with torch.random.fork_rng(devices=[]), provenance:
-        image = twin(*(inference_tensor(value).clone() for value in inputs))
-    for source in provenance.of(image):
-        calls[source].read_by_image = True
-    return list(calls.values())
+        cast(dict[str, nn.ModuleList], weight.owner.parametrizations)[weight.tensor][0] = nn.Identity()
+    batch = next((len(value) for value in inputs if value.dim()), 1)
+    follower = _Follower(twin, batch, compute)
+    values = [inference_tensor(value).clone() for value in inputs]
+    for value in values:
+        follower.mark(value, Origin(data=True))
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # it makes one operator of an attention and its layers
+    try:
+        with torch.random.fork_rng(devices=[]), follower:
+            image = twin(*values)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+    follower.read(image)
+    return list(follower.layers.values()), follower.unplanned()
 
 
 @dataclass
-class _Calls:
+class _Layer:
     """What is known of one layer after all its calls."""
 
-    name: str
-    layer: Layer
+    slot: Slot
+    kind: str
+    leading_shape: tuple[int, ...]
+    depthwise: bool
     shapes: list[tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)  # input, output
+    multiply_adds: int = 0
     readers: dict[str, None] = field(default_factory=dict)  # an ordered set
     read_by_image: bool = False
+    averaged: bool = True
 
     def dimensions(self) -> LayerDimensions:
         outputs = sum(math.prod(output) for _, output in self.shapes)
         if outputs == 0:
-            raise PBGenError(f"layer '{self.name}': its output is empty; give a larger example input")
+            raise PBGenError(f"layer '{self.slot.name}': its output is empty; give a larger example input")
         return LayerDimensions(
-            name=self.name,
-            kind=next(kind.__name__ for kind in LAYER_KINDS if isinstance(self.layer, kind)),
+            name=self.slot.name,
+            kind=self.kind,
             input_shape=self.shapes[0][0],
             output_shape=self.shapes[0][1],
-            weights=self.layer.weight.numel(),
-            multiply_adds=sum(_multiply_adds(self.layer, *shapes) for shapes in self.shapes),
+            weights=self.slot.parameter.numel(),
+            multiply_adds=self.multiply_adds,
             outputs=outputs,
             readers=tuple(self.readers),
             read_by_image=self.read_by_image,
+            averaged=self.averaged,
+            depthwise=self.depthwise,
+            leading_shape=self.leading_shape,
         )
 
 
-def _before(
-    name: str,
-    provenance: Provenance,
-    calls: dict[str, _Calls],
-    layer: Layer,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> None:
-    calls.setdefault(name, _Calls(name, layer))
-    for source in provenance.of((args, kwargs)):
-        calls[source].readers[name] = None
+@dataclass(frozen=True)
+class _Call:
+    """One use of a weight. Shapes are those of one image."""
+
+    kind: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    multiply_adds: int
+    outputs_axis: int  # of the weight as it is read
+    groups: int = 1  # of a transposed convolution
+    depthwise: bool = False
 
 
-def _after(
-    name: str,
-    provenance: Provenance,
-    calls: dict[str, _Calls],
-    layer: Layer,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    output: Tensor,
-) -> None:
-    provenance.mark(output, frozenset({name}))
-    value = next(tensors((args, kwargs)))
-    calls[name].shapes.append((_image_shape(layer, value), _image_shape(layer, output)))
+class _Follower(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
+    """Notes the calls of each layer."""
+
+    def __init__(self, module: nn.Module, batch: int, compute: bool) -> None:
+        super().__init__(compute)
+        self.layers: dict[str, _Layer] = {}
+        self._slots = slots(module)
+        self._batch = batch
+        self._refused: dict[Slot, str] = {}
+        parameters = dict(module.named_parameters())
+        for name, tensor in [*parameters.items(), *module.named_buffers()]:
+            if self.of(tensor).state and name in parameters:
+                tensor.data = tensor.data.clone()  # of its own, apart from others in the same storage
+            self.mark(tensor, Origin(state=frozenset({name})))
+        for path, part in module.named_modules():
+            for hook in computing_hooks(part).values():  # which do not run where `forward` itself is called
+                made = getattr(part, hook_tensor(hook), None)
+                names = (n for n, slot in self._slots.items() if (slot.path, slot.tensor) == (path, hook_tensor(hook)))
+                if isinstance(made, Tensor):
+                    self.mark(made, Origin(state=frozenset(names)))
+
+    def layer(self, func: torch._ops.OpOverload, args: tuple[Any, ...], result: Any) -> str | None:
+        for value, weight, measure in _products(func, args):
+            slot = self._slot(value, weight)
+            if slot is None:
+                continue
+            if self.of(weight).data:
+                self._refused[slot] = "its weight is made anew for each input"
+                return None
+            call = measure(self, value, weight, result)
+            leading_shape = _leading_shape(slot.parameter, weight, call) if call else None
+            if call is None or leading_shape is None:
+                self._refused[slot] = "its weight is no plain one of a convolution or linear layer"
+                return None
+            self._note(slot, call, leading_shape, value)
+            return slot.name
+        return None
+
+    def _slot(self, value: Tensor, weight: Tensor) -> Slot | None:
+        """Whose weight it is; None where it is no layer's."""
+        of_value, of_weight = self.of(value), self.of(weight)
+        own = {self._slots[name] for name in of_weight.state if name in self._slots}
+        if not own:
+            return None
+        slot = max(own, key=lambda slot: slot.parameter.numel())
+        if isinstance(slot.owner, _OTHERS):
+            return None
+        if of_value.data or not of_value.state or weight.dim() > 3:
+            return slot
+        # Two things that are learned: a constant that goes through a layer, or code that makes a weight.
+        others = {self._slots[name] for name in of_value.state if name in self._slots} - own
+        return slot if others and slot.name == slot.path else None
+
+    def _note(self, slot: Slot, call: _Call, leading_shape: tuple[int, ...], value: Tensor) -> None:
+        made = next((kind.__name__ for kind in LAYER_KINDS if isinstance(slot.owner, kind)), call.kind)
+        kind = made if slot.name == slot.path else call.kind
+        layer = self.layers.setdefault(slot.name, _Layer(slot, kind, leading_shape, call.depthwise))
+        layer.shapes.append((call.input_shape, call.output_shape))
+        layer.multiply_adds += call.multiply_adds
+        self.read(value, slot.name)
+
+    def read(self, value: object, reader: str | None = None) -> None:
+        """Note that a layer reads the value, or the image."""
+        origin = self.of(value)
+        for source in origin.names:
+            layer = self.layers[source]
+            if reader is None:
+                layer.read_by_image = True
+            else:
+                layer.readers[reader] = None
+            layer.averaged &= source not in origin.factors
+
+    def positions(self, rows: int) -> tuple[int, ...]:
+        """How many positions of one image the rows of a matrix are, none for one."""
+        own = rows // self._batch if self._batch and rows % self._batch == 0 else rows
+        return (own,) if own != 1 else ()
+
+    def unplanned(self) -> list[Unplanned]:
+        """The other weights, all parameters but vectors, by the module that owns them; the largest first."""
+        planned = {layer.slot for layer in self.layers.values()}
+        owners = {slot.path for slot in planned}
+        found: dict[str, Unplanned] = {}
+        for slot in dict.fromkeys(self._slots.values()):
+            weights = slot.parameter.numel()
+            if slot in planned or weights == max(slot.parameter.shape, default=1):
+                continue
+            name = slot.name if slot.path in owners else slot.path
+            before = found[name].weights if name in found else 0
+            reason = self._refused.get(slot, "")
+            found[name] = Unplanned(name, type(slot.owner).__name__, before + weights, reason)
+        return sorted(found.values(), key=lambda other: -other.weights)
 
 
-def _image_shape(layer: Layer, value: Tensor) -> tuple[int, ...]:
-    """The shape of one image: convolutions also take values without a batch."""
-    dimensions = 1 if isinstance(layer, nn.Linear) else 1 + len(layer.kernel_size)
-    return tuple(value.shape[1:] if value.dim() > dimensions else value.shape)
+_Measure = Callable[[_Follower, Tensor, Tensor, Tensor], "_Call | None"]
 
 
-def _multiply_adds(layer: Layer, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> int:
-    if isinstance(layer, nn.Linear):
-        return linear_multiply_adds(input_shape, output_shape)
-    geometry = (input_shape, output_shape, layer.kernel_size, layer.stride, _padding(layer), layer.dilation)
-    if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d):
-        return conv_transpose_multiply_adds(*geometry, layer.groups)
-    return conv_multiply_adds(*geometry, layer.groups, zero_padded=layer.padding_mode == "zeros")
+def _products(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> list[tuple[Tensor, Tensor, _Measure]]:
+    """What an operator multiplies, as value and weight, either way round where it may be, and how to measure it."""
+    match func._schema.name.removeprefix("aten::"):
+        case "convolution":
+            value, weight, _, *geometry = args
+            return [(value, weight, partial(_convolution, tuple(geometry)))]
+        case "mm" | "bmm":
+            left, right = args[:2]
+        case "addmm" | "baddbmm":
+            left, right = args[1:3]
+        case _:
+            return []
+    return [
+        (left, right, partial(_matrix_product, -1)),
+        (right, left, partial(_matrix_product, -2)),
+    ]
 
 
-def _padding(layer: nn.ConvTranspose1d | nn.ConvTranspose2d | nn.Conv1d | nn.Conv2d) -> tuple[int, ...]:
-    """The padding at the low edge of each dimension."""
-    if not isinstance(layer.padding, str):
-        return layer.padding
-    if layer.padding == "valid":
-        return (0,) * len(layer.kernel_size)
-    return tuple(d * (k - 1) // 2 for k, d in zip(layer.kernel_size, layer.dilation, strict=True))
+def _convolution(
+    geometry: tuple[Any, ...], follower: _Follower, value: Tensor, weight: Tensor, result: Tensor
+) -> _Call | None:
+    stride, padding, dilation, transposed, _, groups = geometry
+    dimensions = weight.dim() - 2
+    if dimensions > 2:
+        return None
+    outputs, kernel = tuple(result.shape[1:]), weight.shape[2:]
+    # Torch takes one number for all dimensions.
+    stride, padding, dilation = (list(n) * (dimensions // len(n)) for n in (stride, padding, dilation))
+    if transposed:
+        inputs = tuple(value.shape[1:])
+        count = conv_transpose_multiply_adds(inputs, outputs, kernel, stride, padding, dilation, groups)
+        depthwise = 1 < groups == weight.shape[0]
+        return _Call(f"ConvTranspose{dimensions}d", inputs, outputs, count, 1, groups, depthwise)
+    shape, low = follower.without_padding(value)
+    inputs = tuple(shape[1:])
+    padding = [own + before for own, before in zip(padding, low[2:], strict=True)]
+    count = conv_multiply_adds(inputs, outputs, kernel, stride, padding, dilation, groups)
+    return _Call(f"Conv{dimensions}d", inputs, outputs, count, 0, 1, groups > 1 == weight.shape[1])
+
+
+def _matrix_product(
+    outputs_axis: int, follower: _Follower, value: Tensor, weight: Tensor, result: Tensor
+) -> _Call | None:
+    if weight.dim() == 3 and len(weight) > 1 and weight.stride(0) != 0:
+        return None  # a matrix of its own for each of a batch
+    terms, made = weight.shape[-1 if outputs_axis == -2 else -2], weight.shape[outputs_axis]
+    positions = follower.positions(result.numel() // max(made, 1))
+    inputs, outputs = (*positions, terms), (*positions, made)
+    return _Call("Linear", inputs, outputs, linear_multiply_adds(inputs, outputs), outputs_axis % weight.dim())
+
+
+def _leading_shape(parameter: nn.Parameter, read: Tensor, call: _Call) -> tuple[int, ...] | None:
+    """What the parameter's first axis is split into, to see it as (groups, inputs, outputs, rest...).
+
+    `read` is what the call makes of it. Views and operators that go element by element keep the order of strides, so
+    the axis of the outputs is the one with the same stride. None where it is not among the first two.
+    """
+    size, stride = read.shape[call.outputs_axis], read.stride(call.outputs_axis)
+    alike = [axis for axis, n in enumerate(parameter.shape) if n == size]
+    exact = [axis for axis in alike if size == 1 or parameter.stride(axis) == stride]
+    if read.shape == parameter.shape and read.dim() > 2:
+        exact = exact if len(exact) == 1 else [call.outputs_axis]
+    axes = exact or (alike if len(alike) == 1 else [])
+    if not axes or axes[0] > 1:
+        return None
+    if axes[0] == 0:
+        return 1, 1, size
+    return call.groups, parameter.shape[0] // call.groups

@@ -11,14 +11,16 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
 from pbgen.visible import visible
 
 DEFAULT_THRESHOLD = 1e4
-_VERSION = 1
+_VERSION = 2
+_Row = TypeVar("_Row", "LayerPlan", "Unplanned")
+_NAMED = 4  # of what is not planned, in the last line of a table
 
 
 def degree_of_redundancy(fan_in: float, reader_fan_in: float) -> float:
@@ -109,6 +111,9 @@ class LayerDimensions:
     outputs: int  # output values, over all calls of the layer
     readers: tuple[str, ...]  # the layers that read its output
     read_by_image: bool  # whether its output reaches the image with no layer between
+    averaged: bool = True  # not so where one output value meets many, as a gain does, or goes into a softmax
+    depthwise: bool = False  # whether each output channel is made of one input channel
+    leading_shape: tuple[int, ...] = ()  # what the weight's first axis is, as (groups, inputs, outputs)
 
     @property
     def fan_in(self) -> float:
@@ -118,7 +123,11 @@ class LayerDimensions:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One layer's row of a plan. Shapes are without the batch, and those of its first call where there are several."""
+    """One layer's row of a plan. Shapes are without the batch, and those of its first call where there are several.
+
+    averaged: see docs/theory.md, "Who averages". leading_shape: what the first axis of the weight is split into, to see
+    it as (groups, inputs, outputs, rest...).
+    """
 
     name: str
     kind: str
@@ -128,17 +137,36 @@ class LayerPlan:
     multiply_adds: int
     readers: tuple[str, ...]
     read_by_image: bool
+    averaged: bool
+    leading_shape: tuple[int, ...]
     fan_in: float
     degree_of_redundancy: float
     binary: bool
 
 
 @dataclass(frozen=True)
+class Unplanned:
+    """Weights that no plan is about, vectors aside: an LSTM's, an embedding's, a layer's that is not passed."""
+
+    name: str
+    kind: str  # "LSTM", ...
+    weights: int
+    reason: str  # or ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.kind}{self.reason and ': '}{self.reason})" if self.name else self.kind
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Which layers become binary: those whose degree of redundancy is at least `threshold`. `str` gives a table."""
+    """Which layers become binary: those whose degree of redundancy is at least `threshold`. `str` gives a table.
+
+    unplanned: the weights that are no such layer's, the largest first; they stay float.
+    """
 
     layers: tuple[LayerPlan, ...]
     threshold: float
+    unplanned: tuple[Unplanned, ...] = ()
 
     @property
     def binary(self) -> list[str]:
@@ -191,19 +219,34 @@ class Plan:
             raise PBGenError(f"{path}: not a plan: a value is nested too deeply; write one with Plan.save") from None
 
 
-def decide(layers: Iterable[LayerDimensions], threshold: float = DEFAULT_THRESHOLD) -> Plan:
+def decide(
+    layers: Iterable[LayerDimensions], threshold: float = DEFAULT_THRESHOLD, unplanned: Iterable[Unplanned] = ()
+) -> Plan:
     """The plan for these layers. Raises PBGenError where `threshold` is not a positive number."""
     if not 0 < threshold < math.inf:
         raise PBGenError(f"threshold {threshold}: must be a positive number, such as {DEFAULT_THRESHOLD:g}")
-    layers = list(layers)
-    fan_in = {layer.name: layer.fan_in for layer in layers}
-    return Plan(tuple(_decide_layer(layer, fan_in, threshold) for layer in layers), float(threshold))
+    by_name = {layer.name: layer for layer in layers}
+    decided = (_decide_layer(layer, by_name, threshold) for layer in by_name.values())
+    return Plan(tuple(decided), float(threshold), tuple(unplanned))
 
 
-def _decide_layer(layer: LayerDimensions, fan_in: Mapping[str, float], threshold: float) -> LayerPlan:
+def _reader_fan_in(
+    layer: LayerDimensions, by_name: Mapping[str, LayerDimensions], passed: frozenset[str] = frozenset()
+) -> float:
+    """F', the terms over which the errors of the layer are averaged."""
     # What the image reads directly is seen as it is, whoever else reads it.
-    averaging = () if layer.read_by_image else layer.readers
-    redundancy = degree_of_redundancy(layer.fan_in, max((fan_in[name] for name in averaging), default=1.0))
+    if layer.read_by_image or not layer.averaged:
+        return 1.0
+    largest = 1.0
+    for reader in (by_name[name] for name in layer.readers):
+        largest = max(largest, reader.fan_in)
+        if reader.depthwise and reader.name not in passed:  # mixes no channels: who reads that, does
+            largest = max(largest, _reader_fan_in(reader, by_name, passed | {reader.name}))
+    return largest
+
+
+def _decide_layer(layer: LayerDimensions, by_name: Mapping[str, LayerDimensions], threshold: float) -> LayerPlan:
+    redundancy = degree_of_redundancy(layer.fan_in, _reader_fan_in(layer, by_name))
     return LayerPlan(
         name=layer.name,
         kind=layer.kind,
@@ -213,6 +256,8 @@ def _decide_layer(layer: LayerDimensions, fan_in: Mapping[str, float], threshold
         multiply_adds=layer.multiply_adds,
         readers=layer.readers,
         read_by_image=layer.read_by_image,
+        averaged=layer.averaged,
+        leading_shape=layer.leading_shape,
         fan_in=layer.fan_in,
         degree_of_redundancy=redundancy,
         binary=redundancy >= threshold,
@@ -252,13 +297,31 @@ def _table(plan: Plan) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
-    total = sum(layer.weights for layer in plan.layers)
-    binary = sum(layer.weights for layer in plan.layers if layer.binary)
-    lines.append(
-        f"{len(plan.binary)} of {len(plan.layers)} layers binary (R >= {_number(plan.threshold)}), "
-        f"{100 * binary / total:.2f}% of {total:,} weights"
-    )
+    lines.append(_summary(plan))
     return "\n".join(lines)
+
+
+def _summary(plan: Plan) -> str:
+    others = sum(other.weights for other in plan.unplanned)
+    total = sum(layer.weights for layer in plan.layers) + others
+    binary = sum(layer.weights for layer in plan.layers if layer.binary)
+    line = (
+        f"{len(plan.binary)} of {len(plan.layers)} layers binary (R >= {_number(plan.threshold)}), "
+        f"{_share(binary, total, 2)} of {total:,} weights"
+    )
+    named = [f"{visible(str(other))} {_share(other.weights, total, 0)}" for other in plan.unplanned[:_NAMED]]
+    rest = plan.unplanned[_NAMED:]
+    if rest:
+        named.append(f"{len(rest)} more {_share(sum(other.weights for other in rest), total, 0)}")
+    return f"{line}; not planned: {', '.join(named)}" if named else line
+
+
+def _share(part: int, total: int, digits: int) -> str:
+    """A percentage that is 100 or 0 only where it is all or nothing."""
+    percent, step = 100 * part / total if total else 0.0, 10.0**-digits
+    if 0 < percent < step / 2:
+        return f"<{step:g}%"
+    return f"{percent if part == total else min(percent, 100 - step):.{digits}f}%"
 
 
 def _plan_from_json(content: Any) -> Plan:
@@ -274,21 +337,28 @@ def _plan_from_json(content: Any) -> Plan:
         raise ValueError(f"threshold {threshold!r} is not a positive number")
     if not isinstance(layers, list) or not layers:
         raise ValueError("'layers' is not a list of layers")
-    plan = Plan(tuple(_layer_from_json(layer) for layer in layers), float(threshold))
+    unplanned: Any = content.get("unplanned")
+    if not isinstance(unplanned, list):
+        raise ValueError("'unplanned' is not a list of weights")
+    plan = Plan(
+        tuple(_row_from_json(LayerPlan, layer) for layer in layers),
+        float(threshold),
+        tuple(_row_from_json(Unplanned, other) for other in unplanned),
+    )
     if len({layer.name for layer in plan.layers}) < len(plan.layers):
         raise ValueError("two layers have the same name")
     return plan
 
 
-def _layer_from_json(content: Any) -> LayerPlan:
-    names = {field.name for field in fields(LayerPlan)}
+def _row_from_json(kind: type[_Row], content: Any) -> _Row:
+    names = {field.name for field in fields(kind)}
     if not isinstance(content, dict) or set(content) != names:
         raise ValueError(f"a layer has not just the fields {', '.join(sorted(names))}")
     for name, value in content.items():
         if not _FIELD_CHECKS[name](value):
             raise ValueError(f"layer {content['name']!r}: {name} cannot be {str(value)[:40]!r}")
     values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items()}
-    return LayerPlan(**values)
+    return kind(**values)
 
 
 def _is_count(value: Any) -> bool:
@@ -324,7 +394,10 @@ _FIELD_CHECKS: dict[str, Callable[[Any], bool]] = {
     "multiply_adds": _is_count,
     "readers": _is_names,
     "read_by_image": _is_decision,
+    "averaged": _is_decision,
+    "leading_shape": _is_shape,
     "fan_in": _is_number,
     "degree_of_redundancy": _is_number,
     "binary": _is_decision,
+    "reason": _is_text,
 }

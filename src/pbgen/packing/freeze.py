@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from pbgen.binarize import binary_layers, computing_hooks
+from pbgen.binarize import binary_weights
 from pbgen.errors import PBGenError
 from pbgen.modules import first_line
+from pbgen.weights import computing_hooks
 
 
 @dataclass(frozen=True)
@@ -22,14 +23,14 @@ class Frozen:
 
 def freeze(module: nn.Module) -> Frozen:
     """Replace what parametrizations and hooks compute in `module`, an inference copy, by its value."""
-    binary = list(binary_layers(module))
+    binary = binary_weights(module)
     for layer in list(module.modules()):
         for key, hook in computing_hooks(layer).items():
             hook.remove(layer)
             del layer._forward_pre_hooks[key]
         if parametrize.is_parametrized(layer):
             _settle(layer)
-    return Frozen(module, {id(module.get_submodule(name).weight): name for name in binary})
+    return Frozen(module, {id(getattr(slot.owner, slot.tensor)): name for name, slot in binary.items()})
 
 
 def _settle(layer: nn.Module) -> None:

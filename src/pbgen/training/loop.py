@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from pbgen.binarize import binary_layers, signs_and_scale
+from pbgen.binarize import binary_weights, signs_and_scale
 from pbgen.data import ImageSource
 from pbgen.errors import PBGenError
 from pbgen.training import checkpoint, randomness
@@ -168,7 +168,7 @@ class Loop:
         """The binary weights of both networks."""
         players = {"generator": self._train.generator, "discriminator": self._train.discriminator}
         return {
-            name: [signs_and_scale(layer)[0] for layer in binary_layers(player.module).values()]
+            name: [signs_and_scale(w.owner, w.tensor)[0] for w in binary_weights(player.module).values()]
             for name, player in players.items()
         }
 

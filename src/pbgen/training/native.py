@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from pbgen import _core
 from pbgen.binarize import (
-    LAYER_KINDS,
     BinaryConnect,
     BinaryWeightNetwork,
     Layer,
@@ -19,6 +18,7 @@ from pbgen.binarize import (
     latent_weights,
 )
 from pbgen.training.products import Geometry, PackedSigns, Source, product
+from pbgen.weights import LAYER_KINDS
 
 
 def worthwhile() -> bool:
