@@ -103,7 +103,7 @@ def test_integers(engine: Engine) -> None:
 
 @pytest.mark.parametrize("shape", [(), (12,), (12, 1, 1), (2, 12), (2, 11, 1, 1), (2, 12, 1, 1, 1)], ids=str)
 def test_wrong_shapes(shape: tuple[int, ...], engine: Engine) -> None:
-    with pytest.raises(PBGenError, match=r"^z: has the shape \(.*\); it must be \(N, 12, 1, 1\)$"):
+    with pytest.raises(PBGenError, match=r"^input: has the shape \(.*\); it must be \(N, 12, 1, 1\)$"):
         engine(np.zeros(shape, np.float32))
 
 
@@ -126,9 +126,9 @@ class Stubborn:
 
 
 UNREADABLE: dict[str, tuple[Callable[[], Any], str]] = {
-    "sparse": (lambda: torch.zeros(1, 12, 1, 1).to_sparse(), r"is a tensor of torch.sparse_coo; give z.to_dense\(\)"),
-    "elsewhere": (lambda: torch.zeros(1, 12, 1, 1, device="meta"), r"is a tensor of meta; give z.cpu\(\)"),
-    "a list of those": (lambda: [torch.zeros(12, 1, 1, device="meta")], r"is a tensor of meta; give z.cpu\(\)"),
+    "sparse": (lambda: torch.zeros(1, 12, 1, 1).to_sparse(), r"is a tensor of torch.sparse_coo; give its to_dense\(\)"),
+    "elsewhere": (lambda: torch.zeros(1, 12, 1, 1, device="meta"), r"is a tensor of meta; give its cpu\(\)"),
+    "a list of those": (lambda: [torch.zeros(12, 1, 1, device="meta")], r"is a tensor of meta; give its cpu\(\)"),
     "complex": (lambda: torch.zeros(1, 12, 1, 1).to(torch.complex64).conj(), "holds complex64, not real numbers"),
     "quantized": (
         lambda: torch.quantize_per_tensor(torch.zeros(1, 12, 1, 1), 1, 0, torch.qint8),
@@ -143,14 +143,14 @@ UNREADABLE: dict[str, tuple[Callable[[], Any], str]] = {
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_what_cannot_be_read(name: str, engine: Engine) -> None:
     make, message = UNREADABLE[name]
-    with pytest.raises(PBGenError, match=f"^z: {message}") as error:
+    with pytest.raises(PBGenError, match=f"^input: {message}") as error:
         engine(make())
     assert "\n" not in str(error.value)
 
 
 def test_more_than_there_is_memory_for(engine: Engine) -> None:
     many = np.broadcast_to(np.float32(0), (2**40, 12, 1, 1))
-    with pytest.raises(PBGenError, match=rf"^z: no memory for {2**40} .*; give fewer at once$"):
+    with pytest.raises(PBGenError, match=rf"^input: no memory for {2**40} .*; give fewer at once$"):
         engine(many)
 
 

@@ -20,6 +20,17 @@ Strided<Number> cut(Strided<Number> array, const Pixels* pixels) {
     return array;
 }
 
+bool lies_inside(const Pixels* pixels, const Shape& shape) {
+    for (size_t axis = 0; axis < shape.rank; ++axis)
+        if (pixels[axis].begin < 0 || pixels[axis].end < pixels[axis].begin || pixels[axis].end > shape[axis]) return false;
+    return true;
+}
+
+// Where a network crops to a size of its own, a tile is cropped, too, and lacks what it should make.
+void expect_inside(const Pixels* pixels, const Shape& shape) {
+    if (!lies_inside(pixels, shape)) fail("does otherwise with a tile than with the whole picture");
+}
+
 float* align(void* memory) {
     const auto address = reinterpret_cast<uintptr_t>(memory);
     return reinterpret_cast<float*>((address + cache_line - 1) / cache_line * cache_line);
@@ -146,6 +157,7 @@ void Engine::run_tile(const float* const* inputs, const Shape* shapes, int64_t t
     std::vector<const float*> from;
     std::vector<float*> to;
     for (size_t i = 0; i < parts.size(); ++i) {
+        expect_inside(given[i].whole, shapes[i]);
         const Reads part = cut(Reads{inputs[i], shapes[i], row_major(shapes[i])}, given[i].whole);
         in.emplace_back(static_cast<size_t>(parts[i].size()));
         copy(part, {in[i].data(), parts[i], row_major(parts[i])}, model_.threads());
@@ -153,10 +165,16 @@ void Engine::run_tile(const float* const* inputs, const Shape* shapes, int64_t t
     }
     const std::vector<Shape> sizes = output_shapes(parts.data());
     for (const Shape& size : sizes) to.push_back(out.emplace_back(static_cast<size_t>(size.size())).data());
+    for (size_t i = 0; i < sizes.size(); ++i) {
+        expect_inside(made[i].made, sizes[i]);
+        expect_inside(made[i].whole, tiles->output(i));
+    }
     run(from.data(), parts.data(), 1, to.data());
-    for (size_t i = 0; i < sizes.size(); ++i)
-        copy(cut(Reads{to[i], sizes[i], row_major(sizes[i])}, made[i].made),
-             cut(Writes{outputs[i], tiles->output(i), row_major(tiles->output(i))}, made[i].whole), model_.threads());
+    for (size_t i = 0; i < sizes.size(); ++i) {
+        const Reads part = cut(Reads{to[i], sizes[i], row_major(sizes[i])}, made[i].made);
+        const Writes whole = {outputs[i], tiles->output(i), row_major(tiles->output(i))};
+        if (part.shape.size()) copy(part, cut(whole, made[i].whole), model_.threads());  // an edge may be cropped away
+    }
     cuttings_.put(std::move(tiles));
 }
 

@@ -61,7 +61,7 @@ private:
             if (trace.size == none) continue;
             int64_t& align = locality_.align[trace.size];
             align = std::lcm(align, trace.numerator);
-            if (align > most_align) refuse("moves in steps that are too large");
+            if (align > most_align) fail("moves in steps that are too large, so it cannot be made in tiles");
         }
         traces_.push_back(std::move(traces));
         return traces_.back();
@@ -202,7 +202,7 @@ private:
         for (size_t i = first; i < last; ++i)
             if (is_traced(i)) traced = i;
         if (traced == none) return;
-        if (traced != outermost(input_shape(), first, last)) refuse_all();
+        if (traced != outermost(input_shape(), first, last) || made == end) refuse_all();
         int64_t inner = 1;
         for (size_t i = traced + 1; i < last; ++i) inner *= input_shape()[i];
         const auto within = static_cast<double>(inner);

@@ -29,7 +29,8 @@ Tiles::Tiles(const Graph& graph, const std::vector<Shape>& inputs, int64_t tile)
 
 size_t Tiles::count() const {
     size_t count = 1;
-    for (size_t size = 0; size < graph_.free.size(); ++size) count *= stretches(size);
+    for (size_t size = 0; size < graph_.free.size(); ++size)
+        if (__builtin_mul_overflow(count, stretches(size), &count)) fail("is too large for tiles of ", tile_, " pixels");
     return count;
 }
 
@@ -55,10 +56,12 @@ Tiles::Stretch Tiles::stretch(size_t size, size_t index) const {
             const Pixels core = core_of(trace, stretch, output(i)[axis]);
             const double first = std::floor(static_cast<double>(core.begin) * trace.step() + trace.low);
             const double last = std::ceil(static_cast<double>(core.end - 1) * trace.step() + trace.high);
-            stretch.needed.begin = std::min(stretch.needed.begin, static_cast<int64_t>(first));
-            stretch.needed.end = std::max(stretch.needed.end, static_cast<int64_t>(last) + 1);
+            // Some networks reach further than an integer says.
+            const auto pixel = [&](double at) { return static_cast<int64_t>(std::clamp(at, 0.0, static_cast<double>(all_pixels))); };
+            stretch.needed.begin = std::min(stretch.needed.begin, pixel(first));
+            stretch.needed.end = std::max(stretch.needed.end, pixel(last + 1));
         }
-    stretch.needed.begin = std::max<int64_t>(0, stretch.needed.begin) / align * align;
+    stretch.needed.begin = stretch.needed.begin / align * align;
     stretch.needed.end = std::min(all_pixels, divide_up(stretch.needed.end, align) * align);
     return stretch;
 }

@@ -55,7 +55,7 @@ public:
     size_t groups, outputs, inputs, taps;
 
 private:
-    size_t count() const { return groups * outputs * inputs * taps; }
+    uint64_t count() const { return uint64_t{groups} * outputs * inputs * taps; }
 
     bool one_bit_ = true;
     const uint8_t* bits_ = nullptr;
@@ -94,6 +94,7 @@ public:
     const float* scales() const { return scales_.size() ? scales_.data() : nullptr; }
 
 private:
+    uint64_t group_bytes() const { return uint64_t{taps} * (uint64_t{blocks() - 1} * full_block_ + last_block_); }
     size_t offset(size_t group, size_t block, size_t tap) const;
 
     size_t blocks_;

@@ -180,7 +180,7 @@ def _evaluations(runs: dict[str, Run], real: Images, settings: DemoSettings, dis
 def _engine_images(file: Path, generator: nn.Module, threads: int) -> tuple[Images, float]:
     engine = Engine(file, threads=threads)
     z = np.random.default_rng(0).standard_normal((PICTURES, *engine.input_shape), np.float32)
-    ours = engine(z)
+    ours = np.asarray(engine(z))
     with torch.inference_mode():
         theirs = generator.eval()(torch.from_numpy(z)).numpy()
     return to_pixels(ours), float(np.abs(ours - theirs).max())

@@ -32,12 +32,16 @@ Shape = tuple[int | None, ...]  # None: a free dimension
 
 @dataclass(frozen=True)
 class Input:
-    """What goes in, its shape without the batch. noise: "normal" or "uniform" where it is drawn unless it is given."""
+    """What goes in, its shape without the batch. noise: "normal" or "uniform" where it is drawn unless it is given.
+
+    number: its place among all inputs of the file, on which what is drawn for a seed hangs (`pbgen.latents.noise`).
+    """
 
     name: str
     shape: Shape
     integer: bool
     noise: str | None
+    number: int
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class Engine:
         except RuntimeError as error:
             raise PBGenError(str(error)) from None
         self._all_inputs = [
-            Input(name, shape, integer, NOISE[noise]) for name, shape, integer, noise in self._engine.inputs
+            Input(name, shape, integer, NOISE[noise], number)
+            for number, (name, shape, integer, noise) in enumerate(self._engine.inputs)
         ]
         self._made_of = str(Path(os.fsdecode(name)).absolute()), threads, activations
 
@@ -198,6 +203,23 @@ class Engine:
         found = self._output_shapes(self._with_noise([tuple(shape) for shape in shapes]))
         return found[0] if len(found) == 1 else tuple(found)
 
+    def draw(
+        self, *shapes: Sequence[int], count: int = 1, seed: int = 0, first: int = 0
+    ) -> dict[str, NDArray[np.float32]]:
+        """All inputs by name for `count` images, number `first` of `seed`'s on, where the given ones have these shapes.
+
+        Noise is what a call draws; inputs that are none are drawn as normal noise, those of integers are 0. Raises
+        PBGenError where the network does not take such shapes.
+        """
+        self.output_shape_for(*shapes)
+        known = zip(self._all_inputs, self._with_noise([tuple(shape) for shape in shapes]), strict=True)
+        return {
+            source.name: np.zeros((count, *shape), np.float32)
+            if source.integer
+            else latents.noise(source.noise or "normal", seed, source.number, count, shape, first)
+            for source, shape in known
+        }
+
     @property
     def resident_bytes(self) -> int:
         """Bytes that the engine holds now: packed weights, scales and shifts, and the buffers it keeps for calls."""
@@ -239,10 +261,10 @@ class Engine:
             raise PBGenError(f"the inputs have different numbers of images: {counts}")
         (count,) = set(counts.values())
         shapes = self._with_noise([arrays[source.name].shape[1:] for source in given])
-        for number, (source, shape) in enumerate(zip(self._all_inputs, shapes, strict=True)):
+        for source, shape in zip(self._all_inputs, shapes, strict=True):
             if source.name not in arrays:
                 assert source.noise is not None
-                arrays[source.name] = latents.noise(source.noise, seed, number, count, shape)
+                arrays[source.name] = latents.noise(source.noise, seed, source.number, count, shape)
         return [arrays[source.name] for source in self._all_inputs]
 
     def _with_noise(self, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:

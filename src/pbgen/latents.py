@@ -41,27 +41,29 @@ def latents(seed: int, count: int, shape: Sequence[int], first: int = 0) -> NDAr
     return normal[begin % 2 : begin % 2 + end - begin].astype(np.float32).reshape(count, *shape)
 
 
-def uniform(seed: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
-    """`count` arrays of numbers in 0 .. 1, 1 excluded, float32 (count, *shape), that depend on `seed` alone.
+def uniform(seed: int, count: int, shape: Sequence[int], first: int = 0) -> NDArray[np.float32]:
+    """Arrays number `first` to `first + count - 1` of `seed`'s numbers in 0 .. 1, 1 excluded: float32 (count, *shape).
 
     Number i of all, row-major, is (bits(i) >> 40) / 2^24, with the bits of `latents`: so many as float32 holds, that
     none be rounded up to 1. Raises PBGenError unless seed is 0 .. 2^64 - 1.
     """
     _check(seed)
-    position = np.arange(count * math.prod(shape), dtype=np.uint64)
+    size = math.prod(shape)
+    position = np.arange(first * size, (first + count) * size, dtype=np.uint64)
     numbers = (_bits(seed, position) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
     return numbers.reshape(count, *shape)
 
 
-def noise(kind: str, seed: int, number: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
+def noise(kind: str, seed: int, number: int, count: int, shape: Sequence[int], first: int = 0) -> NDArray[np.float32]:
     """What a packed file's input `number`, counted from 0 among all its inputs, is for a seed where nobody gives it.
 
-    `kind` is "normal" or "uniform"; float32 (count, *shape). The input has a seed of its own, so that no two are
-    alike: seed + number * 0xD1B54A32D192ED03 modulo 2^64. Raises PBGenError unless seed is 0 .. 2^64 - 1.
+    `kind` is "normal" or "uniform"; float32 (count, *shape), from array `first` on. The input has a seed of its
+    own, so that no two are alike: seed + number * 0xD1B54A32D192ED03 modulo 2^64. Raises PBGenError unless seed is
+    0 .. 2^64 - 1.
     """
     _check(seed)
     own = (seed + number * 0xD1B54A32D192ED03) % 2**64
-    return (latents if kind == "normal" else uniform)(own, count, shape)
+    return (latents if kind == "normal" else uniform)(own, count, shape, first)
 
 
 def _check(seed: int) -> None:

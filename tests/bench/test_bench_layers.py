@@ -1,15 +1,12 @@
 from pathlib import Path
 
-import numpy as np
-
 import pbgen
 from pbgen.bench.layers import time_layers
 
 
 def test_every_layer_and_the_rest(packed: Path) -> None:
     engine = pbgen.Engine(packed)
-    z = np.random.default_rng(0).standard_normal((3, *engine.input_shape), np.float32)
-    times = time_layers(packed, "float32", 1, z, runs=4)
+    times = time_layers(packed, "float32", 1, engine.draw(engine.input_shape, count=3), runs=4)
     assert (times.activations, times.batch, times.runs) == ("float32", 3, 4)
     assert [(t.name, t.kernel) for t in times.layers] == list(engine.kernels.items())
     assert [t.operations for t in times.layers] == [3 * layer.operations for layer in engine.layers], "of a run"

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+import pbgen
 from pbgen.bench import compare
 from pbgen.bench.engines import ENGINES
 from pbgen.bench.processes import EngineProcess, Inputs
@@ -16,7 +18,8 @@ from pbgen.bench.worker import resident_bytes
 from pbgen.errors import PBGenError
 
 WEIGHT_BYTES = 83_008
-"""Of the small generator, as float32."""
+SCALE_BYTES = 224
+"""Of the small generator, as float32; the scales of its binary layers stand beside them."""
 OTHERS = [name for name in ENGINES if not name.startswith("pbgen")]
 
 
@@ -37,13 +40,55 @@ def test_what_is_measured(packed: Path) -> None:
     assert ours.psnr is None and pytorch.psnr is None
     assert int8.psnr is not None and int8.psnr > 30
     assert ours.file_bytes == int8.file_bytes == packed.stat().st_size
-    assert pytorch.file_bytes == WEIGHT_BYTES > 4 * ours.file_bytes
+    assert pytorch.file_bytes == WEIGHT_BYTES + SCALE_BYTES > 4 * ours.file_bytes
     assert pytorch.resident_bytes > ours.resident_bytes > 0
     for measurement in result.measurements:
         assert 0 < measurement.low <= measurement.median <= measurement.high
         assert measurement.runs >= 2 and measurement.cold_start > 0 and measurement.version
     assert result.left_out == {} and result.layers == ()
     assert json.loads(result.to_json())["measurements"][0]["engine"] == "pbgen"
+
+
+@pytest.fixture(scope="module")
+def free(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A packed network of two inputs, pictures of any size and a vector, that also draws noise."""
+
+    class Free(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 8, 3, padding=1)
+            self.style = torch.nn.Linear(5, 8)
+
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            x = self.conv(x) + self.style(y)[:, :, None, None]
+            return torch.tanh(x + 0.1 * torch.randn_like(x[:, :1]))
+
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("free") / "g.safetensors"
+    pbgen.pack(Free().eval(), (torch.randn(1, 3, 12, 16), torch.randn(1, 5)), file)
+    return file
+
+
+def test_free_sizes_several_inputs_and_noise(free: Path) -> None:
+    names = [name for name in OTHERS if not ENGINES[name].missing and "pytorch" not in name and not ENGINES[name].int8]
+    result = compare(free, ["pbgen-int8", "pytorch", *names], rounds=1, layers=True, sizes=(20, 28))
+    assert result.left_out == {}
+    assert all(m.difference < 1e-4 for m in result.measurements if m.psnr is None)
+    assert [layer.name for layer in result.layers[0].layers] == ["conv", "style"]
+
+
+@pytest.mark.parametrize("sizes", [None, (20,), (20, 28)])
+def test_inputs_of_free_sizes(free: Path, tmp_path: Path, sizes: tuple[int, ...] | None) -> None:
+    drawn = Inputs(free, tmp_path, 2, sizes).draw()
+    height, width = (64, 64) if sizes is None else (sizes[0], sizes[-1])
+    assert [array.shape for array in drawn.values()] == [(2, 3, height, width), (2, 5), (2, 1, height, width)]
+
+
+def test_sizes_that_do_not_fit(free: Path, packed: Path) -> None:
+    with pytest.raises(PBGenError, match=r"--size 1x2x3: the generator takes 3xanyxany, so give one size, or 2"):
+        compare(free, [], sizes=(1, 2, 3))
+    with pytest.raises(PBGenError, match=r"--size 100: .*g.safetensors has no free sizes; leave it out"):
+        compare(packed, [], sizes=(100,))
 
 
 @pytest.mark.parametrize("name", OTHERS)

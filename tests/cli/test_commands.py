@@ -19,7 +19,7 @@ from pbgen.binarize import METHODS
 from pbgen.cli import options
 from pbgen.cli.train import train
 from pbgen.engine import Engine
-from pbgen.latents import latents
+from pbgen.latents import latents, noise
 from pbgen.models import names
 from pbgen.redundancy import Plan
 from pbgen.report import image_grid, to_pixels
@@ -55,6 +55,59 @@ def test_inspect_a_user_s_file(pbgen: Command, tmp_path: Path) -> None:
     )
     outcome = pbgen("inspect", f"{file}:make")
     assert outcome.code == 0 and "30 → 4000" in outcome.out and "120,000" in outcome.out
+
+
+FACTORY = """
+import torch
+class Mixing(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.z, self.label = torch.nn.Linear(6, 48), torch.nn.Embedding(4, 48)
+    def forward(self, z, label):
+        return torch.tanh(self.z(z) + self.label(label) + torch.rand_like(z[:, :1])).reshape(-1, 3, 4, 4)
+def make(): return Mixing(), (torch.randn(2, 6), torch.tensor([1, 3]))
+def upscaler(): return torch.nn.Upsample(scale_factor=2), torch.rand(1, 3, 8, 8)
+class Two(torch.nn.Module):
+    input_shape = (6,), (5,)
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = torch.nn.Linear(6, 48), torch.nn.Linear(5, 48)
+    def forward(self, z, y):
+        image = torch.tanh(self.one(z) + self.other(y) + torch.randn_like(z[:, :1])).reshape(-1, 3, 4, 4)
+        return image, image.mean()[None]
+def two():
+    torch.manual_seed(0)
+    return Two()
+"""
+
+
+def test_a_third_party_s_module_is_inspected_packed_and_generates(pbgen: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(FACTORY)
+    spec, file, picture = f"{tmp_path / 'mine.py'}:two", tmp_path / "g.safetensors", tmp_path / "grid.png"
+    assert "6 → 48" in pbgen("inspect", spec).out
+    assert "6 → 48" in pbgen("inspect", f"{tmp_path / 'mine.py'}:make").out
+    outcome = pbgen("pack", spec, "-o", file)
+    assert outcome.code == 0, outcome.err
+    assert pbgen("generate", file, "-n", 20, "--seed", 3, "-o", picture).code == 0
+    given = [noise(kind, 3, number, 20, shape) for number, (kind, shape) in enumerate(NOISE)]
+    rebuilt = package.packing.rebuild(file)
+    images, _ = rebuilt(*map(torch.from_numpy, given))
+    drawn = np.asarray(Image.open(picture)).astype(int)
+    assert abs(drawn - np.asarray(image_grid(to_pixels(images.numpy())))).max() <= 1
+
+
+NOISE = [("normal", (6,)), ("normal", (5,)), ("normal", (1,))]
+
+
+def test_what_is_no_latent_vector_is_for_run(pbgen: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(FACTORY)
+    for factory, name in ("make", "label"), ("upscaler", "input"):
+        assert pbgen("pack", f"{tmp_path / 'mine.py'}:{factory}", "-o", tmp_path / "g.safetensors").code == 0
+        outcome = pbgen("generate", tmp_path / "g.safetensors", "-o", tmp_path / "grid.png")
+        assert (
+            outcome.code == 2
+            and f"its input '{name}' is no latent vector of a fixed size; use pbgen run" in outcome.err
+        )
 
 
 def test_train_writes_a_run(trained: Path) -> None:
@@ -221,4 +274,4 @@ def test_help(arguments: list[str], pbgen: Command) -> None:
     outcome = pbgen(*arguments)
     assert outcome.code == 0
     shown = [line.split()[1] for line in outcome.out.splitlines() if re.match("│ [a-z]+ ", line)]
-    assert shown == ["inspect", "train", "evaluate", "pack", "generate", "bench", "demo"]
+    assert shown == ["inspect", "train", "evaluate", "pack", "generate", "run", "bench", "demo"]

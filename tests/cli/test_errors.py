@@ -91,6 +91,8 @@ PACK = [
     ("RUN", "Missing option '--output'"),
     ("missing -o g.safetensors", "missing: not the folder of a training run"),
     ("half -o g.safetensors", "there is no checkpoint"),
+    ("missing.py:make -o g.safetensors", "there is no file missing.py"),
+    ("models.py:shapeless -o g.safetensors", "needs input_shape"),
     ("RUN -o missing/g.safetensors", "--output missing/g.safetensors: there is no folder missing"),
     ("RUN -o empty", "--output empty: is a folder"),
 ]
@@ -127,6 +129,9 @@ BENCH = [
     ("PACKED --batch 0", "Invalid value for '--batch'"),
     ("PACKED --rounds x", "Invalid value for '--rounds'"),
     ("PACKED --engine tensorrt", "engine 'tensorrt': unknown; choose from pbgen, pbgen-int8, pytorch"),
+    ("PACKED --size 64", "g.safetensors has no free sizes; leave it out"),
+    ("PACKED --size 64y64", "--size 64y64: give whole numbers such as 256x256, or 100"),
+    ("PACKED --size 0", "--size 0: give whole numbers"),
     ("PACKED --chart empty", "--chart empty: is a folder"),
     ("PACKED --chart missing/bench.png", "--chart missing/bench.png: there is no folder missing"),
     ("PACKED --chart bench.doc", "bench.doc: the ending '.doc' is no chart's; it can be .png, .svg, .pdf"),

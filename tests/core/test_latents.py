@@ -53,6 +53,13 @@ def test_the_reference_is_the_published_generator() -> None:
     assert [next(bits) for _ in range(3)] == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
 
 
+@pytest.mark.parametrize("kind", ["normal", "uniform"])
+def test_noise_goes_on_where_it_stopped(kind: str) -> None:
+    whole = noise(kind, 7, 2, 9, (3, 1))
+    parts = [noise(kind, 7, 2, count, (3, 1), first) for first, count in ((0, 4), (4, 1), (5, 4))]
+    assert np.array_equal(whole, np.concatenate(parts))
+
+
 @pytest.mark.parametrize("seed", GOLDEN)
 def test_golden_numbers(seed: int) -> None:
     assert_same(latents(seed, 1, (len(GOLDEN[seed]),))[0], np.array(GOLDEN[seed], np.float32))
@@ -66,10 +73,14 @@ def test_the_formula(seed: int) -> None:
 @needs_cmake
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_same_in_cpp(seed: int) -> None:
+    program = core() / "tests" / "pbgen_latents"
     for first, count in ((0, 1000), (7, 100), (2**20 + 1, 2)):
-        lines = run(core() / "tests" / "pbgen_latents", str(seed), str(first), str(count)).split()
+        lines = run(program, "normal", str(seed), str(first), str(count)).split()
         expected = latents(seed, first + count, (1,))[first:, 0]
         assert_same(np.array(lines, np.float32), expected)
+        lines = run(program, "uniform", str(seed), str(first), str(count)).split()
+        expected = uniform(seed, first + count, (1,))[first:, 0]
+        np.testing.assert_array_equal(np.array(lines, np.float32), expected)
 
 
 def test_more_begin_with_the_same() -> None:

@@ -68,12 +68,8 @@ def test_activations_and_threads(activations: str, program: Path, tmp_path: Path
 def test_every_level_and_what_lies_outside(program: Path, tmp_path: Path) -> None:
     """A generator of fixed pictures: values at, between and beyond the 256 levels become what NumPy makes of them."""
     values = np.concatenate([np.linspace(-1.2, 1.2, 4093), [-1, 0, 1]]).astype(np.float32)
-    nodes = [
-        node("affine", [0], (4096,), scale="nothing", shift="values"),
-        node("reshape", [1], (1, 64, 64)),
-    ]
-    tensors = {"nothing": np.zeros(4096, np.float32), "values": values}
-    file = write(tmp_path / "g.safetensors", (4096,), nodes, tensors)
+    nodes = [node("constant", [], (1, 64, 64), tensor="values")]
+    file = write(tmp_path / "g.safetensors", (1,), nodes, {"values": values.reshape(1, 1, 64, 64)})
     draw(program, file, "-n", 1, "-o", tmp_path / "c.png")
     assert (pixels(tmp_path / "c.png") == to_pixels(values).reshape(64, 64)).all()
 

@@ -117,7 +117,7 @@ class Wrapped(nn.Module):
 def test_a_network_that_is_not_local_names_the_layer(mix: nn.Module, tmp_path: Path) -> None:
     pbgen.pack(Mixing(mix).eval(), torch.randn(1, 3, 12, 16), tmp_path / "g.safetensors")
     engine = Engine(tmp_path / "g.safetensors")
-    with pytest.raises(pbgen.PBGenError, match="mix.*tiles"):
+    with pytest.raises(pbgen.PBGenError, match=r"mix.*tiles"):
         engine.tiled(np.zeros((1, 3, 20, 24), np.float32), tile=8)
 
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from pbgen import models
 from pbgen.errors import PBGenError
+from pbgen.example import example_input
 
 
 @pytest.mark.parametrize("name", models.names())
@@ -113,6 +114,7 @@ def test_load_a_built_in():
 
 FILE = """
 import dataclasses
+import torch
 from torch import nn
 from neighbour import LATENT
 
@@ -133,6 +135,17 @@ def shapeless(): return nn.Linear(3, 4)
 def odd_shape():
     generator = Generator()
     generator.input_shape = (3.5,)
+    return generator
+def exampled(): return nn.Linear(3, 4), torch.ones(2, 3)
+def mixing(): return nn.Bilinear(3, 4, 5), (torch.ones(2, 3), torch.zeros(2, 4))
+def two_shapes():
+    generator = nn.Bilinear(3, 4, 5)
+    generator.input_shape = (3,), (4,)
+    return generator
+def unbatched(): return nn.Linear(3, 4), torch.ones(())
+def odd_shapes():
+    generator = nn.Bilinear(3, 4, 5)
+    generator.input_shape = (3,), 4
     return generator
 def failing(): raise ValueError("on two\\nlines")
 def silent(): raise RuntimeError
@@ -157,12 +170,26 @@ def test_load_a_file(model_file):
 
 
 @pytest.mark.parametrize(
+    ("factory", "shapes"), [("exampled", [(2, 3)]), ("mixing", [(2, 3), (2, 4)]), ("two_shapes", [(2, 3), (2, 4)])]
+)
+def test_any_module_with_an_example_or_shapes(model_file, factory, shapes):
+    generator, discriminator = models.load(f"{model_file}:{factory}")
+    example = example_input(generator)
+    values = example if isinstance(example, tuple) else (example,)
+    assert [tuple(value.shape) for value in values] == shapes
+    assert len(generator(*values)) == 2 and discriminator is None
+    assert "example_input" not in generator.state_dict()
+
+
+@pytest.mark.parametrize(
     ("factory", "reason"),
     [
         ("missing", "has no function 'missing'"),
         ("value", "has no function 'value'"),
         ("", "has no function ''"),
-        ("triple", "the factory returned tuple; return a torch generator, or a pair"),
+        ("triple", "the factory returned (Generator, Flatten, Flatten); return a torch generator, or a pair"),
+        ("unbatched", "the factory returned (Linear, Tensor); return a torch generator, or a pair"),
+        ("odd_shapes", "its generator needs input_shape"),
         ("number", "the factory returned int; return a torch generator"),
         ("shapeless", "its generator needs input_shape, a tuple without the batch"),
         ("odd_shape", "its generator needs input_shape"),

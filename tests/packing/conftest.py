@@ -1,15 +1,18 @@
 """What the packing tests share: a module is packed, run, and compared with itself in float64."""
 
 import copy
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.utils._pytree as pytree
 from torch import Tensor, nn
 
+from pbgen.errors import PBGenWarning
 from pbgen.packing import PackInfo, pack, rebuild
 from pbgen.packing.file import read
 from pbgen.packing.graph import Graph
@@ -21,7 +24,7 @@ def settle(module: nn.Module, seed: int = 0) -> nn.Module:
     """Give every batch norm numbers that leave a mark, as training would."""
     generator = torch.Generator().manual_seed(seed)
     for layer in module.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        if isinstance(layer, nn.modules.batchnorm._NormBase):
             for tensor, low, high in (
                 (layer.running_mean, -0.5, 0.5),
                 (layer.running_var, 0.3, 3.0),
@@ -53,29 +56,64 @@ class Packed:
     def ops(self) -> list[str]:
         return [node.op for node in self.graph.nodes]
 
+    @property
+    def programs(self) -> list[str]:
+        """Each node's operator, and the instructions of its program: conv relu."""
+        found = []
+        for node in self.graph.nodes:
+            found.append(" ".join([node.op, *(step[0] for step in node.attributes.get("program", []))]))
+        return found
 
-def pack_and_compare(module: nn.Module, shape: tuple[int, ...], folder: Path, batches: tuple[int, ...]) -> Packed:
-    """Pack a module that takes (N, *shape); engine and rebuilt module must make what it makes in float64."""
+    @property
+    def free(self) -> list[str]:
+        return self.graph.free
+
+
+Shape = tuple[int, ...]
+
+
+def random_inputs(shapes: Sequence[Shape], batch: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    return tuple(torch.randn(batch, *shape, generator=generator) for shape in shapes)
+
+
+def pack_and_compare(
+    module: nn.Module, shapes: Sequence[Shape], folder: Path, batches: Sequence[int], others: Sequence[Sequence[Shape]]
+) -> Packed:
+    """Pack a module that takes inputs (N, *shape); engine and rebuilt module must make what it makes in float64, at
+    these shapes and at `others`."""
     path = folder / "packed.safetensors"
     generator = torch.Generator().manual_seed(1)
-    packed = Packed(path, pack(module, torch.randn(1, *shape, generator=generator), path))
+    example = random_inputs(shapes, 1, generator)
+    packed = Packed(path, pack(module, example if len(example) > 1 else example[0], path))
     reference = copy.deepcopy(module).double().eval()
-    runners: list[Callable[[Tensor], Tensor]] = [rebuild(path)]
+    runners: list[Callable[..., object]] = [rebuild(path)]
     if find_spec("pbgen._core"):
         from pbgen.engine import Engine
 
         engine = Engine(path, threads=2)
-        runners.append(lambda images: torch.from_numpy(engine(images.numpy())))
-    for batch in batches:
-        images = torch.randn(batch, *shape, generator=generator)
+        runners.append(lambda *inputs: pytree.tree_map(torch.from_numpy, engine(*(x.numpy() for x in inputs))))
+    for some, batch in [(shapes, batch) for batch in batches] + [(other, 1) for other in others]:
+        inputs = random_inputs(some, batch, generator)
         with torch.no_grad():
-            expected = reference(images.double())
+            expected = pytree.tree_leaves(reference(*(x.double() for x in inputs)))
             for runner in runners:
-                assert difference(runner(images), expected) < 1e-4
+                results = pytree.tree_leaves(runner(*inputs))
+                assert len(results) == len(expected)
+                for result, right in zip(results, expected, strict=True):
+                    assert difference(result, right.double()) < 1e-4
     return packed
 
 
 @pytest.fixture
 def compare(tmp_path: Path) -> Callable[..., Packed]:
-    """pack_and_compare in a folder of its own."""
-    return lambda module, shape, batches=(1, 3): pack_and_compare(settle(module), shape, tmp_path, batches)
+    """pack_and_compare in a folder of its own, of a module with one input or, where `shape` is a list, several.
+    `others` are further shapes to compare at; a warning that sizes are fixed is an error."""
+
+    def run(module: nn.Module, shape, batches=(1, 3), others=()) -> Packed:
+        shapes = shape if isinstance(shape, list) else [shape]
+        others = [other if isinstance(other, list) else [other] for other in others]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", PBGenWarning)
+            return pack_and_compare(settle(module), shapes, tmp_path, batches, others)
+
+    return run

@@ -79,11 +79,13 @@ def compare(
     batch: int = 1,
     rounds: int = 20,
     layers: bool = False,
+    sizes: tuple[int, ...] | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison:
     """Measure the packed file `path` with our engine and every other of ENGINES that is installed, in turn.
 
     engines: only these beside ours. layers: also time the layers of ours, one by one.
+    sizes: of the inputs' free dimensions, one for each or one for all of them; None: 64.
     progress: called with the steps done and their number; a step is an engine made ready, or a round.
     Raises PBGenError where the file is no packed file, an engine is unknown or not installed, ours fails, or one makes
     other images than ours. Another that cannot run the file is left out.
@@ -91,8 +93,8 @@ def compare(
     names = _names(engines)
     steps = len(names) + rounds
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        inputs = Inputs(Path(path), Path(folder), batch)
-        z = inputs.draw()
+        inputs = Inputs(Path(path), Path(folder), batch, sizes)
+        arrays = inputs.draw()
         processes, left_out = [], {}
         for done, name in enumerate(names):
             progress(done, steps)
@@ -108,7 +110,7 @@ def compare(
         seconds = _rounds(processes, rounds, lambda done: progress(len(names) + done, steps))
         measurements = tuple(_measurement(process, ours, seconds[process.engine]) for process in processes)
     kinds = [OURS[name] for name in names if name in OURS] if layers else []
-    times = tuple(time_layers(path, kind, threads, z, LAYER_RUNS * rounds) for kind in kinds)
+    times = tuple(time_layers(path, kind, threads, arrays, LAYER_RUNS * rounds) for kind in kinds)
     return Comparison(str(path), processor(), threads, batch, rounds, measurements, left_out, times)
 
 

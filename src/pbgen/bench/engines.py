@@ -1,4 +1,4 @@
-"""The engines that can run a generator, each behind the same call: float32 z in, float32 images out.
+"""The engines that can run a generator, each behind the same call: all inputs by name in, the first output out.
 
 Every engine gets the settings that serve it best for one batch at a time; each departure from its defaults has a reason
 beside it.
@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Run = Callable[[Floats], Floats]
+Arrays = dict[str, Floats]
+"""All inputs of a packed file in its order, noise too, by their names."""
+Run = Callable[[Arrays], Floats]
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,30 @@ class Kind:
 
 
 def _pbgen(path: str, threads: int, batch: int) -> Run:
-    from pbgen.engine import Engine
-
-    return Engine(path, threads=threads)
+    return _engine(path, threads, "float32")
 
 
 def _pbgen_int8(path: str, threads: int, batch: int) -> Run:
+    return _engine(path, threads, "int8")
+
+
+def _engine(path: str, threads: int, activations: str) -> Run:
     from pbgen.engine import Engine
 
-    return Engine(path, threads=threads, activations="int8")
+    engine = Engine(path, threads=threads, activations=activations)
+    given, noise = [source.name for source in engine.inputs], [source.name for source in engine.noise]
+
+    def run(inputs: Arrays) -> Floats:
+        drawn = {name: inputs[name] for name in noise}
+        images: Floats = first_output(engine(*(inputs[name] for name in given), noise=drawn))
+        return images
+
+    return run
+
+
+def first_output(images: Any) -> Any:
+    """Of what an engine or module makes."""
+    return images[0] if isinstance(images, tuple | list) else images
 
 
 def _pytorch(path: str, threads: int, batch: int) -> Run:
@@ -80,10 +97,10 @@ def _pytorch_compiled(path: str, threads: int, batch: int) -> Run:
 def _without_gradients(module: Any) -> Run:
     import torch
 
-    def run(z: Floats) -> Floats:
+    def run(inputs: Arrays) -> Floats:
         with torch.inference_mode():
-            images: Floats = module(torch.from_numpy(z)).numpy()
-        return images
+            images = first_output(module(*map(torch.from_numpy, inputs.values())))
+        return np.array(images, np.float32)
 
     return run
 
@@ -97,10 +114,11 @@ def _onnxruntime(path: str, threads: int, batch: int) -> Run:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1  # the layers are a chain
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    names = [source.name for source in session.get_inputs()]
+    output = session.get_outputs()[0].name
 
-    def run(z: Floats) -> Floats:
-        images: Floats = session.run(None, {name: z})[0]
+    def run(inputs: Arrays) -> Floats:
+        images: Floats = session.run([output], dict(zip(names, inputs.values(), strict=True)))[0]
         return images
 
     return run
@@ -121,10 +139,11 @@ def _openvino_request(path: str, settings: dict[str, Any]) -> Run:
     # One stream with all threads: for a batch, too, faster than streams of one thread each.
     settings = settings | {"PERFORMANCE_HINT": "LATENCY"}
     request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
-    bound_z, bound_images = request.get_input_tensor().data, request.get_output_tensor().data
+    bound, bound_images = [tensor.data for tensor in request.input_tensors], request.get_output_tensor(0).data
 
-    def run(z: Floats) -> Floats:
-        bound_z[...] = z  # its own memory: no checks and no new tensors at every run
+    def run(inputs: Arrays) -> Floats:
+        for own, given in zip(bound, inputs.values(), strict=True):
+            own[...] = given  # its own memory: no checks and no new tensors at every run
         request.infer()
         return np.array(bound_images, np.float32)
 
@@ -150,12 +169,13 @@ class _Ncnn:
         if self._net.load_param(path) or self._net.load_model(path.removesuffix(".param") + ".bin"):
             raise RuntimeError(f"{path} has layers that ncnn does not know")
 
-    def __call__(self, z: Floats) -> Floats:
-        return np.stack(list((self._pool.map if self._pool else map)(self._image, z)))
+    def __call__(self, inputs: Arrays) -> Floats:
+        return np.stack(list((self._pool.map if self._pool else map)(self._image, *inputs.values())))
 
-    def _image(self, z: Floats) -> Floats:
+    def _image(self, *inputs: Floats) -> Floats:
         extractor = self._net.create_extractor()
-        extractor.input("in0", self._mat(z))
+        for number, values in enumerate(inputs):
+            extractor.input(f"in{number}", self._mat(values))
         failed, image = extractor.extract("out0")
         if failed:
             raise RuntimeError(f"ncnn stopped with code {failed}")

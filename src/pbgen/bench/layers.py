@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pbgen.bench.engines import Floats
+from pbgen.bench.engines import Arrays, Floats
 from pbgen.engine import Engine
 
 WARM_UP = 5
@@ -50,24 +50,26 @@ class LayerTimes:
         return sum(layer.median for layer in self.layers) + self.rest
 
 
-def time_layers(path: str | os.PathLike[str], activations: str, threads: int, z: Floats, runs: int) -> LayerTimes:
-    """Run the packed file `runs` times on z, in this process. Raises PBGenError as Engine does."""
+def time_layers(path: str | os.PathLike[str], activations: str, threads: int, inputs: Arrays, runs: int) -> LayerTimes:
+    """Run the packed file `runs` times on all its inputs, in this process. Raises PBGenError as Engine does."""
     engine = Engine(path, threads=threads, activations=activations)
+    given = [inputs[source.name] for source in engine.inputs]
+    batch = len(given[0])
     for _ in range(WARM_UP):
-        engine.time_layers(z)
-    seconds = np.array([_run(engine, z) for _ in range(runs)])
+        engine.time_layers(*given)
+    seconds = np.array([_run(engine, given) for _ in range(runs)])
     low, median, high = np.percentile(seconds, [10, 50, 90], axis=0).tolist()
     times = tuple(
-        LayerTime(layer.name, layer.kernel, layer.operations * len(z), layer.weight_bytes, median[i], low[i], high[i])
+        LayerTime(layer.name, layer.kernel, layer.operations * batch, layer.weight_bytes, median[i], low[i], high[i])
         for i, layer in enumerate(engine.layers)
     )
-    return LayerTimes(activations, len(z), runs, times, rest=median[-1])
+    return LayerTimes(activations, batch, runs, times, rest=median[-1])
 
 
-def _run(engine: Engine, z: Floats) -> list[float]:
+def _run(engine: Engine, given: list[Floats]) -> list[float]:
     """Seconds of each layer, and of the rest."""
     start = time.perf_counter()
-    _, layers = engine.time_layers(z)
+    _, layers = engine.time_layers(*given)
     whole = time.perf_counter() - start
     seconds = [layers[layer.name] for layer in engine.layers]
     return [*seconds, whole - sum(seconds)]

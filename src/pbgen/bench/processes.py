@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,33 +12,46 @@ from typing import Any
 
 import numpy as np
 
-from pbgen.bench.engines import ENGINES, Floats
-from pbgen.engine import Engine
+from pbgen.bench.engines import ENGINES, Arrays, Floats
+from pbgen.engine import Engine, Shape
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
 
 MODULE = (sys.executable, "-P", "-m")
 """Runs a module of ours, and nothing that lies in the current folder under the name of one that it imports."""
 
+USUAL = 64
+"""Pixels, or samples, along a free dimension of which nothing else is said."""
+
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the processes are given, in a folder of its own: z, and for each engine a folder with what it reads."""
+    """What the processes are given, in a folder of its own: the inputs, and for each engine what it reads.
+
+    sizes: of the free dimensions of each input, in their order; one for all of them, or None for USUAL.
+    """
 
     packed: Path
     folder: Path
     batch: int
+    sizes: tuple[int, ...] | None = None
 
     @property
-    def z(self) -> Path:
-        return self.folder / "z.npy"
+    def arrays(self) -> Path:
+        return self.folder / "inputs.npz"
 
-    def draw(self) -> Floats:
-        """Random z, written too. Raises PBGenError where the packed file is none."""
-        shape = (self.batch, *Engine(self.packed).input_shape)
-        z = np.random.default_rng(0).standard_normal(shape, np.float32)
-        write_atomically(self.z, lambda file: np.save(file, z))
-        return z
+    def draw(self) -> Arrays:
+        """Random numbers for all inputs, noise too, by their names; written as well.
+
+        Raises PBGenError where the packed file is none, or does not take inputs of these sizes.
+        """
+        engine = Engine(self.packed)
+        shapes = [_at(source.shape, self.sizes or (USUAL,)) for source in engine.inputs]
+        if self.sizes and not any(None in source.shape for source in engine.inputs):
+            raise PBGenError(f"--size {_text(self.sizes)}: {self.packed} has no free sizes; leave it out")
+        arrays = engine.draw(*shapes, count=self.batch)
+        write_atomically(self.arrays, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]  # no options
+        return arrays
 
     def file(self, engine: str) -> Path:
         """What the engine reads: the packed file, or the same exported. Raises PBGenError where that cannot be done."""
@@ -54,7 +68,7 @@ class Inputs:
             engine,
             str(self.packed),
             str(file),
-            str(self.batch),
+            str(self.arrays),
         ]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
@@ -77,7 +91,7 @@ class EngineProcess:
         self._images = inputs.folder / f"{engine}.npy"
         self._errors = (inputs.folder / f"{engine}.txt").open("w+", errors="replace")
         self._process = subprocess.Popen(
-            [*MODULE, "pbgen.bench.worker", engine, file, str(threads), inputs.z, self._images],
+            [*MODULE, "pbgen.bench.worker", engine, file, str(threads), inputs.arrays, self._images],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -124,6 +138,19 @@ class EngineProcess:
             raise PBGenError(f"{title} cannot run the generator: {_last_line(self._errors.read())}")
         message: dict[str, Any] = json.loads(line)
         return message
+
+
+def _at(shape: Shape, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape with its free dimensions filled in. Raises PBGenError where there are not as many sizes."""
+    free = shape.count(None)
+    if len(sizes) not in (1, free) and free:
+        raise PBGenError(f"--size {_text(sizes)}: the generator takes {_text(shape)}, so give one size, or {free}")
+    left = iter(sizes if len(sizes) == free else sizes[:1] * free)
+    return tuple(next(left) if size is None else size for size in shape)
+
+
+def _text(sizes: Sequence[int | None]) -> str:
+    return "x".join("any" if size is None else str(size) for size in sizes)
 
 
 def _last_line(output: str) -> str:

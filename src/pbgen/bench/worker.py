@@ -1,6 +1,6 @@
 """One engine in a process of its own: it loads, makes one image, then times runs when asked and sleeps between.
 
-    python -m pbgen.bench.worker ENGINE FILE THREADS Z.npy IMAGES.npy
+    python -m pbgen.bench.worker ENGINE FILE THREADS INPUTS.npz IMAGES.npy
 
 It says one line of JSON when the first images are made (and saved), and one for every number of runs it reads.
 """
@@ -15,27 +15,28 @@ from typing import TextIO
 
 import numpy as np
 
-from pbgen.bench.engines import ENGINES, Floats, Run
+from pbgen.bench.engines import ENGINES, Arrays, Run
 from pbgen.files import write_atomically
 
 
-def main(engine: str, path: str, threads: int, z_path: str, images_path: str) -> None:
+def main(engine: str, path: str, threads: int, inputs_path: str, images_path: str) -> None:
     answers = own_output()
-    z = np.load(z_path)
+    with np.load(inputs_path) as file:
+        inputs: Arrays = dict(file)
     before, start = resident_bytes(), time.perf_counter()
-    run = ENGINES[engine].load(path, threads, len(z))
-    images = run(z)
+    run = ENGINES[engine].load(path, threads, len(next(iter(inputs.values()))))
+    images = run(inputs)
     cold_start, resident = time.perf_counter() - start, resident_bytes() - before
     write_atomically(images_path, lambda file: np.save(file, images))
     say(answers, {"cold_start": cold_start, "resident_bytes": resident})
     for line in sys.stdin:
-        run(z)  # wakes the threads and warms the caches after the others' turns
-        say(answers, {"seconds": [timed(run, z) for _ in range(int(line))]})
+        run(inputs)  # wakes the threads and warms the caches after the others' turns
+        say(answers, {"seconds": [timed(run, inputs) for _ in range(int(line))]})
 
 
-def timed(run: Run, z: Floats) -> float:
+def timed(run: Run, inputs: Arrays) -> float:
     start = time.perf_counter()
-    run(z)
+    run(inputs)
     return time.perf_counter() - start
 
 

@@ -23,6 +23,10 @@ def bench(
         int | None, typer.Option(min=1, help="Images in a run, or in a training step; default: 1, or 16.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each engine has its turn.")] = 20,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="HxW", help="Of an input whose size is free: 256x256, or 100 for a sound; default: 64."),
+    ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Also time PBGen's layers one by one.")] = False,
     chart: Annotated[Path | None, typer.Option(help="Also draw the times, such as bench.png.")] = None,
     training: Annotated[
@@ -39,6 +43,7 @@ def bench(
         return
     if not file:
         raise PBGenError("FILE: missing; give a packed generator, or --training MODEL")
+    sizes = _sizes(size) if size else None
     if chart:
         from pbgen.report.charts import bench_chart, check_chart, save_chart
 
@@ -46,7 +51,7 @@ def bench(
         check_chart(chart)
     with Terminal() as terminal:
         progress = terminal.task("measuring", rounds)
-        comparison = compare(file, engine, threads, batch or 1, rounds, layers, progress)
+        comparison = compare(file, engine, threads, batch or 1, rounds, layers, sizes, progress)
     if json:
         print(comparison.to_json(), flush=True)
     else:
@@ -71,12 +76,19 @@ def _show(comparison: "Comparison", terminal: "Terminal") -> None:
         "Size: what the engine reads."
     )
     terminal.say(
-        "Difference: largest from PBGen's float32 images, whose values go from -1 to 1; for int8 the PSNR against them."
+        "Difference: largest from PBGen's float32 values, which mostly go from -1 to 1; for int8 the PSNR against them."
     )
     for times in comparison.layers:
         terminal.say("")
         terminal.say(f"PBGen's layers, {times.activations} activations; median of {times.runs} runs")
         terminal.show(layer_table(times))
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = tuple(int(part) if part.isascii() and part.isdigit() and len(part) < 10 else 0 for part in text.split("x"))
+    if not all(1 <= size <= 2**28 for size in sizes):
+        raise PBGenError(f"--size {text}: give whole numbers such as 256x256, or 100")
+    return sizes
 
 
 def _bench_training(model: str, threads: int, batch: int, rounds: int, json: bool) -> None:

@@ -25,16 +25,22 @@ def generate(
     from pbgen.cli.terminal import check_output
     from pbgen.engine import Engine
     from pbgen.errors import PBGenError
-    from pbgen.latents import latents
     from pbgen.report import Grid, picture_format, save_picture, to_pixels
 
     check_output("--output", output)
     engine = Engine(file)
-    if len(engine.output_shape) != 3 or engine.output_shape[0] not in (1, 3):
-        raise PBGenError(f"{file}: makes {engine.output_shape}, no images of 1 or 3 channels")
-    grid = Grid(count, *engine.output_shape, columns, scale)
+    for source in engine.inputs:
+        if source.integer or None in source.shape:
+            raise PBGenError(f"{file}: its input '{source.name}' is no latent vector of a fixed size; use pbgen run")
+    shapes = [[size or 0 for size in source.shape] for source in engine.inputs]  # none is free
+    made = engine.output_shape_for(*shapes)  # the first output is the picture; others are made and dropped
+    image_shape = made[0] if isinstance(made[0], tuple) else made
+    if len(image_shape) != 3 or image_shape[0] not in (1, 3):
+        raise PBGenError(f"{file}: makes {image_shape}, no images of 1 or 3 channels; use pbgen run")
+    grid = Grid(count, *image_shape, columns, scale)
     picture_format(grid.picture, output)
     for first in range(0, count, BATCH):
-        z = latents(seed, min(BATCH, count - first), engine.input_shape, first)
-        grid.place(first, to_pixels(engine(z)))
+        noise = engine.draw(*shapes, count=min(BATCH, count - first), seed=seed, first=first)
+        images = engine(*(noise.pop(source.name) for source in engine.inputs), noise=noise)
+        grid.place(first, to_pixels(images[0] if isinstance(images, tuple) else images))
     save_picture(grid.picture, output)

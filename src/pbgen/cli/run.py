@@ -1,6 +1,5 @@
 """pbgen run"""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,7 +25,9 @@ def run(
     tile: Annotated[
         int | None, typer.Option(min=1, help="Pixels along a tile's edge; default: tiles only where IN is large.")
     ] = None,
-    activations: Annotated[Activations, typer.Option(help="int8 is faster, and the values differ a little.")] = "float32",
+    activations: Annotated[
+        Activations, typer.Option(help="int8 is faster, and the values differ a little.")
+    ] = "float32",
     threads: Annotated[int | None, typer.Option(min=1, help="Default: one for each usable core.")] = None,
     seed: options.Seed = 0,
 ) -> None:
@@ -41,46 +42,70 @@ def run(
     scale = media.Range.parse(values)
     jobs = _jobs(source, output, ending)
     engine = Engine(file, threads=threads, activations=activations)
-    inputs = {source.name: source.shape for source in engine.inputs}
+    for _, made in jobs:
+        media.check(made, engine.outputs)
+    _check_writable(jobs, source, output)
     with Terminal() as terminal:
-        progress = terminal.task("running", len(jobs) * 100)
-        for number, (given, made) in enumerate(jobs):
-            content = media.read(given, inputs, scale)
+        progress = terminal.task("running", len(jobs))
+        for number, (given, made) in enumerate(jobs, 1):
+            content = media.read(given, engine, scale)
             try:
-                result = media.run(engine, content, tile, seed, partial(_part, progress, number, len(jobs)))
+                result = media.run(engine, content, tile, seed, progress if len(jobs) == 1 else _no_progress)
             except PBGenError as error:
                 raise PBGenError(f"{given}: {error}") from None
             media.write(made, result, scale, rate)
-            progress(number * 100 + 100, len(jobs) * 100)
+            if len(jobs) > 1:
+                progress(number, len(jobs))
     terminal.say(f"{output}: {len(jobs)} {'file' if len(jobs) == 1 else 'files'}")
 
 
-def _part(progress: options.Progress, number: int, jobs: int, done: int, tiles: int) -> None:
-    """A file counts for a hundred, its tiles for parts of it."""
-    progress(number * 100 + done * 100 // tiles, jobs * 100)
+def _no_progress(done: int, total: int) -> None:
+    """Of the tiles, where files are counted."""
 
 
 def _jobs(source: Path, output: Path, ending: str | None) -> list[tuple[Path, Path]]:
     """Files to read and to write. Raises PBGenError where they do not fit, before any work is done."""
     from pbgen import media
-    from pbgen.cli.terminal import check_output
 
-    known = media.PICTURES + media.SOUNDS + media.ARRAYS
-    if ending is not None and ending.lower() not in known:
-        raise PBGenError(f"--ending {ending}: give one of {' '.join(known)}")
+    if ending is not None and ending.lower() not in media.WRITTEN:
+        raise PBGenError(f"--ending {ending}: give one of {' '.join(media.WRITTEN)}")
     if not source.exists():
         raise PBGenError(f"{source}: there is no such file or folder")
+    if output.exists() and output.samefile(source):
+        raise PBGenError(f"--output {output}: is what is read; give another")
     if not source.is_dir():
-        check_output("--output", output)
-        if output.suffix.lower() not in known:
-            raise PBGenError(f"--output {output}: its name must end in one of {' '.join(known)}")
+        if source.suffix.lower() not in media.READ:
+            raise PBGenError(f"{source}: its name must end in one of {' '.join(media.READ)}")
+        if ending is not None:
+            raise PBGenError("--ending: is for folders; the name that --output gives has its own")
         return [(source, output)]
-    given = sorted(path for path in source.iterdir() if path.suffix.lower() in known and not path.name.startswith("."))
+    given = sorted(path for path in source.iterdir() if path.suffix.lower() in media.READ and path.is_file())
     if not given:
-        raise PBGenError(f"{source}: holds no picture, sound or array; their names end in {' '.join(known)}")
-    if output.resolve() == source.resolve():
-        raise PBGenError(f"--output {output}: is the folder of the inputs; give another")
-    if output.exists() and not output.is_dir():
+        raise PBGenError(f"{source}: holds no picture, sound or array; their names end in {' '.join(media.READ)}")
+    jobs = [(path, output / (path.stem + (ending or path.suffix))) for path in given]
+    _check_names(jobs)
+    return jobs
+
+
+def _check_names(jobs: list[tuple[Path, Path]]) -> None:
+    """No two files become one, on disks too that do not tell small letters from large ones."""
+    seen: dict[str, Path] = {}
+    for given, made in jobs:
+        other = seen.setdefault(made.name.lower(), given)
+        if other != given:
+            raise PBGenError(f"{other}, {given}: would both become {made}; rename one, or leave out --ending")
+
+
+def _check_writable(jobs: list[tuple[Path, Path]], source: Path, output: Path) -> None:
+    """Makes the output's folder, where one is needed."""
+    from pbgen.cli.terminal import check_output
+
+    if source.is_dir() and output.exists() and not output.is_dir():
         raise PBGenError(f"--output {output}: is a file; IN is a folder, so give a folder")
-    output.mkdir(exist_ok=True)
-    return [(path, output / (path.stem + (ending or path.suffix))) for path in given]
+    if source.is_dir():
+        try:
+            output.mkdir(exist_ok=True)
+        except OSError as error:
+            raise PBGenError(f"--output {output}: cannot make this folder: {error.strerror}; choose another") from None
+    for _, made in jobs:
+        check_output("--output", made)

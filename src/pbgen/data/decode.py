@@ -62,14 +62,27 @@ def decode(file: BinaryIO, size: int, channels: int, crop: Crop) -> npt.NDArray[
     has too many pixels.
     """
     with _open(file) as opened:
-        whole = opened.width * opened.height
-        if whole > MAX_PIXELS:
-            raise ValueError("{}x{} pixels; at most {:,} pixels are read".format(*opened.size, MAX_PIXELS))
+        whole = _count_pixels(opened)
         if crop == Crop():
             opened.draft(None, (_DRAFT * size, _DRAFT * size))
         with _ROOM.take(_bytes(opened, whole, channels)):
             _turn_upright(opened)
             return _square(opened, size, channels, crop)
+
+
+def picture(file: BinaryIO, channels: int) -> npt.NDArray[np.uint8]:
+    """The first frame at its full size, turned upright: uint8 (height, width, channels). Raises as `decode` does."""
+    with _open(file) as opened, _ROOM.take(_bytes(opened, _count_pixels(opened), channels)):
+        _turn_upright(opened)
+        pixels = np.asarray(_converted(opened, (0, 0, *opened.size), channels))
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _count_pixels(opened: Image.Image) -> int:
+    pixels = opened.width * opened.height
+    if pixels > MAX_PIXELS:
+        raise ValueError("{}x{} pixels; at most {:,} pixels are read".format(*opened.size, MAX_PIXELS))
+    return pixels
 
 
 def _bytes(opened: Image.Image, whole: int, channels: int) -> int:
@@ -81,20 +94,26 @@ def _bytes(opened: Image.Image, whole: int, channels: int) -> int:
 
 
 def _square(upright: Image.Image, size: int, channels: int, crop: Crop) -> npt.NDArray[np.uint8]:
-    """The picture's pixels as `decode` gives them. It is converted strip by strip, so that one copy is enough."""
+    """The picture's pixels as `decode` gives them."""
     if crop.frame is not None and upright.size != crop.frame:
         raise ValueError("{}x{} pixels, not {}x{}".format(*upright.size, *crop.frame))
-    mode = "RGB" if channels == 3 else "L"
     side = crop.side or min(upright.size)
     left, top = (upright.width - side) // 2, (upright.height - side) // 2
-    square = Image.new(mode, (side, side))
-    height = max(1, _STRIP // side)
-    for first in range(0, side, height):
-        last = min(first + height, side)
-        strip = upright.crop((left, top + first, left + side, top + last))
-        square.paste(_opaque(strip).convert(mode), (0, first))
+    square = _converted(upright, (left, top, left + side, top + side), channels)
     pixels = np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
     return np.ascontiguousarray(pixels.reshape(size, size, channels).transpose(2, 0, 1))
+
+
+def _converted(upright: Image.Image, box: tuple[int, int, int, int], channels: int) -> Image.Image:
+    """A part of the picture in grey or RGB, without transparency; strip by strip, so that one copy is enough."""
+    left, top, right, bottom = box
+    mode = "RGB" if channels == 3 else "L"
+    converted = Image.new(mode, (right - left, bottom - top))
+    height = max(1, _STRIP // converted.width)
+    for first in range(top, bottom, height):
+        strip = upright.crop((left, first, right, min(first + height, bottom)))
+        converted.paste(_opaque(strip).convert(mode), (0, first - top))
+    return converted
 
 
 def _open(file: BinaryIO) -> Image.Image:

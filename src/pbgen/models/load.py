@@ -7,9 +7,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from pbgen.errors import PBGenError
+from pbgen.example import several
 from pbgen.models.dcgan import Norm
 from pbgen.models.zoo import create
 
@@ -26,7 +27,9 @@ def load(
     """A generator and its discriminator: `spec` is a built-in name or "file.py:factory".
 
     The options are those of `create`. A file's factory takes no arguments and decides for itself; it returns a
-    generator, or a pair of generator and discriminator. The generator has `input_shape`, a tuple without the batch.
+    generator, which is any torch module, or a pair of generator and discriminator. What goes in is told by the
+    generator's `input_shape`, a tuple without the batch, or one of such tuples where there are several inputs; or by an
+    example beside a generator alone, a tensor (N, ...) or a tuple of tensors, which becomes its `example_input`.
 
     Raises PBGenError where the model is unknown, the file or the factory is missing or fails, it returns something
     else, or a kernel size, width or latent is asked of a file.
@@ -95,13 +98,40 @@ def _one_line(error: Exception) -> str:
 
 
 def _checked(spec: str, made: Any) -> tuple[nn.Module, nn.Module | None]:
-    generator, discriminator = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
-    if not isinstance(generator, nn.Module) or not isinstance(discriminator, nn.Module | None):
+    generator, beside = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    example = beside if _is_example(beside) else None
+    if not isinstance(generator, nn.Module) or not (example is not None or isinstance(beside, nn.Module | None)):
         raise PBGenError(
-            f"{spec}: the factory returned {type(made).__name__}; return a torch generator, "
-            "or a pair of generator and discriminator"
+            f"{spec}: the factory returned {_kind(made)}; return a torch generator, "
+            "or a pair of generator and discriminator, or of generator and example input"
         )
-    shape = getattr(generator, "input_shape", None)
-    if not isinstance(shape, tuple) or not shape or not all(isinstance(n, int) and n > 0 for n in shape):
-        raise PBGenError(f"{spec}: its generator needs input_shape, a tuple without the batch, such as (100,)")
-    return generator, discriminator
+    if example is not None:
+        vars(generator)["example_input"] = tuple(example) if isinstance(example, list) else example  # no buffer of its
+        return generator, None
+    if not _is_input_shape(getattr(generator, "input_shape", None)):
+        raise PBGenError(
+            f"{spec}: its generator needs input_shape, a tuple without the batch, such as (100,); "
+            "or return an example input beside it"
+        )
+    return generator, beside
+
+
+def _is_example(value: Any) -> bool:
+    """A tensor with a batch, or a tuple of such."""
+    values = value if isinstance(value, tuple | list) and value else (value,)
+    return all(isinstance(one, Tensor) and one.dim() > 0 and len(one) > 0 for one in values)
+
+
+def _is_input_shape(value: Any) -> bool:
+    if not isinstance(value, tuple) or not value:
+        return False
+    return all(
+        isinstance(shape, tuple) and bool(shape) and all(type(n) is int and n > 0 for n in shape)
+        for shape in (value if several(value) else (value,))
+    )
+
+
+def _kind(made: Any) -> str:
+    if not isinstance(made, tuple):
+        return type(made).__name__
+    return f"({', '.join(type(one).__name__ for one in made)})"

@@ -26,7 +26,7 @@ from pbgen.packing.lower import Tensors, lower
 from pbgen.packing.operators import KNOWN
 from pbgen.packing.rebuilt import rebuild
 from pbgen.packing.translate import translate
-from pbgen.packing.verify import Inputs, Made, made, verify, verify_sizes
+from pbgen.packing.verify import Inputs, Made, check_batch, made, verify, verify_sizes
 
 __all__ = ["LayerInfo", "PackInfo", "file", "pack", "rebuild"]
 
@@ -100,12 +100,13 @@ def _expected(module: nn.Module, inputs: Inputs) -> tuple[list[Made], Made | Non
     """What the module makes of two images, different ones, each by itself, and of both at once where it can."""
     images = [tuple(value[index : index + 1] for value in inputs) for index in range(2)]
     single = [made(module, image, seed) for seed, image in enumerate(images)]
+    for one in single:
+        check_batch(one.outputs, 1)
     try:
         together = made(module, inputs)
     except PBGenError:  # a module made for one image
-        together = None
-    if together is not None and any(len(output) != len(inputs[0]) for output in together.outputs):
-        together = None
+        return single, None
+    check_batch(together.outputs, len(inputs[0]))
     return single, together
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,8 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 
 from pbgen.errors import PBGenError
 from pbgen.modules import first_line
-from pbgen.packing.freeze import Frozen
+from pbgen.packing.freeze import Frozen, run
+from pbgen.packing.sizes import count
 
 IMAGE = 4  # dimensions of a batch of images, whose channels are never free
 
@@ -62,20 +63,14 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
     Raises PBGenError where torch.export cannot follow the module.
     """
     one = tuple(value[:1].clone() for value in inputs)
-    with _quiet(), torch.no_grad():
-        try:
-            shapes = _free_shapes(frozen.module, one) if free else None
-            program = torch.export.export(frozen.module, one, dynamic_shapes=shapes, strict=False)
-            if not _written_anew(program.graph):
-                program = program.run_decompositions({})  # which also does this, in general and slowly
-            program = _taken_apart(program, known)
-        except Exception as error:  # torch.export raises errors of many kinds
-            raise PBGenError(
-                f"{type(frozen.module).__name__} cannot be traced by torch.export: {_reason(error)}"
-            ) from error
+    program = _traced(frozen.module, one, known, free)
+    if free and (larger := _larger_where_fixed(frozen.module, one, _fixed_axes(program, one))):
+        with suppress(PBGenError):
+            other = _traced(frozen.module, larger, known, free)
+            if len(_fixed_axes(other, larger)) < len(_fixed_axes(program, one)):
+                program, one = other, larger
     program.graph.eliminate_dead_code()
-    specs = program.graph_signature.input_specs
-    names = [spec.arg.name for spec in specs if spec.kind == InputKind.USER_INPUT]
+    names = _input_names(program)
     return Exported(
         list(program.graph.nodes),
         _constants(program, frozen),
@@ -84,6 +79,43 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
         _leaves(frozen.module),
         _hints(program, names, one),
     )
+
+
+def _traced(module: nn.Module, inputs: tuple[Tensor, ...], known: Collection[str], free: bool) -> ExportedProgram:
+    with _quiet(), torch.no_grad():
+        try:
+            shapes = _free_shapes(module, inputs) if free else None
+            program = torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
+            if not _written_anew(program.graph):
+                program = program.run_decompositions({})  # which also does this, in general and slowly
+            return _taken_apart(program, known)
+        except Exception as error:  # torch.export raises errors of many kinds
+            raise PBGenError(f"{type(module).__name__} cannot be traced by torch.export: {_reason(error)}") from error
+
+
+def _fixed_axes(program: ExportedProgram, inputs: tuple[Tensor, ...]) -> list[tuple[int, int]]:
+    """Inputs and their axes of more than one number that are not free although they could be."""
+    found = []
+    for number, (name, value) in enumerate(zip(_input_names(program), inputs, strict=True)):
+        node = next(node for node in program.graph.nodes if node.name == name)
+        for axis in _free_axes(value):
+            if value.shape[axis] > 1 and isinstance(count(node.meta["val"].shape[axis]), int):
+                found.append((number, axis))
+    return found
+
+
+def _larger_where_fixed(
+    module: nn.Module, inputs: tuple[Tensor, ...], fixed: list[tuple[int, int]]
+) -> tuple[Tensor, ...] | None:
+    """Inputs twice the size along those axes where the module takes them so: a size that torch fixes because another
+    that hangs on it is 1 (an image that a network makes one pixel) is free there."""
+    larger = list(inputs)
+    for number, axis in fixed:
+        twice = [torch.cat([x, x], axis) if i == number else x for i, x in enumerate(inputs)]
+        with suppress(PBGenError):
+            run(module, tuple(twice))
+            larger[number] = torch.cat([larger[number]] * 2, axis)
+    return tuple(larger) if any(a is not b for a, b in zip(larger, inputs, strict=True)) else None
 
 
 def name_of(target: Any) -> str:
@@ -95,15 +127,14 @@ def name_of(target: Any) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without torch's own deprecations, and advice about speed that is not ours."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)
 
 
 def _reason(error: Exception) -> str:
@@ -111,11 +142,15 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {line}" if line.startswith(("Please ", "It looks like")) else line
 
 
+def _free_axes(value: Tensor) -> range:
+    return range(2 if value.dim() == IMAGE else 1, value.dim())
+
+
 def _free_shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
     shapes = ShapesCollection()
     for value in inputs:
-        fixed = (0, 1) if value.dim() == IMAGE else (0,)
-        shapes[value] = {axis: Dim.STATIC if axis in fixed else Dim.AUTO for axis in range(value.dim())}
+        free = _free_axes(value)
+        shapes[value] = {axis: Dim.AUTO if axis in free else Dim.STATIC for axis in range(value.dim())}
     return shapes.dynamic_shapes(module, inputs)
 
 
@@ -206,6 +241,10 @@ def _decomposition(target: Any) -> Any:
     if target.has_kernel_for_dispatch_key(composite):
         return lambda *args, **kwargs: target._op_dk(composite, *args, **kwargs)
     return None
+
+
+def _input_names(program: ExportedProgram) -> list[str]:
+    return [spec.arg.name for spec in program.graph_signature.input_specs if spec.kind == InputKind.USER_INPUT]
 
 
 def _constants(program: ExportedProgram, frozen: Frozen) -> dict[str, Constant]:

@@ -58,14 +58,23 @@ def _free_names(inputs: list[Step]) -> dict[sympy.Symbol, str]:
         for axis, size in enumerate(step.shape):
             if isinstance(size, sympy.Symbol) and size not in found:
                 plain = _AXES.get(len(step.shape), (None,) * (axis + 1))[axis]
-                own = re.sub(r"\W|^(?=[^a-zA-Z])", "_", f"{step.name}_{axis}", flags=re.ASCII).lstrip("_")
-                own = own if own[:1].isalpha() else f"x_{own}"
-                found[size] = plain if plain is not None and plain not in found.values() else own
+                used = found.values()
+                found[size] = plain if plain is not None and plain not in used else _own_name(step, axis)
     return found
+
+
+def _own_name(step: Step, axis: int) -> str:
+    name = re.sub(r"\W", "_", f"{step.name}_{axis}", flags=re.ASCII).lstrip("_")
+    return name if name[:1].isalpha() else f"x_{name}"
 
 
 def _input(step: Step, sizes: SizeTable) -> Input:
     shape = tuple(map(sizes, step.shape))
+    if "noise" not in step.attributes:  # a size that hangs on others is checked where it meets them
+        free = [isinstance(size, int | sympy.Symbol) for size in step.shape]
+        shape = tuple(
+            size if known else _own_name(step, axis) for axis, (size, known) in enumerate(zip(shape, free, strict=True))
+        )
     return Input(step.name, shape, bool(step.attributes.get("integer")), step.attributes.get("noise"))
 
 

@@ -29,7 +29,7 @@ def drawn(operator: str, arguments: dict[str, Any]) -> Drawn | None:
     if operator in NORMAL:
         return Drawn("normal", arguments.get("std", 1.0), arguments.get("mean", 0.0))
     if operator in UNIFORM:
-        low, high = arguments.get("from", 0.0), arguments.get("to", 1.0)
+        low, high = arguments.get("from", arguments.get("low", 0.0)), arguments.get("to", arguments.get("high", 1.0))
         return Drawn("uniform", high - low, low)
     return None
 

@@ -45,7 +45,11 @@ def floor_divided(value: Count, divisor: int) -> Count:
 
 
 def larger(value: Count, other: int) -> Count:
-    return max(value, other) if isinstance(value, int) else count(torch_functions.Max(value, other))
+    if isinstance(value, int):
+        return max(value, other)
+    if other == 0 and value.is_nonnegative is not None:
+        return value if value.is_nonnegative else 0
+    return count(torch_functions.Max(value, other))
 
 
 @lru_cache(maxsize=4096)
@@ -93,6 +97,10 @@ class SizeTable:
         kind, operands = value.func, value.args
         if value.is_Integer:
             return int(value)
+        if value.is_Symbol:
+            raise PBGenError(
+                "a size in the module hangs on values, as that of x[mask] does; in a packed file sizes hang on sizes alone"
+            )
         if kind is sympy.Add:
             return self._sum(value)
         if kind is sympy.Mul and all(operand.is_integer for operand in operands):

@@ -15,7 +15,7 @@ from torch.utils._sympy import functions as torch_functions
 
 from pbgen.packing.sizes import count
 
-LARGEST = 3.4028234663852886e38  # float32's; stands for infinity, which a file cannot hold
+LARGEST = 3.4e38  # nearly float32's largest number; stands for infinity, which a file cannot hold
 
 _FOLDED: dict[str, Callable[[float, float], float]] = {
     "add": lambda a, b: a + b,

@@ -100,8 +100,8 @@ class _Translation:
                     name_of(cast(fx.Node, source).target), place(node), f"its result {index} cannot be packed"
                 )
             return value[index]
-        if (draws := _draws(node)) is not None:
-            return self._noise(node, draws)
+        if _draws(node):
+            return self._noise(node)
         given = arguments(node, self.values)
         if not _depends(given):
             return _computed_now(node, self.values)
@@ -132,9 +132,11 @@ class _Translation:
             results,
         )
 
-    def _noise(self, node: fx.Node, draws: Any) -> Step:
+    def _noise(self, node: fx.Node) -> Step:
         """Numbers that the module draws go in by an input with the name of its place."""
         call = self._call(node, arguments(node, self.values))
+        draws = drawn(call.operator, {name: value for name, value in call.arguments.items() if value is not None})
+        assert draws is not None
         name = _unused(step_name(node, self.exported.leaves), {step.name for step in self.inputs})
         shape = call.shape
         noise = Step("input", name, shape or (1,), attributes={"noise": draws.kind})
@@ -160,12 +162,8 @@ class _Lost:
     """The value of an operator that is refused, or of one that reads such a value."""
 
 
-def _draws(node: fx.Node) -> Any:
-    if not isinstance(node.target, torch._ops.OpOverload):
-        return None
-    names = [argument.name for argument in node.target._schema.arguments]
-    given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-    return drawn(name_of(node.target), given)
+def _draws(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and drawn(name_of(node.target), {}) is not None
 
 
 def _find(node: fx.Node) -> Any:
@@ -180,7 +178,7 @@ def _check_known(node: fx.Node) -> None:
         raise Refused(name, place(node), "complex numbers cannot be packed")
     if name in REFUSALS:
         raise Refused(name, place(node), REFUSALS[name])
-    if not {name, overload_of(node.target)} & set(OPERATORS) and _draws(node) is None:
+    if not {name, overload_of(node.target)} & set(OPERATORS) and not _draws(node):
         raise Refused(name, place(node), "cannot be packed")
 
 

@@ -3,15 +3,19 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 
+import numpy as np
 import torch
 import torch.utils._pytree as pytree
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pbgen.errors import PBGenError
+from pbgen.packing.file import read
 from pbgen.packing.freeze import run
 from pbgen.packing.noise import Replayed, recorded, replay
-from pbgen.packing.rebuilt import rebuild
+from pbgen.packing.rebuilt import Rebuilt, rebuild
 
 TOLERANCE = 1e-4  # of the largest value of the output
 ROUNDED = 1e-2  # the most that rounding is given credit for: a wrong step does more
@@ -28,7 +32,7 @@ class Made:
     outputs: list[Tensor]
 
 
-class SizesDiffer(PBGenError):
+class SizesDifferError(PBGenError):
     """The file is right at the example's sizes and wrong at others."""
 
 
@@ -53,6 +57,16 @@ def tensors(module: nn.Module, outputs: object) -> list[Tensor]:
     return leaves
 
 
+def check_batch(outputs: list[Tensor], images: int) -> None:
+    """Raises PBGenError where an output does not begin with the batch."""
+    for output in outputs:
+        if output.dim() == 0 or len(output) != images:
+            raise PBGenError(
+                f"an output has shape {list(output.shape)} for {'one image' if images == 1 else f'{images} images'}; "
+                "its first dimension must be the batch"
+            )
+
+
 def verify(path: str | os.PathLike[str], expected: list[Made], batch: Made | None, module: nn.Module) -> None:
     """Run the file on each of `expected`, one image each, and on `batch`; compare with what `module` made of them.
     The module is in float64 afterwards.
@@ -63,17 +77,19 @@ def verify(path: str | os.PathLike[str], expected: list[Made], batch: Made | Non
     """
     runs = _runner(path)
     for one in expected:
-        _compare(runs, one, module, "its weights")
+        _compare(runs, one, module, "its input and its weights")
     if batch is not None:
         _compare(runs, batch, module, None)
 
 
 def verify_sizes(path: str | os.PathLike[str], module: nn.Module, inputs: Inputs) -> Inputs | None:
     """Compare at another size where the file's sizes are free; the inputs of that size, None where there is none that
-    the module takes. Raises SizesDiffer where the file makes something else."""
-    packed = rebuild(path)
-    free = [tuple(size if isinstance(size, str) else None for size in source.shape) for source in packed.graph.inputs]
-    given = [shape for shape, source in zip(free, packed.graph.inputs, strict=True) if source.noise is None]
+    the module takes. Raises SizesDifferError where the file makes something else."""
+    given = [
+        tuple(size if isinstance(size, str) else None for size in source.shape)
+        for source in read(path)[0].inputs
+        if source.noise is None
+    ]
     for sizes in _other_sizes(inputs, given):
         other = tuple(_resized(value, shape, sizes) for value, shape in zip(inputs, given, strict=True))
         try:
@@ -81,9 +97,9 @@ def verify_sizes(path: str | os.PathLike[str], module: nn.Module, inputs: Inputs
         except PBGenError:  # a network's own limits, such as multiples of 16
             continue
         try:
-            _compare(_runner(path), expected, module.float(), "its sizes")
+            _compare(_runner(path), expected, module.float(), "sizes of its inputs, in one way for all sizes")
         except PBGenError as error:
-            raise SizesDiffer(f"at size {_said(sizes)} {error}") from None
+            raise SizesDifferError(f"at size {_said(sizes)} {error}") from None
         return other
     return None
 
@@ -125,7 +141,7 @@ def _compare(runs: Runner, one: Made, module: nn.Module, remedy: str | None) -> 
         if result.shape != expected.shape:
             raise PBGenError(
                 f"the packed generator makes {list(result.shape)} where the module makes {list(expected.shape)}; "
-                "the module's shapes depend on the batch size"
+                + ("keep dimension 0 for the batch" if remedy is None else f"shapes must depend on nothing but {remedy}")
             )
         error = _difference(result, expected)
         if not error <= TOLERANCE and not error <= min(ROUNDED, 10 * _rounding(module, one)):
@@ -140,7 +156,7 @@ def _differs(error: float, remedy: str | None) -> str:
         )
     return (
         f"the packed generator's output differs from the module's by {error:.1e} of its scale "
-        f"({TOLERANCE:.0e} allowed); the module must depend on nothing but its input and {remedy}"
+        f"({TOLERANCE:.0e} allowed); the module must depend on nothing but {remedy}"
     )
 
 
@@ -164,19 +180,31 @@ def _rounding(module: nn.Module, one: Made) -> float:
 
 
 def _runner(path: str | os.PathLike[str]) -> Runner:
-    packed = rebuild(path)
-    noise = [source.noise is not None for source in packed.graph.inputs]
+    """The engine; in a source tree where it was not built, the rebuilt module."""
+    sources = read(path)[0].inputs
+    if find_spec("pbgen._core") is None:
+        packed = rebuild(path)
+    else:
+        from pbgen.engine import Engine
+
+        packed = Engine(path)
 
     def runs(inputs: Inputs, drawn: list[Tensor]) -> list[Tensor]:
-        values, numbers = iter(inputs), iter(drawn)
-        given = []
-        for drawn_here, source in zip(noise, packed.graph.inputs, strict=True):
-            value = next(numbers if drawn_here else values)
-            if drawn_here and value.dim() != len(source.shape):
-                value = value.reshape(1, *value.shape)
-            given.append(value)
-        with torch.no_grad():
-            outputs = packed(*given)
+        noise = {}
+        for source, value in zip((source for source in sources if source.noise), drawn, strict=False):
+            value = value if value.dim() == len(source.shape) else value.reshape(1, *value.shape)
+            noise[source.name] = value.expand(len(inputs[0]), *value.shape[1:])  # for all images, without a batch
+        if isinstance(packed, Rebuilt):
+            values = iter(inputs)
+            with torch.no_grad():
+                outputs = packed(*(noise[source.name] if source.noise else next(values) for source in sources))
+        else:
+            made = packed(*map(_array, inputs), noise={name: _array(value) for name, value in noise.items()})
+            outputs = tuple(map(torch.from_numpy, made if isinstance(made, tuple) else (made,)))
         return list(outputs) if isinstance(outputs, tuple) else [outputs]
 
     return runs
+
+
+def _array(value: Tensor) -> NDArray[np.float32]:
+    return np.ascontiguousarray(value.float().numpy())

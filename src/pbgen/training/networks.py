@@ -1,12 +1,14 @@
 """The two networks of a run, as its configuration says: built, planned and binarized."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from pbgen.binarize import binarize
 from pbgen.errors import PBGenError
+from pbgen.example import several
 from pbgen.measure import plan as make_plan
 from pbgen.models import dcgan, load
 from pbgen.redundancy import Plan
@@ -45,7 +47,7 @@ def build(config: TrainConfig, plan: Plan | None = None, teacher: nn.Module | No
     )
     if discriminator is None:
         raise PBGenError(f"{config.model}: gives a generator alone; return a pair of generator and discriminator")
-    latent_shape = _latent_shape(generator)
+    latent_shape = _latent_shape(config.model, generator)
     size = _image_size(config, generator, latent_shape)
     if teacher:
         _check_teacher(config, teacher, latent_shape, size)
@@ -86,8 +88,13 @@ def _image_size(config: TrainConfig, generator: nn.Module, latent_shape: tuple[i
     return int(shape[1])
 
 
-def _latent_shape(generator: nn.Module) -> tuple[int, ...]:
-    return tuple(generator.input_shape)  # type: ignore[arg-type]  # models.load has checked it
+def _latent_shape(model: str, generator: nn.Module) -> tuple[int, ...]:
+    shape: Any = getattr(generator, "input_shape", None)  # models.load has checked it
+    if shape is None or several(shape):
+        raise PBGenError(
+            f"{model}: training needs a generator with the input_shape of one latent vector, such as (100,)"
+        )
+    return tuple(shape)
 
 
 @torch.no_grad()
@@ -96,7 +103,7 @@ def _image_shape(generator: nn.Module, latent_shape: tuple[int, ...]) -> tuple[i
 
 
 def _check_teacher(config: TrainConfig, teacher: nn.Module, latent_shape: tuple[int, ...], size: int) -> None:
-    latents = _latent_shape(teacher)
+    latents = _latent_shape(str(config.teacher), teacher)
     shape = _image_shape(teacher, latents)
     expected = config.channels, size, size
     if latents != latent_shape or shape != expected:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pbgen.packing.call import Call
+from pbgen.packing.noise import NORMAL, UNIFORM
 from pbgen.packing.operators import (
     attention,
     creation,
@@ -37,4 +38,4 @@ REFUSALS: dict[str, str] = {
     **dict.fromkeys(("conv3d", "conv_transpose3d"), "three-dimensional convolutions cannot be packed"),
 }
 
-KNOWN = frozenset(OPERATORS) | frozenset(REFUSALS)  # which are not taken apart
+KNOWN = frozenset(OPERATORS) | frozenset(REFUSALS) | NORMAL | UNIFORM  # which are not taken apart

@@ -200,6 +200,12 @@ def _glu(call: Call) -> Step:
     return call.map(lambda a, b: a * sigmoid(b), *halves)
 
 
+def _dropout(call: Call) -> Any:
+    if call["train"]:
+        raise call.refuse("drops numbers at random; call it with training=self.training")
+    return [call.value(), None] if call.results else call.value()
+
+
 def _same(call: Call) -> Step:
     return call.value()
 
@@ -313,13 +319,7 @@ OPERATORS: dict[str, Callable[[Call], Any]] = {
     "_to_copy": _cast,
     "convert_element_type": _cast,
     "copy": _copied,
-    **dict.fromkeys(("clone", "detach", "alias", "contiguous", "lift_fresh_copy", "view_of", "dropout"), _same),
-    **dict.fromkeys(("feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _same),
-    "native_dropout": lambda call: _native_dropout(call),
+    **dict.fromkeys(("clone", "detach", "alias", "contiguous", "lift_fresh_copy"), _same),
+    **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), _dropout),
+    "native_dropout": _dropout,
 }
-
-
-def _native_dropout(call: Call) -> Any:
-    if call["train"]:
-        raise call.refuse("drops numbers at random; call it with training=self.training")
-    return [call.value(), None]

@@ -42,7 +42,8 @@ def _not_negative(call: Call, given: Any, size: Any) -> Step:
     if isinstance(given, Constant):
         if given.tensor.dtype.is_floating_point or given.tensor.is_complex() or str(given.tensor.dtype) == "torch.bool":
             raise call.refuse("its indices are no integers")
-        if isinstance(size, int):
+        if isinstance(size, int) or int(given.tensor.min()) >= 0:
+            size = size if isinstance(size, int) else int(given.tensor.max()) + 1
             return call.constant((given.tensor % size).numpy())
     indices = call.as_value(given)
     wrap: Callable[..., Term] = lambda i, s: make("where", make("lt", i, 0.0), i + s, i)  # noqa: E731

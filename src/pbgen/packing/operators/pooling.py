@@ -32,7 +32,7 @@ def mean_pool(call: Call) -> Step:
     edges: list[Any] = []
     for size, made, k, s, p in zip(x.shape[-dims:], call.shape[-dims:], kernel, stride, padding, strict=True):
         high = sizes.count((made - 1) * s + k - size - p)
-        edges = [p, high if call.at(high) > 0 else 0, *edges]
+        edges = [p, sizes.larger(high, 0), *edges]
     x = padded(call, x, edges)
     mean = call.step("pool", call.shape, [x], **attributes, padding=[0] * dims, padded=False)
     count = 1

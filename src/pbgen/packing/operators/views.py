@@ -9,6 +9,7 @@ from pbgen.packing import sizes
 from pbgen.packing.call import Call
 from pbgen.packing.sizes import Count
 from pbgen.packing.step import Step
+from pbgen.packing.term import LARGEST
 
 
 def reshape(call: Call) -> Step:
@@ -191,23 +192,26 @@ def padded(call: Call, x: Step, edges: Sequence[Count], mode: str = "constant", 
     """`edges` as torch has them: low and high edge of the last dimension, of the one before, ... Negative ones crop."""
     dims = len(x.shape)
     before: list[Count] = [0] * dims
-    shape = list(x.shape)
+    after: list[Count] = [0] * dims
     for number in range(len(edges) // 2):
         axis, (low, high) = dims - 1 - number, edges[2 * number : 2 * number + 2]
-        if call.at(low) < 0 or call.at(high) < 0:
-            cut_low, cut_high = (-edge if call.at(edge) < 0 else 0 for edge in (low, high))
-            size = sizes.count(x.shape[axis] - cut_low - cut_high)
-            x = call.slice(x, axis, sizes.count(cut_low), size)
-            low, high = (0 if call.at(edge) < 0 else edge for edge in (low, high))
-            shape[axis] = size
-        before[axis] = low
-        shape[axis] = sizes.count(shape[axis] + low + high)
+        cut_low, cut_high = _outside(low), _outside(high)
+        if cut_low != 0 or cut_high != 0:
+            x = call.slice(x, axis, cut_low, sizes.count(x.shape[axis] - cut_low - cut_high))
+        before[axis] = sizes.count(low + cut_low)
+        after[axis] = sizes.count(high + cut_high)
+    shape = [sizes.count(size + low + high) for size, low, high in zip(x.shape, before, after, strict=True)]
     if isinstance(value, float | int) and math.isinf(value):
-        value = math.copysign(3.4028234663852886e38, value)
+        value = math.copysign(LARGEST, value)
     attributes = {"before": before, "mode": mode}
     if mode == "constant":
         attributes["value"] = float(value)
     return call.step("pad", shape, [x], **attributes)
+
+
+def _outside(edge: Count) -> Count:
+    """How much an edge crops: what it is below 0."""
+    return max(-edge, 0) if isinstance(edge, int) else sizes.larger(sizes.count(-edge), 0)
 
 
 def slice_scatter(call: Call) -> Step:
