@@ -180,7 +180,7 @@ class _Follower(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __
             call = measure(self, value, weight, result)
             leading_shape = _leading_shape(slot.parameter, weight, call) if call else None
             if call is None or leading_shape is None:
-                self._refused[slot] = "its weight is no plain one of a convolution or linear layer"
+                self._refused[slot] = "of a kind that cannot be binary"
                 return None
             self._note(slot, call, leading_shape, value)
             return slot.name

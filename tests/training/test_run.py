@@ -16,9 +16,10 @@ import torch
 from lightning_fabric import Fabric
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_gan import SHORT, TINY, load_tiny
+from tiny_gan import NORMED, SHORT, TINY, load_tiny
 from torch import nn
 
+import pbgen
 from pbgen.binarize import binary_layers
 from pbgen.errors import PBGenError
 from pbgen.redundancy import Plan
@@ -71,6 +72,19 @@ def test_layers_by_name_are_the_binary_ones(tiny: Tiny, tmp_path: Path) -> None:
     run = load_tiny(tmp_path)
     assert run.plan is not None
     assert run.plan.binary == list(binary_layers(run.generator)) == ["4", "7"]
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+@pytest.mark.parametrize("discriminator", ["float", "binary"])
+def test_normed_networks_are_trained_and_loaded(tiny: Tiny, tmp_path: Path, discriminator: str) -> None:
+    train(tiny(model=NORMED, discriminator=discriminator, steps=3), tmp_path)
+    run = load_tiny(tmp_path)
+    assert run.plan is not None
+    assert run.plan.binary == list(binary_layers(run.generator)) == ["0", "4"]
+    z = torch.randn(3, 6)
+    pbgen.pack(run.generator, z, tmp_path / "g.safetensors")
+    images = torch.from_numpy(pbgen.Engine(tmp_path / "g.safetensors")(z.numpy()))
+    torch.testing.assert_close(images, run.generator(z).detach(), atol=1e-4, rtol=0)
 
 
 def test_layers_that_there_are_not(tiny: Tiny, tmp_path: Path) -> None:

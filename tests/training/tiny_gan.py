@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 
 from torch import nn
+from torch.nn.utils import parametrizations, spectral_norm, weight_norm
 
 from pbgen.training import Run, TrainConfig, load_run
 
 TINY = f"{__file__}:pair"
+NORMED = f"{__file__}:normed"
 SHORT = f"{__file__}:of_short_latents"
 
 
@@ -46,6 +48,17 @@ def of_short_latents() -> tuple[nn.Module, nn.Module]:
 def with_dropout() -> tuple[nn.Module, nn.Module]:
     generator, discriminator = pair()
     discriminator.insert(2, nn.Dropout(0.3))
+    return generator, discriminator
+
+
+def normed() -> tuple[nn.Module, nn.Module]:
+    """Norms as hooks and as parametrizations, on layers that become binary and on one that stays float."""
+    generator, discriminator = pair()
+    parametrizations.weight_norm(generator[0])
+    weight_norm(generator[4])
+    weight_norm(generator[7])
+    spectral_norm(discriminator[0])
+    parametrizations.spectral_norm(discriminator[2])
     return generator, discriminator
 
 
