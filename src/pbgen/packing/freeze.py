@@ -76,7 +76,7 @@ def _settle(layer: nn.Module) -> None:
 
 
 def _settle_hooks(layer: nn.Module) -> None:
-    """The same for the hooks of torch.nn.utils.weight_norm and spectral_norm, which compute a weight before each call."""
+    """The same for the hooks of torch.nn.utils.weight_norm and spectral_norm, which compute a weight at each call."""
     for key, hook in list(layer._forward_pre_hooks.items()):
         name = getattr(hook, "name", None)
         if not isinstance(name, str) or not hasattr(hook, "compute_weight"):
