@@ -31,7 +31,7 @@ def run(trial: Trial, data: str, folder: Path, progress: training.Progress, acce
         teacher = folder.parent / trial.taught_by.folder
         _train(_config(trial.taught_by, data, accelerator), teacher, progress)
     _train(_config(trial, data, accelerator, teacher), folder, progress)
-    trained = training.load_run(folder)
+    trained = training.load_run(folder, _model(trial))
     generator = trained.generator.to(Fabric(accelerator=accelerator, devices=1).device)
     channels, size = _image_shape(generator)
     real = real_images(open_images(data, size, channels), JUDGED)
@@ -68,9 +68,8 @@ def quantization_errors(generator: nn.Module) -> dict[str, float]:
 
 
 def _config(trial: Trial, data: str, accelerator: str, teacher: Path | None = None) -> training.TrainConfig:
-    built_in = trial.network in models.names()
     return training.TrainConfig(
-        model=trial.network if built_in else f"{NETWORKS}:{trial.network}",
+        model=_model(trial),
         data=data,
         channels=1 if trial.network == "grey" else 3,
         generator="partial" if trial.layers else "float",
@@ -79,6 +78,7 @@ def _config(trial: Trial, data: str, accelerator: str, teacher: Path | None = No
         loss=trial.loss,
         method=trial.method,
         teacher=str(teacher) if teacher else None,
+        teacher_model=_model(trial.taught_by) if trial.taught_by else None,
         imitation=trial.imitation if teacher else training.TrainConfig.imitation,
         steps=trial.steps,
         batch_size=trial.batch_size,
@@ -93,6 +93,10 @@ def _config(trial: Trial, data: str, accelerator: str, teacher: Path | None = No
         sample_every=trial.steps,
         checkpoint_every=max(500, trial.steps // 10),
     )
+
+
+def _model(trial: Trial) -> str:
+    return trial.network if trial.network in models.names() else f"{NETWORKS}:{trial.network}"
 
 
 @torch.no_grad()

@@ -29,6 +29,7 @@ from pbgen import training
 from pbgen.bench.comparison import processor
 from pbgen.cli.terminal import Terminal
 from pbgen.errors import PBGenError
+from pbgen.processors import usable_processors
 
 from . import gan, supervised
 from .networks import SUPERVISED
@@ -94,7 +95,7 @@ def _work(
     judged: int = JUDGED,
 ) -> None:
     """Run trials, `jobs` at once, and give each result to `keep` when it is there."""
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, usable_processors() // jobs)
     todo: Sequence[Trial] = list(trials)
     os.environ.setdefault("GLIBC_TUNABLES", TUNABLES)  # read when the processes of the pool start
     pool = ThreadPoolExecutor(jobs)

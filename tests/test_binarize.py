@@ -278,6 +278,56 @@ def test_state_dict_round_trip(method, tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_a_float_modules_state_is_loaded_as_if_it_had_been_binarized(method):
+    pretrained = network()
+    with torch.no_grad():
+        for parameter in pretrained.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    module = copy.deepcopy(binarize(network(), ["0", "2.0"], method))
+    module.load_state_dict(pretrained.state_dict())
+    assert all(torch.equal(latent, pretrained.get_submodule(n).weight) for n, latent in latent_weights(module).items())
+    expected, z = binarize(copy.deepcopy(pretrained), ["0", "2.0"], method), torch.randn(2, 6)
+    assert torch.equal(module.eval()(z), expected.eval()(z))
+    with pytest.raises(RuntimeError, match=r"size mismatch for 0.parametrizations.weight.original"):
+        module.load_state_dict({**pretrained.state_dict(), "0.weight": torch.zeros(3)})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_ways_back_to_a_float_module(method):
+    """As docs/training.md tells them; torch refuses the state as it is, rather than load half of it."""
+    module, z = binarize(network(), "all", method).eval(), torch.randn(2, 6)
+    state = module.state_dict()
+    with pytest.raises(RuntimeError, match=r"Missing key\(s\) in state_dict: \"0.weight\""):
+        network().load_state_dict(state)
+    plain, latent = network(), {}
+    for name, value in state.items():
+        if not name.endswith(".learned"):
+            latent[name.replace(".parametrizations.weight.original", ".weight")] = value
+    plain.load_state_dict(latent)
+    assert all(torch.equal(plain.get_submodule(n).weight, w) for n, w in latent_weights(module).items())
+    binary = {f"{name}.weight": layer.weight for name, layer in binary_layers(module).items()}
+    plain.load_state_dict({**latent, **binary})
+    assert torch.equal(plain.eval()(z), module(z))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_torch_removes_the_estimators(method):
+    module, z = binarize(network(), "all", method).eval(), torch.randn(2, 6)
+    expected = module(z)
+    for layer in binary_layers(module).values():
+        nn.utils.parametrize.remove_parametrizations(layer, "weight")
+    assert torch.equal(module(z), expected)
+    module.load_state_dict(network().state_dict())
+    assert torch.equal(module(z), network().eval()(z))
+
+
+def test_pickling_is_refused_by_torch(tmp_path):
+    """In words of its own; the state_dict is what is saved."""
+    with pytest.raises(RuntimeError, match=r"only supported through state_dict\(\)"):
+        torch.save(binarize(network(), "all"), tmp_path / "module.pt")
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_deepcopy(method):
     module = binarize(network(), "all", method)
     set_progress(module, 0.5)
@@ -315,7 +365,7 @@ def test_the_memory_format_is_kept(method, kind, groups):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_dtypes(method, dtype):
     layer = binarize(nn.Conv2d(3, 4, 2).to(dtype), "all", method).eval()
     signs, scale = signs_and_scale(layer)
@@ -419,7 +469,7 @@ def normed():
         (shared, "all", "bwn", "layer '0': shares its weight with '1'"),
         (shared, ["1"], "bwn", "layer '1': shares its weight with '0'"),
         (embedded, ["1"], "bwn", "layer '1': shares its weight with '0'"),
-        (normed, "all", "bwn", "layer '3': its weight is parametrized already"),
+        (normed, "all", "bwn", "layer '3': its weight is made by a parametrization, WeightNorm; call torch.nn.utils."),
         (lambda: nn.Sequential(nn.LazyLinear(3)), "all", "bwn", "layer '0': its weight has no shape yet"),
         (lambda: nn.Sequential(nn.Conv1d(3, 3, 1, groups=3)), "all", "irnet", "layer '0': one weight an output"),
     ],

@@ -1,5 +1,9 @@
 """The Python side of the engine: what it accepts, what it refuses, what it tells."""
 
+import copy
+import multiprocessing
+import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,12 +78,21 @@ CONVERSIONS: dict[str, Callable[[np.ndarray], Any]] = {
     "backwards": lambda z: z[::-1].copy()[::-1],
     "read-only": lambda z: np.frombuffer(z.tobytes(), np.float32).reshape(z.shape),
     "a tensor": torch.from_numpy,
+    "a parameter": lambda z: nn.Parameter(torch.from_numpy(z)),
+    "a result of autograd": lambda z: nn.Parameter(torch.from_numpy(z)) * 1,
+    "bfloat16": lambda z: torch.from_numpy(z).bfloat16(),
+    "half": lambda z: torch.from_numpy(z).half(),
+    "double": lambda z: torch.from_numpy(z).double(),
+    "a negated view": lambda z: torch.complex(torch.zeros(z.shape), torch.from_numpy(-z)).conj().imag,
+    "a list of tensors": lambda z: list(torch.from_numpy(z)),
+    "a tuple of parameters": lambda z: tuple(nn.Parameter(torch.from_numpy(one)) for one in z),
+    "a list of arrays": list,
 }
 
 
 @pytest.mark.parametrize("name", CONVERSIONS)
 def test_numbers_of_any_kind(name: str, engine: Engine) -> None:
-    z = np.float16(latent(3)).astype(np.float32)
+    z = torch.from_numpy(latent(3)).bfloat16().float().numpy()
     np.testing.assert_array_equal(engine(CONVERSIONS[name](z)), engine(z))
 
 
@@ -105,6 +118,67 @@ def test_a_ragged_list(engine: Engine) -> None:
         engine([[1.0], [1.0, 2.0]])
 
 
+class Stubborn:
+    """An array, so it says, that cannot be read."""
+
+    def __array__(self, *arguments: object, **options: object) -> np.ndarray:
+        raise TypeError("not here,\nnot now")
+
+
+UNREADABLE: dict[str, tuple[Callable[[], Any], str]] = {
+    "sparse": (lambda: torch.zeros(1, 12, 1, 1).to_sparse(), r"is a tensor of torch.sparse_coo; give z.to_dense\(\)"),
+    "elsewhere": (lambda: torch.zeros(1, 12, 1, 1, device="meta"), r"is a tensor of meta; give z.cpu\(\)"),
+    "a list of those": (lambda: [torch.zeros(12, 1, 1, device="meta")], r"is a tensor of meta; give z.cpu\(\)"),
+    "complex": (lambda: torch.zeros(1, 12, 1, 1).to(torch.complex64).conj(), "holds complex64, not real numbers"),
+    "quantized": (
+        lambda: torch.quantize_per_tensor(torch.zeros(1, 12, 1, 1), 1, 0, torch.qint8),
+        "Tensor cannot be read as an array: .*",
+    ),
+    "stubborn": (Stubborn, "Stubborn cannot be read as an array: not here, not now"),
+    "tensors of several shapes": (lambda: [torch.zeros(12, 1, 1), torch.zeros(3)], r"not an array; it must have .*"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated")
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_cannot_be_read(name: str, engine: Engine) -> None:
+    make, message = UNREADABLE[name]
+    with pytest.raises(PBGenError, match=f"^z: {message}") as error:
+        engine(make())
+    assert "\n" not in str(error.value)
+
+
+def test_more_than_there_is_memory_for(engine: Engine) -> None:
+    many = np.broadcast_to(np.float32(0), (2**40, 12, 1, 1))
+    with pytest.raises(PBGenError, match=rf"^z: no memory for {2**40} .*; give fewer at once$"):
+        engine(many)
+
+
+def test_a_pickle_names_the_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "g.safetensors"
+    file.write_bytes(path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    engine = Engine("g.safetensors", threads=1, activations="int8")
+    monkeypatch.chdir("/")
+    content = pickle.dumps(engine)
+    assert len(content) < 1000
+    again = pickle.loads(content)
+    np.testing.assert_array_equal(again(latent(2)), engine(latent(2)))
+    assert again.kernels == engine.kernels
+    file.unlink()
+    with pytest.raises(PBGenError, match=f"^{file}: does not exist$"):
+        pickle.loads(content)
+
+
+def test_a_copy_is_the_engine(engine: Engine) -> None:
+    assert copy.copy(engine) is engine and copy.deepcopy([engine])[0] is engine
+
+
+def test_a_spawned_process_opens_it_again(engine: Engine) -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        np.testing.assert_array_equal(pool.apply(engine, (latent(2),)), engine(latent(2)))
+
+
 def test_kernels_and_memory_are_told(engine: Engine, path: Path) -> None:
     assert list(engine.kernels) == ["0", "3"]
     assert "float32 weights" in engine.kernels["3"]
@@ -122,9 +196,9 @@ def test_layers_are_timed(engine: Engine) -> None:
     assert all(0 < value < 10 for value in seconds.values())
 
 
-@pytest.mark.parametrize("threads", [0, -1, 10**6])
-def test_wrong_threads(threads: int, path: Path) -> None:
-    with pytest.raises(PBGenError, match=f"^threads={threads}: must be 1 to 1024, or None"):
+@pytest.mark.parametrize("threads", [0, -1, 10**6, 2.0, "2", (2,)])
+def test_wrong_threads(threads: Any, path: Path) -> None:
+    with pytest.raises(PBGenError, match=f"^threads={re.escape(repr(threads))}: must be 1 to 1024, or None"):
         Engine(path, threads=threads)
 
 
@@ -143,6 +217,12 @@ def test_wrong_activations(path: Path) -> None:
 def test_file_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(PBGenError, match=r"none.safetensors: does not exist$"):
         Engine(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("path", [None, 3, "\ud800"])
+def test_no_path(path: Any) -> None:
+    with pytest.raises(PBGenError, match="no name that a file can have"):
+        Engine(path)
 
 
 def test_path_with_a_zero_byte() -> None:

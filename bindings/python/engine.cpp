@@ -118,6 +118,25 @@ public:
         return to_list(shapes);
     }
 
+    size_t tiles(const std::vector<std::vector<size_t>>& inputs, size_t tile) {
+        const std::vector<pbgen_shape> shapes = to_shapes(inputs);
+        const size_t count = pbgen_tile_count(engine_, shapes.data(), tile);
+        if (!count) raise_error();
+        return count;
+    }
+
+    // Of one image.
+    void run_tile(const std::vector<Floats>& inputs, const std::vector<Output>& outputs, size_t tile, size_t index) {
+        const Arrays<Floats, const float> in(inputs);
+        const Arrays<Output, float> out(outputs);
+        int status;
+        {
+            const nb::gil_scoped_release release;
+            status = pbgen_run_tile(engine_, in.data.data(), in.shapes.data(), tile, index, out.data.data());
+        }
+        if (status) raise_error();
+    }
+
     // (name, shape, whether integers, kind of noise) of each
     nb::list inputs() const {
         nb::list result;
@@ -165,6 +184,8 @@ NB_MODULE(_core, module) {
         .def("time_layers", &Engine::time_layers, nb::arg("inputs"), nb::arg("outputs"), nb::arg("seconds"))
         .def("output_shapes", &Engine::output_shapes, nb::arg("inputs"))
         .def("complete_shapes", &Engine::complete_shapes, nb::arg("inputs"))
+        .def("tiles", &Engine::tiles, nb::arg("inputs"), nb::arg("tile"))
+        .def("run_tile", &Engine::run_tile, nb::arg("inputs"), nb::arg("outputs"), nb::arg("tile"), nb::arg("index"))
         .def_prop_ro("inputs", &Engine::inputs)
         .def_prop_ro("outputs", &Engine::outputs)
         .def_prop_ro("resident_bytes", &Engine::resident_bytes)

@@ -13,7 +13,6 @@
 
 #include <array>
 #include <memory>
-#include <mutex>
 #include <tuple>
 #include <vector>
 
@@ -38,19 +37,18 @@ Threads::Fork find_fork() {
 #endif
 }
 
+// A forked child has not that runtime's threads, though the runtime thinks so and would wait for them.
 std::shared_ptr<Threads> make_threads(unsigned count) {
-    const Threads::Fork fork = find_fork();
+    const Threads::Fork fork = pbgen::forks() ? nullptr : find_fork();
     return fork ? std::make_shared<Threads>(fork, count) : std::make_shared<Threads>(count);
 }
 
-// torch's number of threads may change, and all layers share one pool.
+// torch's number of threads may change, and all layers share one pool. Called with the GIL, and so are the functions of
+// Recycled: nothing else guards what is static here. A child that is forked from Python finds it whole, as whoever forks
+// has the GIL, where it might find a mutex locked for ever.
 std::shared_ptr<Threads> shared_threads(unsigned count) {
-    static std::mutex mutex;
     static std::shared_ptr<Threads> threads;
-    static unsigned current = 0;
-    const std::lock_guard<std::mutex> lock(mutex);
-    if (count != current) threads = make_threads(count);
-    current = count;
+    if (!threads || threads->count() != count || threads->forked()) threads = make_threads(count);
     return threads;
 }
 
@@ -86,13 +84,8 @@ private:
         static std::vector<Memory> memory;
         return memory;
     }
-    static std::mutex& mutex() {
-        static std::mutex m;
-        return m;
-    }
 
     static Memory find(size_t count) {
-        const std::lock_guard<std::mutex> lock(mutex());
         for (Memory& memory : kept())
             if (memory.size() == count) {
                 std::swap(memory, kept().back());
@@ -104,7 +97,6 @@ private:
     }
 
     static void give_back(Memory* memory) {
-        const std::lock_guard<std::mutex> lock(mutex());
         kept().push_back(std::move(*memory));
         delete memory;
     }
@@ -113,11 +105,12 @@ private:
 using Met = std::tuple<size_t, Two, Two, size_t, size_t>;  // images, sizes, addresses: small and large
 
 void weight_gradient(const WeightShape& shape, const std::vector<Met>& met, size_t gradient, unsigned threads) {
+    const std::shared_ptr<Threads> pool = shared_threads(threads);
     const nb::gil_scoped_release release;
     std::vector<Pair> pairs;
     for (const auto& [count, small, large, small_images, large_images] : met)
         pairs.push_back({make_images(count, small, large), floats(small_images), floats(large_images)});
-    pbgen::weight_gradient(shape, pairs, writable(gradient), *shared_threads(threads));
+    pbgen::weight_gradient(shape, pairs, writable(gradient), *pool);
 }
 
 }  // namespace
@@ -133,34 +126,37 @@ void bind_training(nb::module_& module) {
     nb::class_<Signs>(module, "Signs")
         .def("__init__",
              [](Signs* self, const WeightShape& shape, size_t weights, unsigned threads) {
+                 const std::shared_ptr<Threads> pool = shared_threads(threads);
                  const nb::gil_scoped_release release;
-                 new (self) Signs(shape, floats(weights), *shared_threads(threads));
+                 new (self) Signs(shape, floats(weights), *pool);
              },
              "shape"_a, "weights"_a, "threads"_a)
         .def("run",
              [](Signs& self, bool to_large, size_t count, Two small, Two large, size_t input, size_t scale,
                 size_t output, unsigned threads) {
+                 const std::shared_ptr<Threads> pool = shared_threads(threads);
                  const nb::gil_scoped_release release;
-                 self.run(side(to_large), make_images(count, small, large), floats(input), floats(scale),
-                          writable(output), *shared_threads(threads));
+                 self.run(side(to_large), make_images(count, small, large), floats(input), floats(scale), writable(output),
+                          *pool);
              },
              "to_large"_a, "count"_a, "small"_a, "large"_a, "input"_a, "scale"_a, "output"_a, "threads"_a);
     module.def("weight_gradient", &weight_gradient, "shape"_a, "pairs"_a, "gradient"_a, "threads"_a);
     module.def(
         "signed_sums",
         [](const WeightShape& shape, bool large, size_t values, size_t weights, size_t sums, unsigned threads) {
+            const std::shared_ptr<Threads> pool = shared_threads(threads);
             const nb::gil_scoped_release release;
-            pbgen::signed_sums(shape, side(large), floats(values), floats(weights), writable(sums),
-                               *shared_threads(threads));
+            pbgen::signed_sums(shape, side(large), floats(values), floats(weights), writable(sums), *pool);
         },
         "shape"_a, "large"_a, "values"_a, "weights"_a, "sums"_a, "threads"_a);
     module.def(
         "straight_through",
         [](const WeightShape& shape, bool large, size_t weights, size_t scale, size_t shift, size_t gradient,
            unsigned threads) {
+            const std::shared_ptr<Threads> pool = shared_threads(threads);
             const nb::gil_scoped_release release;
-            pbgen::straight_through(shape, side(large), floats(weights), floats(scale), floats(shift),
-                                    writable(gradient), *shared_threads(threads));
+            pbgen::straight_through(shape, side(large), floats(weights), floats(scale), floats(shift), writable(gradient),
+                                    *pool);
         },
         "shape"_a, "large"_a, "weights"_a, "scale"_a, "shift"_a, "gradient"_a, "threads"_a);
     module.def("recycled_memory", &Recycled::take, "count"_a);

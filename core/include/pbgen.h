@@ -1,7 +1,10 @@
 /* The engine's C interface: opens a packed generator (docs/format.md) and makes images.
  *
  * A function that fails returns NULL or a value other than 0; pbgen_error() then says why, in one line. Nothing here
- * throws. An engine may be used by any number of threads at once; pbgen_close() must be the last call on it. */
+ * throws. An engine may be used by any number of threads at once; pbgen_close() must be the last call on it.
+ *
+ * A process may fork at any time. The child may use and close its parent's engines, which then compute in the calling
+ * thread alone, for no other is left; an engine that the child opens has threads again. */
 #ifndef PBGEN_H
 #define PBGEN_H
 
@@ -27,7 +30,8 @@ typedef struct pbgen_shape {
 } pbgen_shape;
 
 /* Opens the packed file at `path`, or one that lies in memory: `data` is not needed after the call. `threads` is how
- * many threads a call may use; 0 means one for each usable core. The environment variable PBGEN_ARCH forces an
+ * many threads a call may use; 0 means one for each usable core: that the process may run on, and that its container's
+ * quota pays for. The environment variable PBGEN_ARCH forces an
  * instruction set by name ("portable", "avx2", ...). */
 pbgen_engine* pbgen_open(const char* path, unsigned threads, pbgen_activations activations);
 pbgen_engine* pbgen_open_memory(const void* data, size_t size, unsigned threads, pbgen_activations activations);
@@ -68,6 +72,14 @@ int pbgen_run(pbgen_engine* engine, const float* const* inputs, const pbgen_shap
 size_t pbgen_workspace_bytes(pbgen_engine* engine, const pbgen_shape* shapes, size_t batch);
 int pbgen_run_in(pbgen_engine* engine, const float* const* inputs, const pbgen_shape* shapes, size_t batch,
                  float* const* outputs, void* workspace);
+
+/* A picture or a sound that is too large to be made as a whole, in tiles of about `tile` pixels of the inputs along each
+ * free dimension: how many there are, 0 of which means that it failed, and the making of one, in any order. Tiles have
+ * margins of their own, so the result is that of the whole, to rounding. Memory is bounded by the tile. It fails where a
+ * pixel hangs on all of the picture, and pbgen_error() names the layer. */
+size_t pbgen_tile_count(pbgen_engine* engine, const pbgen_shape* shapes, size_t tile);
+int pbgen_run_tile(pbgen_engine* engine, const float* const* inputs, const pbgen_shape* shapes, size_t tile, size_t index,
+                   float* const* outputs);
 
 /* Numbers first .. first + count - 1 of those that `seed` begins: standard normal, or uniform in 0 .. 1. */
 void pbgen_draw(pbgen_noise kind, uint64_t seed, uint64_t first, size_t count, float* numbers);

@@ -1,9 +1,14 @@
 // pbgen-run: images from a packed generator, without Python.
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <new>
 #include <string>
+
+#include <fcntl.h>
 
 #include "error.h"
 #include "file.h"
@@ -39,13 +44,14 @@ void draw(const Generator& generator, const Options& options) {
         for (size_t i = 0; i < shape.rank; ++i) dims += concat(i ? ", " : "", shape.dims[i]);
         fail(options.file, ": makes (", dims, "), no images of 1 or 3 channels");
     }
+    check_writable(options.output);
     Grid grid(options.count, shape.dims[0], shape.dims[1], shape.dims[2]);
     for (size_t first = 0; first < options.count; first += images_at_once) {
         const size_t count = std::min(images_at_once, options.count - first);
         const std::vector<float> images = generator.images(options.seed, first, count);
         for (size_t i = 0; i < count; ++i) grid.place(first + i, images.data() + i * (images.size() / count));
     }
-    write_atomically(options.output, encode_png(grid.picture()));
+    write_atomically(options.output, [&](const Sink& sink) { encode_png(grid.picture(), sink); });
 }
 
 void print_time(const Generator& generator, size_t count) {
@@ -62,12 +68,26 @@ void run(const Options& options) {
     print_time(generator, images_at_once);
 }
 
+// Opens to nowhere what the shell has closed (`>&-`), lest the next file to be opened take its place.
+void open_closed() {
+    for (int number = 0; number < 3; ++number)
+        if (fcntl(number, F_GETFD) < 0) static_cast<void>(open("/dev/null", O_RDWR));  // the lowest that is free
+}
+
+void check_output() {
+    if (std::fflush(stdout) || std::ferror(stdout))
+        fail("standard output: cannot be written: ", std::strerror(errno), "; give it another place to go");
+}
+
 }  // namespace
 }  // namespace pbgen
 
 int main(int argc, char** argv) {
+    std::signal(SIGXFSZ, SIG_IGN);  // a file that grows beyond its limit is one that cannot be written
     try {
+        pbgen::open_closed();
         pbgen::run(pbgen::read_options(argc, argv));
+        pbgen::check_output();
         return 0;
     } catch (const std::bad_alloc&) {
         std::fputs("pbgen-run: out of memory; give a smaller --count\n", stderr);

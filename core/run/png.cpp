@@ -28,14 +28,19 @@ uint32_t crc32(const uint8_t* begin, const uint8_t* end) {
     return ~crc;
 }
 
-uint32_t adler32(const Bytes& data) {
-    uint32_t a = 1, b = 0;
-    for (uint8_t byte : data) {
-        a = (a + byte) % 65521;
-        b = (b + a) % 65521;
+class Adler32 {
+public:
+    void add(const uint8_t* begin, const uint8_t* end) {
+        for (; begin != end; ++begin) {
+            a_ = (a_ + *begin) % 65521;
+            b_ = (b_ + a_) % 65521;
+        }
     }
-    return b << 16 | a;
-}
+    uint32_t sum() const { return b_ << 16 | a_; }
+
+private:
+    uint32_t a_ = 1, b_ = 0;
+};
 
 void append(Bytes& bytes, std::initializer_list<uint8_t> more) { bytes.insert(bytes.end(), more); }
 
@@ -43,12 +48,14 @@ void append_big_endian(Bytes& bytes, uint32_t number) {
     for (int shift = 24; shift >= 0; shift -= 8) bytes.push_back(static_cast<uint8_t>(number >> shift));
 }
 
-void append_chunk(Bytes& png, const char* name, const Bytes& data) {
-    append_big_endian(png, static_cast<uint32_t>(data.size()));
-    const size_t checked = png.size();
-    png.insert(png.end(), name, name + 4);
-    png.insert(png.end(), data.begin(), data.end());
-    append_big_endian(png, crc32(png.data() + checked, png.data() + png.size()));
+void write_chunk(const Sink& sink, const char* name, const Bytes& data) {
+    Bytes chunk;
+    chunk.reserve(data.size() + 12);
+    append_big_endian(chunk, static_cast<uint32_t>(data.size()));
+    chunk.insert(chunk.end(), name, name + 4);
+    chunk.insert(chunk.end(), data.begin(), data.end());
+    append_big_endian(chunk, crc32(chunk.data() + 4, chunk.data() + chunk.size()));
+    sink(chunk.data(), chunk.size());
 }
 
 Bytes header(const Picture& picture) {
@@ -60,43 +67,56 @@ Bytes header(const Picture& picture) {
     return bytes;
 }
 
-// Each row behind a byte that says how it is filtered: 0, not at all.
-Bytes scanlines(const Picture& picture) {
-    const size_t length = picture.width * picture.channels;
-    Bytes bytes;
-    bytes.reserve(picture.height * (length + 1));
-    for (size_t y = 0; y < picture.height; ++y) {
-        const uint8_t* row = picture.pixels.data() + y * length;
-        bytes.push_back(0);
-        bytes.insert(bytes.end(), row, row + length);
-    }
-    return bytes;
-}
+// The rows as a zlib stream of stored blocks, each a chunk of the file.
+class Blocks {
+public:
+    Blocks(const Sink& sink, size_t length) : sink_(sink), left_(length) { begin({0x78, 0x01}); }
 
-// A zlib stream of stored blocks.
-Bytes store(const Bytes& data) {
-    Bytes stream;
-    stream.reserve(data.size() + data.size() / longest_block * 5 + 16);
-    append(stream, {0x78, 0x01});
-    for (size_t begin = 0; begin < data.size(); begin += longest_block) {
-        const size_t length = std::min(longest_block, data.size() - begin);
-        const bool last = begin + length == data.size();
-        const auto low = static_cast<uint8_t>(length), high = static_cast<uint8_t>(length >> 8);
-        append(stream, {last, low, high, static_cast<uint8_t>(~low), static_cast<uint8_t>(~high)});
-        stream.insert(stream.end(), data.data() + begin, data.data() + begin + length);
+    void add(const uint8_t* bytes, size_t count) {
+        while (count) {
+            const size_t part = std::min(count, room_);
+            chunk_.insert(chunk_.end(), bytes, bytes + part);
+            sum_.add(bytes, bytes + part);
+            bytes += part, count -= part, room_ -= part, left_ -= part;
+            if (room_ == 0) end();
+        }
     }
-    append_big_endian(stream, adler32(data));
-    return stream;
-}
+
+private:
+    void begin(std::initializer_list<uint8_t> before) {
+        room_ = std::min(longest_block, left_);
+        const bool last = room_ == left_;
+        const auto low = static_cast<uint8_t>(room_), high = static_cast<uint8_t>(room_ >> 8);
+        chunk_.clear();
+        append(chunk_, before);
+        append(chunk_, {last, low, high, static_cast<uint8_t>(~low), static_cast<uint8_t>(~high)});
+    }
+
+    void end() {
+        if (left_ == 0) append_big_endian(chunk_, sum_.sum());
+        write_chunk(sink_, "IDAT", chunk_);
+        if (left_) begin({});
+    }
+
+    const Sink& sink_;
+    size_t left_, room_ = 0;  // bytes to come, of all and of this block
+    Adler32 sum_;
+    Bytes chunk_;
+};
 
 }  // namespace
 
-std::vector<uint8_t> encode_png(const Picture& picture) {
-    Bytes png = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    append_chunk(png, "IHDR", header(picture));
-    append_chunk(png, "IDAT", store(scanlines(picture)));
-    append_chunk(png, "IEND", {});
-    return png;
+void encode_png(const Picture& picture, const Sink& sink) {
+    constexpr uint8_t signature[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'}, unfiltered = 0;
+    sink(signature, sizeof signature);
+    write_chunk(sink, "IHDR", header(picture));
+    const size_t length = picture.width * picture.channels;
+    Blocks blocks(sink, picture.height * (length + 1));
+    for (size_t y = 0; y < picture.height; ++y) {
+        blocks.add(&unfiltered, 1);
+        blocks.add(picture.pixels.data() + y * length, length);
+    }
+    write_chunk(sink, "IEND", {});
 }
 
 }  // namespace pbgen

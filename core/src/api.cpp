@@ -146,6 +146,21 @@ int pbgen_run_in(pbgen_engine* engine, const float* const* inputs, const pbgen_s
     return run(engine, inputs, shapes, batch, outputs, workspace, nullptr);
 }
 
+size_t pbgen_tile_count(pbgen_engine* engine, const pbgen_shape* shapes, size_t tile) {
+    return guard(size_t{0}, [&] {
+        return engine->engine.tiles(Shapes(engine, shapes).get(), static_cast<int64_t>(std::min<size_t>(tile, INT32_MAX)));
+    });
+}
+
+int pbgen_run_tile(pbgen_engine* engine, const float* const* inputs, const pbgen_shape* shapes, size_t tile, size_t index,
+                   float* const* outputs) {
+    return guard(1, [&] {
+        engine->engine.run_tile(inputs, Shapes(engine, shapes).get(), static_cast<int64_t>(std::min<size_t>(tile, INT32_MAX)),
+                                index, outputs);
+        return 0;
+    });
+}
+
 void pbgen_draw(pbgen_noise kind, uint64_t seed, uint64_t first, size_t count, float* numbers) {
     if (kind == PBGEN_UNIFORM)
         pbgen::draw_uniform(seed, first, count, numbers);

@@ -100,7 +100,7 @@ void Arrangement::arrange(size_t i) {
 // Places.
 
 Arrangement::Place Arrangement::buffer(const Shape& shape, const Strides& strides) {
-    buffers_.push_back({static_cast<size_t>(shape.size()), steps_.size(), steps_.size()});
+    buffers_.push_back({static_cast<uint64_t>(shape.size()), steps_.size(), steps_.size()});
     return {Place::Of::buffer, buffers_.size() - 1, 0, shape, strides};
 }
 
@@ -133,10 +133,10 @@ Arrangement::Place Arrangement::arranged(const Place& place, const Strides& stri
 }
 
 bool Arrangement::is_whole(const Place& place) const {
-    const auto size = static_cast<size_t>(place.shape.size());
+    const int64_t size = place.shape.size();
     if (place.offset) return false;
-    if (place.of == Place::Of::buffer) return buffers_[place.index].size == size;
-    return place.of == Place::Of::input && static_cast<size_t>(inputs_[place.index].size()) == size;
+    if (place.of == Place::Of::buffer) return buffers_[place.index].size == static_cast<uint64_t>(size);
+    return place.of == Place::Of::input && inputs_[place.index].size() == size;
 }
 
 // What a program reads: the inputs from `first` on, broadcast.
@@ -169,21 +169,24 @@ void Arrangement::touch(const Place& place) {
 }
 
 void Arrangement::finish_memory() {
-    constexpr size_t max_workspace = size_t{1} << 30;  // numbers, for one image
+    // Numbers for one image: 4 GiB, and with what aligns it no more than an address can say.
+    constexpr uint64_t max_workspace = std::min<uint64_t>(uint64_t{1} << 30, (SIZE_MAX - cache_line) / sizeof(float));
     std::vector<Block*> blocks;
     for (Block& block : buffers_) blocks.push_back(&block);
     for (Block& block : extremes_) blocks.push_back(&block);
-    const size_t scratch = std::max(scratch_.bytes(model_.threads().count()), other_scratch_);
-    workspace_ = plan_memory(blocks, scratch / sizeof(float) + 1);
-    if (workspace_ > max_workspace)
-        fail("needs ", workspace_ >> 18, " MiB for one image of this size; at most 4096 are allowed: work in tiles");
+    const uint64_t scratch = std::max<uint64_t>(scratch_.bytes(model_.threads().count()), other_scratch_);
+    const uint64_t workspace = plan_memory(blocks, scratch / sizeof(float) + 1);
+    if (workspace > max_workspace)
+        fail("needs ", workspace >> 18, " MiB for one image of this size; at most ", (max_workspace + 1) >> 18,
+             " are allowed: work in tiles");
+    workspace_ = static_cast<size_t>(workspace);
 }
 
 float* Arrangement::writable(const Place& place, const Call& call, size_t image) const {
     if (place.of == Place::Of::output)
         return call.outputs[place.index] + image * static_cast<size_t>(output(place.index).size()) + place.offset;
     const Block& block = buffers_[place.index];
-    return call.workspace + block.offset * call.images + image * block.size + place.offset;
+    return call.workspace + block.place() * call.images + image * static_cast<size_t>(block.size) + place.offset;
 }
 
 const float* Arrangement::address(const Place& place, const Call& call, size_t image) const {
@@ -245,7 +248,7 @@ size_t Arrangement::extremes_for(size_t value, const Layer& layer) {
 
 SharedExtremes* Arrangement::extremes(size_t block, const Call& call) const {
     return block == none ? nullptr
-                         : reinterpret_cast<SharedExtremes*>(call.workspace + extremes_[block].offset * call.images);
+                         : reinterpret_cast<SharedExtremes*>(call.workspace + extremes_[block].place() * call.images);
 }
 
 // What comes after a layer's sums, where they lie or on the way out.
@@ -375,8 +378,9 @@ void Arrangement::arrange_expand(const Node& node, size_t value) {
 void Arrangement::arrange_slice(const Node& node, size_t value) {
     Place place = input(node);
     place.offset += bound_(node.first) * place.strides[node.axis()];
-    place.strides[node.axis()] *= node.step;
     place.shape = shape(value);
+    // Of a single number the step says nothing, and may be any.
+    if (place.shape[node.axis()] > 1) place.strides[node.axis()] *= node.step;
     places_.push_back(place);
 }
 
@@ -425,7 +429,8 @@ void Arrangement::arrange_resample(const Node& node, size_t value) {
         const float step = pixel_step(node, i, from.shape[axis], made[axis]);
         add({&from, &to}, [=, mode = node.resampling, corners = node.align_corners](const Call& call) {
             for (size_t image = 0; image < call.images; ++image)
-                resample(reads(from, call, image), axis, mode, step, corners, writes(to, call, image), model_.threads());
+                resample(reads(from, call, image), axis, mode, step, corners, writes(to, call, image), model_.kernels(),
+                         model_.threads());
         });
         from = to;
     }
@@ -473,9 +478,10 @@ void Arrangement::arrange_pool(const Node& node, size_t value) {
             const Reads from = reads(in, call, image);
             const Writes to = writes(out, call, image);
             if (node.op == Op::pool)
-                pool(from, node.mean, node.windows.data(), node.windows.size(), node.padded, to, model_.threads());
+                pool(from, node.mean, node.windows.data(), node.windows.size(), node.padded, to, model_.kernels(),
+                     model_.threads());
             else
-                adaptive_pool(from, node.mean, node.axes[0], node.axes.size(), to, model_.threads());
+                adaptive_pool(from, node.mean, node.axes[0], node.axes.size(), to, model_.kernels(), model_.threads());
         }
     });
     places_.push_back(out);

@@ -41,7 +41,7 @@ int64_t made(const SizeRule& rule, int64_t a, int64_t b) {
 
 class Binder {
 public:
-    Binder(const Graph& graph, const std::vector<Shape>& inputs) : graph_(graph) {
+    Binder(const Graph& graph, const std::vector<Shape>& inputs, int64_t most) : graph_(graph), most_(most) {
         bind_given(inputs);
         for (const SizeRule& rule : graph.sizes) add_size(rule);
         for (size_t i = 0; i < inputs.size(); ++i)
@@ -106,13 +106,11 @@ private:
         return shape;
     }
 
-    // Each product is at most 2^28 times 2^28, or 2^53.
-    static void check_elements(const Shape& shape, const std::string& where) {
+    void check_elements(const Shape& shape, const std::string& where) const {
         int64_t product = 1;
-        for (size_t i = 0; i < shape.rank; ++i) {
-            if (shape[i] > max_elements || (product *= shape[i]) > max_elements)
-                fail(where, ": more than ", max_elements, " numbers in ", text(shape), "; give a smaller input, or work in tiles");
-        }
+        for (size_t i = 0; i < shape.rank; product *= shape[i++])
+            if (shape[i] > std::min(max_elements, most_ / product))
+                fail(where, ": more than ", most_, " numbers in ", text(shape), "; give a smaller input, or work in tiles");
     }
 
     template <class... Parts>
@@ -270,6 +268,7 @@ private:
     static constexpr const char* hint = "; this network may need sizes that are multiples of some number";
 
     const Graph& graph_;
+    const int64_t most_;
     const Node* node_ = nullptr;
     Bound bound_;
 };
@@ -282,15 +281,15 @@ Program Bound::program(const GraphProgram& program) const {
     return result;
 }
 
-Bound bind(const Graph& graph, const std::vector<Shape>& inputs) {
-    Binder binder(graph, inputs);
+Bound bind(const Graph& graph, const std::vector<Shape>& inputs, int64_t most) {
+    Binder binder(graph, inputs, most);
     for (size_t i = 0; i < inputs.size(); ++i)
         if (inputs[i] != binder.inputs()[i])
             fail("input ", quote(graph.inputs[i].name), ": has the shape ", text(inputs[i]), "; it must be ", text(binder.inputs()[i]));
     return binder.bind_nodes();
 }
 
-std::vector<Shape> complete(const Graph& graph, std::vector<Shape> inputs) { return Binder(graph, inputs).inputs(); }
+std::vector<Shape> complete(const Graph& graph, std::vector<Shape> inputs) { return Binder(graph, inputs, most_in_tiles).inputs(); }
 
 Shape broadcast(const std::vector<Shape>& shapes) {
     Shape all;

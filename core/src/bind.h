@@ -21,8 +21,11 @@ struct Bound {
 };
 
 // For inputs of these shapes, the batch's 1 included. Throws Error where they are not the graph's, or where a size that
-// follows from them makes no sense.
-Bound bind(const Graph& graph, const std::vector<Shape>& inputs);
+// follows from them makes no sense, or a value has more than `most` numbers.
+Bound bind(const Graph& graph, const std::vector<Shape>& inputs, int64_t most = max_elements);
+
+// Numbers of a value that is never made as a whole, but in tiles.
+constexpr int64_t most_in_tiles = int64_t{1} << 40;
 
 // The shapes of all inputs: those of noise follow from the others, whatever stands in their place.
 std::vector<Shape> complete(const Graph& graph, std::vector<Shape> inputs);

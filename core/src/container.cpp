@@ -156,8 +156,8 @@ void check_contiguous(std::vector<Range> ranges, uint64_t data_bytes, const std:
     if (end != data_bytes) fail("has ", data_bytes - end, " bytes after its last tensor");
 }
 
-uint32_t half_to_float_bits(uint16_t half) {
-    const uint32_t sign = uint32_t{half & 0x8000u} << 16;
+uint32_t half_to_float_bits(uint32_t half) {
+    const uint32_t sign = (half & 0x8000) << 16;
     uint32_t exponent = half >> 10 & 0x1f, mantissa = half & 0x3ff;
     if (exponent == 0x1f) return sign | 0x7f800000u | mantissa << 13;
     if (exponent == 0) {
@@ -168,15 +168,13 @@ uint32_t half_to_float_bits(uint16_t half) {
     return sign | (exponent + 112) << 23 | mantissa << 13;
 }
 
+// The lowest byte comes first, whatever the processor's own order.
+uint32_t two_bytes(const uint8_t* at) { return at[0] | uint32_t{at[1]} << 8; }
+uint32_t four_bytes(const uint8_t* at) { return two_bytes(at) | two_bytes(at + 2) << 16; }
+
 float element(const Tensor& tensor, int64_t i) {
-    uint32_t bits;
-    if (tensor.dtype == DType::f16) {
-        uint16_t half;
-        std::memcpy(&half, tensor.data + 2 * i, sizeof half);
-        bits = half_to_float_bits(half);
-    } else {
-        std::memcpy(&bits, tensor.data + 4 * i, sizeof bits);
-    }
+    const uint32_t bits = tensor.dtype == DType::f16 ? half_to_float_bits(two_bytes(tensor.data + 2 * i))
+                                                     : four_bytes(tensor.data + 4 * i);
     float value;
     std::memcpy(&value, &bits, sizeof value);
     return value;

@@ -257,7 +257,7 @@ void Convolution::add_inner_taps(Tile& tile, const Area& inner, const Rows<const
             const Tap row = tile.row_phase.tap(r), column = tile.column_phase.tap(c);
             const int64_t pixels =
                 (row.delta - first_row.delta) * input_.width + column.delta - first_column.delta;
-            taps[count++] = {tap_index(row, column), pixels * static_cast<int64_t>(weights_->groups * group_bytes_)};
+            taps[count++] = {tap_index(row, column), static_cast<ptrdiff_t>(pixels) * static_cast<ptrdiff_t>(weights_->groups * group_bytes_)};
             if (count < taps_together_) continue;
             accumulate(tile, taps, count, met);
             count = 0;

@@ -104,7 +104,7 @@ std::string DotRows::name() const {
 void DotRows::arrange(const CanonicalWeights& canonical) {
     const bool rounded = products_.quantized && !one_bit_;
     const size_t channels = groups_ * outputs_;
-    weights_ = Aligned<uint8_t>(canonical.taps * channels * inputs_ * products_.number_bytes);
+    weights_ = Aligned<uint8_t>(uint64_t{canonical.taps} * channels * inputs_ * products_.number_bytes);
     if (rounded && scale_.empty()) scale_.assign(channels, 1.0f);
     // With one scale for all taps, integers of 8 bits would be coarse; these are as large as sums of 32 bits allow.
     const auto terms = static_cast<int64_t>(canonical.taps * inputs_);

@@ -13,7 +13,10 @@ struct Error : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// A name from the file as it may stand in a message: in backquotes, short, and on one line whatever it contains.
+// The text with escapes such as \x1b for what would move a terminal's cursor, start a line or turn letters around there.
+std::string visible(std::string_view text);
+
+// A name from the file as it may stand in a message: in backquotes, and short.
 std::string quote(std::string_view name);
 
 inline void append(std::string& text, std::string_view part) { text += part; }
@@ -29,7 +32,7 @@ std::string concat(const Parts&... parts) {
 
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
-    throw Error(concat(parts...));
+    throw Error(visible(concat(parts...)));  // names in it may come from anywhere
 }
 
 }  // namespace pbgen

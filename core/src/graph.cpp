@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <map>
 #include <string_view>
 
 #include "fields.h"
@@ -62,8 +64,8 @@ public:
 private:
     void read_inputs(Fields& fields) {
         const std::vector<Json>& inputs = fields.list("inputs");
-        for (const Json& input : inputs) read_input(input);
         require(fields, !inputs.empty() && inputs.size() <= max_ends, "there must be 1 to 64 inputs");
+        for (const Json& input : inputs) read_input(input);
         const auto drawn = [](const Input& input) { return input.noise != Noise::given; };
         if (std::all_of(graph_.inputs.begin(), graph_.inputs.end(), drawn)) fields.refuse("has no input but noise");
     }
@@ -117,13 +119,12 @@ private:
         require(fields, is_name(name), "the name of a size consists of letters, digits and _, and begins with a letter");
         if (find_size(name) != none) fields.refuse("has two sizes ", quote(name));
         if (free) graph_.free.emplace_back(name);
-        size_names_.emplace_back(name);
+        sizes_.emplace(name, sizes_.size());
     }
 
-    // Few graphs have many sizes, and those that do name few at a time.
     size_t find_size(std::string_view name) const {
-        const auto at = std::find(size_names_.rbegin(), size_names_.rend(), name);
-        return at == size_names_.rend() ? none : static_cast<size_t>(size_names_.rend() - at) - 1;
+        const auto at = sizes_.find(name);
+        return at == sizes_.end() ? none : at->second;
     }
 
     Count count(const Fields& fields, std::string_view key, const Json& json, int64_t low, int64_t high) const {
@@ -147,6 +148,10 @@ private:
 
     static void check_shape(const Fields& fields, const std::vector<Count>& shape) {
         if (shape.empty() || shape.size() > max_rank) fields.refuse("`shape` must have 1 to ", max_rank, " dimensions");
+        int64_t known = 1;
+        for (const Count& dim : shape)
+            if (dim.known() && (known *= dim.integer) > max_elements)
+                fields.refuse("`shape` has more than ", max_elements, " numbers");
     }
 
     void read_node(const Json& json) {
@@ -475,7 +480,9 @@ private:
     }
 
     void read_outputs(Fields& fields) {
-        for (const Json& json : fields.list("outputs")) {
+        const std::vector<Json>& outputs = fields.list("outputs");
+        require(fields, !outputs.empty() && outputs.size() <= max_ends, "there must be 1 to 64 outputs");
+        for (const Json& json : outputs) {
             const std::vector<Json>& parts = fields.list("outputs", json);
             require(fields, parts.size() == 2, "an output has a name and a value");
             const auto last = static_cast<int64_t>(graph_.values()) - 1;
@@ -486,7 +493,6 @@ private:
             require(fields, is_one(graph_.shape(output.value)[0]), "an output's shape must begin with 1, the batch");
             graph_.outputs.push_back(std::move(output));
         }
-        require(fields, !graph_.outputs.empty() && graph_.outputs.size() <= max_ends, "there must be 1 to 64 outputs");
     }
 
     [[noreturn]] static void refuse_shape(const Fields& fields, const Tensor& tensor) {
@@ -495,7 +501,7 @@ private:
 
     const Container& container_;
     std::vector<size_t> users_;  // for each tensor, the last node that uses it
-    std::vector<std::string> size_names_;
+    std::map<std::string, size_t, std::less<>> sizes_;  // by name; free ones come first
     Graph graph_;
 };
 

@@ -5,7 +5,7 @@
 
 namespace pbgen {
 
-// In memory the channels are innermost. A sound is an image of height 1; positions of a linear layer are pixels.
+// In memory the channels are innermost. A sound is an image of height or width 1; positions of a linear layer are pixels.
 struct Image {
     int64_t channels = 1, height = 1, width = 1;
 

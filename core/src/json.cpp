@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "error.h"
+#include "utf8.h"
 
 namespace pbgen {
 namespace {
@@ -30,26 +31,11 @@ private:
     [[noreturn]] void refuse(const char* what) const { fail("JSON: ", what, " at byte ", next_ - begin_); }
 
     void check_utf8() {
-        for (const char* at = next_; at != end_; at += sequence_length(at)) {
+        for (const char* at = next_; at != end_;) {
+            const size_t length = utf8_length(at, end_);
+            if (!length) fail("JSON: not UTF-8 at byte ", at - begin_);
+            at += length;
         }
-    }
-
-    // Length of the UTF-8 sequence at `at`; refuses overlong forms, surrogates and what lies beyond U+10FFFF.
-    size_t sequence_length(const char* at) const {
-        const auto byte = [&](size_t i) -> unsigned {
-            return at + i < end_ ? static_cast<unsigned char>(at[i]) : 0u;
-        };
-        const auto continues = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
-        const unsigned first = byte(0), second = byte(1);
-        if (first < 0x80) return 1;
-        if (first >= 0xc2 && first <= 0xdf && continues(1)) return 2;
-        if ((first & 0xf0) == 0xe0 && continues(1) && continues(2) && !(first == 0xe0 && second < 0xa0) &&
-            !(first == 0xed && second > 0x9f))
-            return 3;
-        if (first >= 0xf0 && first <= 0xf4 && continues(1) && continues(2) && continues(3) &&
-            !(first == 0xf0 && second < 0x90) && !(first == 0xf4 && second > 0x8f))
-            return 4;
-        fail("JSON: not UTF-8 at byte ", at - begin_);
     }
 
     void skip_space() {

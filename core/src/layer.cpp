@@ -21,7 +21,7 @@ Phases one_tap() { return Phases({}, false, 1); }
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-size_t on_cache_lines(size_t bytes) { return (bytes + cache_line - 1) / cache_line * cache_line; }
+uint64_t on_cache_lines(uint64_t bytes) { return (bytes + cache_line - 1) / cache_line * cache_line; }
 
 constexpr size_t four = 4;  // inputs of a table
 
@@ -60,23 +60,34 @@ bool is_channelwise(const LayerShape& shape, const LayerSize& size) {
     return shape.groups > 1 && size.inputs == 1 && size.outputs == 1;
 }
 
+// A sound is a column rather than a row: bands and threads take rows. Dot products are long along rows.
+LayerShape upright(LayerShape shape, const LayerSize& size) {
+    const bool is_row = shape.input.height == 1 && shape.output.height == 1 && shape.y.kernel == 1;
+    if (!is_row || DotRows::suit(shape, size)) return shape;
+    std::swap(shape.y, shape.x);
+    std::swap(shape.input.height, shape.input.width);
+    std::swap(shape.output.height, shape.output.width);
+    return shape;
+}
+
 // For what is known of an image.
 constexpr size_t image_bytes = sizeof(SharedExtremes) + cache_line;
 
 }  // namespace
 
-size_t ScratchSize::bytes(size_t threads) const {
+uint64_t ScratchSize::bytes(size_t threads) const {
     return image_bytes + std::max(images, shared + threads * own);
 }
 
-Layer::Layer(const std::string& name, const LayerShape& shape, const CanonicalWeights& weights, Manner manner,
+Layer::Layer(const std::string& name, const LayerShape& given, const CanonicalWeights& weights, Manner manner,
              const Arrange& arrange, const Epilogue& epilogue, const Kernels& kernels)
     : name_(name),
-      input_(shape.input),
-      output_(shape.output),
+      input_(upright(given, weights.size()).input),
+      output_(upright(given, weights.size()).output),
       inputs_(weights.inputs),
       outputs_(weights.outputs),
       kernels_(kernels) {
+    const LayerShape shape = upright(given, weights.size());
     choose(shape, weights, manner, arrange, epilogue);
     const bool taps_as_channels = !manner.resizes && spreads(shape);
     kernel_ = convolver_->name() + (taps_as_channels ? ", taps as channels" : "") + " (" + kernels.name + ")";
@@ -126,8 +137,8 @@ struct Layer::Scratch {
 };
 
 // Bytes of scratch memory for a band of an image.
-size_t Layer::band_bytes(int64_t positions) const {
-    return on_cache_lines(static_cast<size_t>(convolver_->input_rows(positions) * input_.width) * convolver_->source_bytes());
+uint64_t Layer::band_bytes(int64_t positions) const {
+    return on_cache_lines(static_cast<uint64_t>(convolver_->input_rows(positions) * input_.width) * convolver_->source_bytes());
 }
 
 // Rows of output positions that are computed before the next: their scratch memory should fit into a part of the second
@@ -148,15 +159,15 @@ Layer::Division Layer::division(size_t threads) const {
     constexpr size_t few = size_t{256} << 10;
     const int64_t positions = convolver_->positions();
     if (threads > 1 && positions >= convolver_->tile_rows() * static_cast<int64_t>(threads)) return Division::rows;
-    const size_t bytes = band_bytes(positions);
+    const uint64_t bytes = band_bytes(positions);
     return threads > 1 && positions > 1 && bytes > 0 && bytes <= few ? Division::share : Division::turns;
 }
 
 ScratchSize Layer::scratch(size_t threads) const {
-    constexpr size_t least_apart = size_t{4} << 10, most_apart = size_t{64} << 10;
-    const size_t band = band_bytes(band_positions());
+    constexpr uint64_t least_apart = uint64_t{4} << 10, most_apart = uint64_t{64} << 10;
+    const uint64_t band = band_bytes(band_positions());
     // A processor reads ahead, the further the longer it reads on, and should not meet what another is writing.
-    const size_t apart = on_cache_lines(std::clamp(band / 4, least_apart, most_apart));
+    const uint64_t apart = on_cache_lines(std::clamp(band / 4, least_apart, most_apart));
     if (division(threads) == Division::turns) return {band, band, 0};
     return {band, 0, band + apart};
 }
@@ -181,7 +192,7 @@ void Layer::run_each(Division by, const float* input, const Scratch& scratch, co
     threads.parallel_for(threads.count(), [&](size_t i) {
         const int64_t begin = std::min(all, static_cast<int64_t>(i) * rows);
         Scratch own = scratch;
-        own.bands += size.shared + i * size.own;
+        own.bands += static_cast<size_t>(size.shared + i * size.own);
         if (by == Division::rows)
             run_rows({begin, std::min(all, begin + rows)}, {}, input, 1, own, output, alone);
         else

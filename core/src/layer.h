@@ -17,16 +17,16 @@ namespace pbgen {
 // Scratch memory, in bytes for one image, that layers share. What a thread uses alone lies at the same place for all of them,
 // and nobody else writes there: else they would hand it to and fro, and processors that share no cache are slow at that.
 struct ScratchSize {
-    size_t images = 0;  // where all threads make some images
-    size_t shared = 0;  // where all threads make one image from the same inputs
-    size_t own = 0;     // of each thread that has inputs of its own
+    uint64_t images = 0;  // where all threads make some images
+    uint64_t shared = 0;  // where all threads make one image from the same inputs
+    uint64_t own = 0;     // of each thread that has inputs of its own
 
     void include(const ScratchSize& other) {
         images = std::max(images, other.images);
         shared = std::max(shared, other.shared);
         own = std::max(own, other.own);
     }
-    size_t bytes(size_t threads) const;
+    uint64_t bytes(size_t threads) const;
 };
 
 // Arranges weights for a product, or knows them arranged.
@@ -41,7 +41,7 @@ struct Manner {
 class Layer {
 public:
     // `weights` need have no numbers where `arrange` knows them arranged.
-    Layer(const std::string& name, const LayerShape& shape, const CanonicalWeights& weights, Manner manner,
+    Layer(const std::string& name, const LayerShape& given, const CanonicalWeights& weights, Manner manner,
           const Arrange& arrange, const Epilogue& epilogue, const Kernels& kernels);
 
     ScratchSize scratch(size_t threads) const;
@@ -81,7 +81,7 @@ private:
         turns,  // all have the same inputs, and take items by turns
     };
     Division division(size_t threads) const;
-    size_t band_bytes(int64_t positions) const;
+    uint64_t band_bytes(int64_t positions) const;
     int64_t band_positions() const;
     void run_each(Division division, const float* input, const Scratch& scratch, const ScratchSize& size,
                   const Output& output, Threads& threads) const;

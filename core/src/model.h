@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -65,8 +64,8 @@ private:
     std::vector<std::unique_ptr<CanonicalWeights>> canonical_;  // by tensor; what is needed for other sizes
     std::set<size_t> kept_;  // tensors that layers arrange themselves
     std::vector<LayerInfo> layers_;
-    mutable std::mutex mutex_;
-    mutable std::vector<Arranged> arranged_;
+    mutable std::vector<Arranged> arranged_;  // all that any size needs, once it is loaded
+    bool loaded_ = false;
 };
 
 // What a program of one instruction does to a layer's sum, if that is an activation that layers do themselves.

@@ -41,7 +41,7 @@ enum class Resampling : uint8_t { nearest, nearest_exact, linear, cubic };
 
 // Along one axis.
 void resample(const Reads& in, size_t axis, Resampling mode, float step, bool align_corners, const Writes& out,
-              Threads& threads);
+              const Kernels& kernels, Threads& threads);
 
 struct Window {
     int64_t kernel = 1, stride = 1, padding = 0, dilation = 1;
@@ -49,10 +49,11 @@ struct Window {
 
 // A window for each of the last `count` dimensions. `padded`: whether the mean's divisor counts the padding.
 void pool(const Reads& in, bool mean, const Window* windows, size_t count, bool padded, const Writes& out,
-          Threads& threads);
+          const Kernels& kernels, Threads& threads);
 
 // Along axes [first, first + count).
-void adaptive_pool(const Reads& in, bool mean, size_t first, size_t count, const Writes& out, Threads& threads);
+void adaptive_pool(const Reads& in, bool mean, size_t first, size_t count, const Writes& out, const Kernels& kernels,
+                   Threads& threads);
 
 // Matrices in the last two dimensions; the others are out's, with strides of 0 where they are broadcast. `scratch` has
 // matmul_scratch(...) bytes, on a cache line.

@@ -7,23 +7,23 @@
 namespace pbgen {
 namespace {
 
-constexpr size_t line = cache_line / sizeof(float);
+constexpr uint64_t line = cache_line / sizeof(float);
 
-size_t on_lines(size_t size) { return (size + line - 1) / line * line; }
+uint64_t on_lines(uint64_t size) { return (size + line - 1) / line * line; }
 
 }  // namespace
 
 // In the order of their first steps, each takes the first gap that is large enough.
-size_t plan_memory(std::vector<Block*> blocks, size_t begin) {
+uint64_t plan_memory(std::vector<Block*> blocks, uint64_t begin) {
     std::stable_sort(blocks.begin(), blocks.end(), [](const Block* a, const Block* b) { return a->first < b->first; });
-    const size_t start = on_lines(begin);
-    size_t highest = start;
+    const uint64_t start = on_lines(begin);
+    uint64_t highest = start;
     std::vector<Block*> taken;  // by position
     for (Block* block : blocks) {
         const auto done = [&](const Block* other) { return other->last < block->first; };
         taken.erase(std::remove_if(taken.begin(), taken.end(), done), taken.end());
-        const size_t size = on_lines(block->size);
-        size_t at = start;
+        const uint64_t size = on_lines(block->size);
+        uint64_t at = start;
         auto before = taken.begin();
         for (; before != taken.end() && (*before)->offset - at < size; ++before)
             at = (*before)->offset + on_lines((*before)->size);

@@ -2,18 +2,22 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 namespace pbgen {
 
-// In numbers, for one image; for n images every offset and size is n times as large.
+// In numbers, for one image; for n images every offset and size is n times as large. They may be more than memory holds until
+// the plan is known to fit.
 struct Block {
-    size_t size;
+    uint64_t size;
     size_t first, last;  // the steps between which it is needed
-    size_t offset = 0;
+    uint64_t offset = 0;
+
+    size_t place() const { return static_cast<size_t>(offset); }
 };
 
 // Gives blocks their offsets, from `begin` on. Returns where the last one ends.
-size_t plan_memory(std::vector<Block*> blocks, size_t begin);
+uint64_t plan_memory(std::vector<Block*> blocks, uint64_t begin);
 
 }  // namespace pbgen

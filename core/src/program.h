@@ -5,16 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace pbgen {
+#include "arch/instruction.h"
 
-enum class Instruction : uint8_t {
-    // one operand
-    neg, abs, sign, sqrt, rsqrt, exp, expm1, log, log1p, sin, cos, tanh, sigmoid, erf, floor, ceil, round, relu,
-    // two
-    add, sub, mul, div, pow, max, min, mod, leaky, lt, le, gt, ge, eq, ne,
-    // three
-    where,
-};
+namespace pbgen {
 
 // Operands count inputs first, then numbers, then the results of instructions.
 struct Step {

@@ -10,9 +10,11 @@
 
 #ifdef __linux__
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 #ifndef _WIN32
-#include <unistd.h>
+#include <pthread.h>
 #endif
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -36,13 +38,11 @@ void pause() {
 #endif
 }
 
-long process_id() {
-#ifdef _WIN32
-    return 0;
-#else
-    return getpid();
+std::atomic<unsigned> fork_count{0};
+#ifndef _WIN32
+// Not the process's number, which a child in a container of its own may share with its parent.
+[[maybe_unused]] const int counting = pthread_atfork(nullptr, nullptr, [] { ++fork_count; });
 #endif
-}
 
 // The processor that this thread runs on; -1 where the system does not tell.
 int this_processor() {
@@ -60,7 +60,7 @@ public:
     // By the thread itself, before it sleeps.
     void settle() {
 #ifdef __linux__
-        id_ = gettid();
+        id_ = static_cast<pid_t>(syscall(SYS_gettid));  // glibc has gettid() since 2.30 only
         asleep_ = sched_getaffinity(0, sizeof usable_, &usable_) == 0;
 #endif
     }
@@ -95,14 +95,7 @@ private:
 
 }  // namespace
 
-unsigned usable_cores() {
-#ifdef __linux__
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) return static_cast<unsigned>(CPU_COUNT(&set));
-#endif
-    const unsigned cores = std::thread::hardware_concurrency();
-    return cores ? cores : 1;
-}
+unsigned forks() { return fork_count.load(std::memory_order_relaxed); }
 
 class Threads::Pool {
 public:
@@ -220,22 +213,22 @@ private:
     std::atomic<bool> stop_{false};
 };
 
-Threads::Threads(unsigned count) : process_(process_id()), count_(count) {
+Threads::Threads(unsigned count) : forks_(pbgen::forks()), count_(count) {
     if (count > 1) pool_ = std::make_unique<Pool>(count - 1);
 }
 
-Threads::Threads(Fork fork, unsigned count) : process_(process_id()), fork_(fork), count_(count) {}
+Threads::Threads(Fork fork, unsigned count) : forks_(pbgen::forks()), fork_(fork), count_(count) {}
 
 // A forked child has no workers, only what they left behind, which waits for them for ever: the child leaks it.
 Threads::~Threads() {
     if (forked()) static_cast<void>(pool_.release());
 }
 
-bool Threads::forked() const { return process_ != process_id(); }
-
 void Threads::run(size_t count, Call call, const void* context) {
-    if (fork_ && count > 1 && count_ > 1) return run_in_team(count, call, context);
-    if (count > 1 && pool_ && !forked() && pool_->run(count, call, context)) return;
+    if (count > 1 && count_ > 1 && !forked()) {
+        if (fork_) return run_in_team(count, call, context);
+        if (pool_->run(count, call, context)) return;
+    }
     for (size_t i = 0; i < count; ++i) call(context, i);
 }
 

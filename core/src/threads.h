@@ -6,8 +6,9 @@
 
 namespace pbgen {
 
-// Cores that this process may use.
-unsigned usable_cores();
+// How often a process has forked on the way from the program's start to this one. A forked child has the thread that
+// called fork and no other.
+unsigned forks();
 
 class Threads {
 public:
@@ -23,9 +24,12 @@ public:
 
     unsigned count() const { return count_; }
 
+    // Whether these threads are those of a parent process, and gone.
+    bool forked() const { return forks_ != pbgen::forks(); }
+
     // Calls task(i) for all i in 0 .. count - 1, in any order, and returns when all are done. The task must not throw.
     // A thread begins with a share of neighbouring i, the same in each job of as many. Where another thread has the
-    // pool, the caller computes alone.
+    // pool, or the threads are gone, the caller computes alone.
     template <class Task>
     void parallel_for(size_t count, const Task& task) {
         run(count, [](const void* context, size_t i) { (*static_cast<const Task*>(context))(i); }, &task);
@@ -37,10 +41,9 @@ private:
 
     void run(size_t count, Call call, const void* context);
     void run_in_team(size_t count, Call call, const void* context);
-    bool forked() const;
 
     std::unique_ptr<Pool> pool_;
-    long process_;
+    unsigned forks_;
     Fork fork_ = nullptr;
     unsigned count_;
 };

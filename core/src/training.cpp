@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "arch/outer.h"
 #include "layer.h"
@@ -26,6 +27,10 @@ void transpose(uint32_t* words) {
         }
 }
 
+uint32_t low_byte_first(uint32_t word) {
+    return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap32(word) : word;
+}
+
 Side other(Side side) { return side == Side::small ? Side::large : Side::small; }
 
 Image image_of(const WeightShape& shape, Side side, const Images& images) {
@@ -46,6 +51,11 @@ Signs::Signs(const WeightShape& shape, const float* weights, Threads& threads) :
     threads.parallel_for(shape.groups * taps, [&](size_t i) { pack(weights, i / taps, i % taps); });
 }
 
+Signs::~Signs() {
+    for (Arranged* list : arranged_)
+        while (list) delete std::exchange(list, list->next);
+}
+
 // 32 rows at a time, whose bits make a word of each column: that is a row of the large side's channels. Squares of these
 // words, transposed, are rows of the small side's.
 void Signs::pack(const float* weights, size_t group, size_t tap) {
@@ -61,11 +71,12 @@ void Signs::pack(const float* weights, size_t group, size_t tap) {
             const float* row = weights + (group * shape_.small + first + i) * step + tap * shape_.large;
             for (size_t b = 0; b < shape_.large; ++b) words[b] |= row[b] >= 0 ? uint32_t{1} << i : 0;
         }
-        for (size_t b = 0; b < shape_.large; ++b) large_rows[b * taps * large.words + first / word_bits] = words[b];
+        for (size_t b = 0; b < shape_.large; ++b)
+            large_rows[b * taps * large.words + first / word_bits] = low_byte_first(words[b]);
         for (size_t b = 0; b < columns; b += word_bits) {
             transpose(words.data() + b);
             for (size_t i = 0; i < count; ++i)
-                small_rows[(first + i) * taps * small.words + b / word_bits] = words[b + i];
+                small_rows[(first + i) * taps * small.words + b / word_bits] = low_byte_first(words[b + i]);
         }
     }
 }
@@ -79,10 +90,13 @@ CanonicalWeights Signs::canonical(Side to) const {
 
 std::shared_ptr<const Weights> Signs::arrange(Side to, const CanonicalWeights& canonical, const Product& product,
                                               Threads& threads) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    auto& weights = arranged_[static_cast<size_t>(to)];
-    if (!weights || !weights->holds(canonical, product))
-        weights = std::make_shared<Weights>(canonical, product, threads);
+    std::atomic<Arranged*>& list = arranged_[static_cast<size_t>(to)];
+    for (const Arranged* arranged = list; arranged; arranged = arranged->next)
+        if (arranged->weights->holds(canonical, product)) return arranged->weights;
+    auto* arranged = new Arranged{std::make_shared<Weights>(canonical, product, threads), list};
+    std::shared_ptr<const Weights> weights = arranged->weights;
+    while (!list.compare_exchange_weak(arranged->next, arranged)) {
+    }
     return weights;
 }
 
@@ -99,7 +113,7 @@ void Signs::run(Side to, const Images& images, const float* input, const float* 
     };
     const Layer layer("", shape, signs, {}, arranged, epilogue, kernels);
     const ScratchSize size = layer.scratch(threads.count());
-    Aligned<uint8_t> scratch(images.count * size.bytes(threads.count()));
+    Aligned<uint8_t> scratch(images.count * static_cast<size_t>(size.bytes(threads.count())));
     layer.run({input}, images.count, scratch.data(), size, {output}, threads);
 }
 

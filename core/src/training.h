@@ -10,8 +10,8 @@
 // one after another in the weights: [groups][A][taps][B].
 #pragma once
 
+#include <atomic>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "aligned.h"
@@ -43,6 +43,7 @@ class Signs {
 public:
     // +1 where a weight is at least 0, else -1. `weights` is read here alone.
     Signs(const WeightShape& shape, const float* weights, Threads& threads);
+    ~Signs();
 
     // The images of side `to` from those of the other: the sums of inputs times signs, times the `scale` of their channel
     // where it is given.
@@ -55,6 +56,13 @@ private:
         Aligned<uint32_t> bits;
     };
 
+    // In a list that only grows, and without a lock: a child that was forked while another thread held one would wait for
+    // it for ever.
+    struct Arranged {
+        std::shared_ptr<const Weights> weights;
+        Arranged* next;
+    };
+
     void pack(const float* weights, size_t group, size_t tap);
     CanonicalWeights canonical(Side to) const;
     std::shared_ptr<const Weights> arrange(Side to, const CanonicalWeights& canonical, const Product& product,
@@ -62,8 +70,7 @@ private:
 
     const WeightShape shape_;
     Rows rows_[2];  // by the side whose channels the rows are
-    std::mutex mutex_;
-    std::shared_ptr<const Weights> arranged_[2];
+    std::atomic<Arranged*> arranged_[2]{};  // by the side whose images they make
 };
 
 // Images of both sides whose outer products add to a gradient.

@@ -13,7 +13,7 @@ void copy_every(const float* from, size_t step, size_t count, uint8_t* row) {
 }
 
 // Every `step`th bit from `at` on.
-void copy_bits(const uint8_t* bits, size_t at, size_t step, size_t count, uint8_t* row) {
+void copy_bits(const uint8_t* bits, uint64_t at, size_t step, size_t count, uint8_t* row) {
     for (size_t i = 0; i < count; i += 8) {
         unsigned byte = 0;
         for (size_t j = 0; j < 8 && i + j < count; ++j, at += step) byte |= (bits[at / 8] >> at % 8 & 1u) << j;
@@ -103,13 +103,12 @@ void CanonicalWeights::copy(size_t group, size_t output, uint8_t* rows, size_t s
     const size_t true_outputs = outputs / output_taps_, step = taps * output_taps_;
     const size_t channel = group * true_outputs + output % true_outputs;
     const size_t output_tap = output / true_outputs;
-    const size_t first = channel * inputs * step + output_tap;
+    const uint64_t first = uint64_t{channel} * inputs * step + output_tap;
     for (size_t tap = 0; tap < taps; ++tap, rows += stride)
         if (rows_)
-            // Words whose bytes lie in the order of their bits, as on all processors that this runs on.
             std::memcpy(rows, rows_ + (channel * step + output_tap + tap) * row_words_, row_bytes());
         else if (floats_)
-            copy_every(floats_->data() + first + tap, step, inputs, rows);
+            copy_every(floats_->data() + static_cast<size_t>(first) + tap, step, inputs, rows);
         else
             copy_bits(bits_, first + tap, step, inputs, rows);
 }
@@ -134,7 +133,7 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
       blocks_((outputs + product.block - 1) / product.block),
       full_block_(product.weight_bytes(inputs, product.block)),
       last_block_(product.weight_bytes(inputs, block_outputs(blocks() - 1))),
-      data_(offset(groups, 0, 0)),
+      data_(groups * group_bytes()),
       scales_(product.rounded == Rounded::inputs && !canonical.one_bit() ? groups * outputs : 0) {
     threads.parallel_for(groups * blocks(), [&](size_t i) {
         const size_t group = i / blocks(), block = i % blocks(), count = block_outputs(block);
@@ -154,9 +153,8 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
 }
 
 size_t Weights::offset(size_t group, size_t block, size_t tap) const {
-    const size_t group_bytes = taps * ((blocks() - 1) * full_block_ + last_block_);
     const size_t tap_bytes = block + 1 < blocks() ? full_block_ : last_block_;
-    return group * group_bytes + block * taps * full_block_ + tap * tap_bytes;
+    return group * static_cast<size_t>(group_bytes()) + block * taps * full_block_ + tap * tap_bytes;
 }
 
 }  // namespace pbgen

@@ -23,7 +23,8 @@ public:
     // The same of numbers, which are copied.
     CanonicalWeights(const float* numbers, size_t groups, size_t outputs, size_t inputs, size_t taps);
 
-    // Signs as rows of bits over the inputs, [groups][outputs][taps], each of `row_words` words.
+    // Signs as rows of bits over the inputs, [groups][outputs][taps], each of `row_words` words, whose bytes lie in the order
+    // of their bits.
     CanonicalWeights(const uint32_t* rows, size_t row_words, size_t groups, size_t outputs, size_t inputs, size_t taps);
 
     // The same weights as those of a layer of one tap, whose output channels are [taps][outputs].
@@ -54,7 +55,7 @@ public:
     size_t groups, outputs, inputs, taps;
 
 private:
-    size_t count() const { return groups * outputs * inputs * taps; }
+    uint64_t count() const { return uint64_t{groups} * outputs * inputs * taps; }
 
     bool one_bit_ = true;
     const uint8_t* bits_ = nullptr;
@@ -93,6 +94,7 @@ public:
     const float* scales() const { return scales_.size() ? scales_.data() : nullptr; }
 
 private:
+    uint64_t group_bytes() const { return uint64_t{taps} * (uint64_t{blocks() - 1} * full_block_ + last_block_); }
     size_t offset(size_t group, size_t block, size_t tap) const;
 
     size_t blocks_;

@@ -16,7 +16,7 @@ bool is_quick(const pbgen_engine* engine, const Call& call) {
     constexpr uint64_t most_bytes = 1 << 20, most_operations = 1 << 22;
     uint64_t operations = 0;
     for (size_t i = 0; i < pbgen_layer_count(engine); ++i) operations += pbgen_layer_info(engine, i).operations;
-    return call.workspace_bytes() <= most_bytes && operations <= most_operations;
+    return call.size() <= most_bytes && call.workspace_bytes() <= most_bytes && operations <= most_operations;
 }
 
 // At two sizes, where they are free.
@@ -27,6 +27,7 @@ void run(pbgen_engine* engine) {
         call.fill();
         std::vector<char> workspace(call.workspace_bytes());
         call.run_in(workspace.data());
+        call.run_tiles(3);
     }
 }
 

@@ -1,21 +1,24 @@
 // What the test programs feed to engines.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <vector>
 
 #include "pbgen.h"
 
-inline size_t size_of(const pbgen_shape& shape) {
-    size_t size = 1;
+// More than memory may hold.
+inline uint64_t size_of(const pbgen_shape& shape) {
+    uint64_t size = 1;
     for (size_t i = 0; i < shape.rank; ++i) size *= shape.dims[i];
     return size;
 }
 
 // Some input: numbers from -1 to 1.
-inline std::vector<float> numbers(size_t count) {
-    std::vector<float> numbers(count);
+inline std::vector<float> numbers(uint64_t count) {
+    std::vector<float> numbers(static_cast<size_t>(count));
     for (size_t i = 0; i < count; ++i) numbers[i] = static_cast<float>(i % 17) / 8 - 1;
     return numbers;
 }
@@ -34,10 +37,17 @@ public:
                  !pbgen_output_shapes(engine, shapes_.data(), output_shapes_.data());
     }
 
+    // Of inputs and outputs, all images together.
+    uint64_t size() const {
+        uint64_t size = 0;
+        for (const std::vector<pbgen_shape>* shapes : {&shapes_, &output_shapes_})
+            for (const pbgen_shape& shape : *shapes) size += batch_ * size_of(shape);
+        return size;
+    }
     // Takes the memory; before any run.
     void fill() {
         for (const pbgen_shape& shape : shapes_) inputs_.push_back(numbers(batch_ * size_of(shape)));
-        for (const pbgen_shape& shape : output_shapes_) outputs_.emplace_back(batch_ * size_of(shape));
+        for (const pbgen_shape& shape : output_shapes_) outputs_.emplace_back(static_cast<size_t>(batch_ * size_of(shape)));
         for (std::vector<float>& input : inputs_) in_.push_back(input.data());
         for (std::vector<float>& output : outputs_) out_.push_back(output.data());
     }
@@ -48,6 +58,12 @@ public:
     int run() { return pbgen_run(engine_, in_.data(), shapes_.data(), batch_, out_.data()); }
     int run_in(void* workspace) {
         return pbgen_run_in(engine_, in_.data(), shapes_.data(), batch_, out_.data(), workspace);
+    }
+    // The same of the first image, in tiles, a few of them; where it is not local, nothing.
+    void run_tiles(size_t tile) {
+        const size_t count = pbgen_tile_count(engine_, shapes_.data(), tile);
+        for (size_t i = 0; i < std::min<size_t>(count, 8); ++i)
+            pbgen_run_tile(engine_, in_.data(), shapes_.data(), tile, i, out_.data());
     }
     // All outputs, one after another.
     std::vector<float> output() const {
@@ -68,5 +84,5 @@ private:
 
 // To the bit: also where there are NaNs.
 inline bool same(const std::vector<float>& a, const std::vector<float>& b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }

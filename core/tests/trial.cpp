@@ -19,27 +19,39 @@ namespace {
 
 constexpr pbgen_activations kinds[] = {PBGEN_FLOAT32, PBGEN_INT8};
 
-std::vector<float> run(pbgen_engine* engine, size_t batch) {
-    Call call(engine, batch);
+// Free sizes, where an engine has some.
+constexpr size_t sizes[] = {8, 3, 1};
+
+// Inputs and outputs that are worth making: a file of a few bytes may have large ones.
+constexpr size_t most_numbers = size_t{1} << 20;
+
+std::vector<float> run(pbgen_engine* engine, size_t batch, size_t size) {
+    Call call(engine, batch, size);
+    if (!call.works()) return std::printf("size %zu: %s\n", size, pbgen_error()), std::vector<float>();
+    if (call.size() > most_numbers) return std::printf("size %zu: large\n", size), std::vector<float>();
     call.fill();
-    if (!call.works() || call.run()) std::printf("run: %s\n", pbgen_error());
+    if (call.run()) std::printf("size %zu, run: %s\n", size, pbgen_error());
     return call.output();
 }
 
 // The same in a workspace that is aligned to nothing and ends where it must.
-std::vector<float> run_in(pbgen_engine* engine, size_t batch) {
-    Call call(engine, batch);
+std::vector<float> run_in(pbgen_engine* engine, size_t batch, size_t size) {
+    Call call(engine, batch, size);
+    if (!call.works() || call.size() > most_numbers) return {};
     call.fill();
-    if (!call.works()) return {};
     std::vector<char> workspace(call.workspace_bytes() + 1);
-    if (call.run_in(workspace.data() + 1)) std::printf("run_in: %s\n", pbgen_error());
-    return call.output();
+    if (call.run_in(workspace.data() + 1)) std::printf("size %zu, run_in: %s\n", size, pbgen_error());
+    std::vector<float> output = call.output();
+    call.run_tiles(3);
+    return output;
 }
 
 // Closes the engine; returns whether there was one.
 bool try_engine(pbgen_engine* engine, size_t images) {
     if (!engine) return false;
-    if (images && !same(run(engine, images), run_in(engine, images))) std::printf("run and run_in differ\n");
+    for (size_t size : sizes)
+        if (images && !same(run(engine, images, size), run_in(engine, images, size)))
+            std::printf("run and run_in differ at size %zu\n", size);
     pbgen_close(engine);
     return true;
 }
@@ -81,12 +93,16 @@ void try_flips(std::string content) {
 void try_threads(const std::string& path, pbgen_activations kind) {
     pbgen_engine* engine = pbgen_open(path.c_str(), 3, kind);
     if (!engine) return;
-    const std::vector<float> expected = run(engine, 3);
+    std::vector<std::vector<float>> expected;
+    for (size_t size : sizes) expected.push_back(run(engine, 3, size));
     std::vector<std::thread> callers;
     std::vector<int> wrong(4);
     for (int& count : wrong)
         callers.emplace_back([&, engine] {
-            for (int i = 0; i < 25; ++i) count += !same(run(engine, 3), expected) + !same(run_in(engine, 3), expected);
+            for (size_t i = 0; i < 25; ++i) {
+                const size_t k = i % std::size(sizes);
+                count += !same(run(engine, 3, sizes[k]), expected[k]) + !same(run_in(engine, 3, sizes[k]), expected[k]);
+            }
         });
     for (std::thread& caller : callers) caller.join();
     for (int count : wrong)

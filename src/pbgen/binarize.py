@@ -13,8 +13,12 @@ from typing import TypeAlias, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from pbgen.errors import PBGenError
+from pbgen.modules import unwrap
 from pbgen.redundancy import Plan
 
 Layer: TypeAlias = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.Conv1d | nn.Conv2d | nn.Linear
@@ -87,6 +91,10 @@ class Estimator(nn.Module, ABC):
     @abstractmethod
     def scale(self, weight: Tensor) -> Tensor:
         """The scales, (groups, 1, outputs, 1...)."""
+
+    def begin(self, latent: Tensor) -> dict[str, Tensor]:
+        """The estimator's own parameters, by name, where it begins with these latent weights."""
+        return {}
 
 
 class BinaryConnect(Estimator):
@@ -162,8 +170,11 @@ class LearnedScale(Estimator):
 
     def __init__(self, layer: Layer) -> None:
         super().__init__(layer)
-        weight = _split(layer.weight.detach(), self.leading_shape)
-        self.learned = nn.Parameter(weight.abs().mean(_within_channel(weight)).flatten())
+        self.learned = nn.Parameter(self.begin(layer.weight.detach())["learned"])
+
+    def begin(self, latent: Tensor) -> dict[str, Tensor]:
+        weight = _split(latent, self.leading_shape)
+        return {"learned": weight.abs().mean(_within_channel(weight)).flatten()}
 
     def scale(self, weight: Tensor) -> Tensor:
         return self.learned.reshape(_one_per_channel(weight))
@@ -182,21 +193,40 @@ def binarize(module: nn.Module, selection: Plan | str | Iterable[str], method: s
     """Give layers of `module` binary weights, in place; returns `module`.
 
     `selection` is a plan (its binary layers), "all" (every layer of a kind in LAYER_KINDS) or layer names as in
-    `module.named_modules()`. `method` is a name in METHODS. The latent weights stay the very same parameters, so an
-    optimizer made before goes on with them.
+    `named_modules()` of the module itself, out of what wraps it (DataParallel, torch.compile, ...). `method` is a name
+    in METHODS. The latent weights stay the very same parameters, so an optimizer made before goes on with them. In
+    `state_dict()` they are LAYER.parametrizations.weight.original; `load_state_dict` also takes a float module's state.
 
-    Raises PBGenError, and changes nothing, where the method or a layer is unknown, a layer is of another kind, is
-    binary or otherwise parametrized already, or shares its weight with another layer, and where no layer is selected.
+    Raises PBGenError, and changes nothing, where the module cannot be seen into or is made ready for several processes
+    already, the method or a layer is unknown, a layer is of another kind, its weight is binary, normalized or otherwise
+    computed already, or shared with another layer, and where no layer is selected.
     """
     if method not in METHODS:
         raise PBGenError(f"method '{method}': unknown; choose one of {', '.join(METHODS)}")
-    layers = _select(module, selection)
+    inner = unwrap(module)
+    if any(isinstance(part, nn.parallel.DistributedDataParallel) for part in module.modules()):
+        raise PBGenError(
+            "DistributedDataParallel: it has taken stock of the parameters; binarize the module first, then wrap it"
+        )
+    layers = _select(inner, selection)
     for name, layer in layers.items():
-        _check(module, name, layer, method)
+        _check(inner, name, layer, method)
     for layer in layers.values():
         parametrize.register_parametrization(layer, "weight", METHODS[method](layer))
         layer.train(layer.training)  # what was added begins in training mode
+        layer.register_load_state_dict_pre_hook(_take_float)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return module
+
+
+def _take_float(layer: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Where the state to be loaded is a float layer's, begin with its weights as binarize would."""
+    estimator, weight = estimator_of(layer), f"{prefix}weight"
+    if estimator is None or weight not in state:
+        return
+    latent = state.pop(weight)
+    fits = latent.shape == _latent(layer).shape  # else torch will say so
+    own = {f"0.{name}": value for name, value in estimator.begin(latent).items()} if fits else {}
+    state.update({f"{prefix}parametrizations.weight.{key}": v for key, v in {"original": latent, **own}.items()})
 
 
 def _select(module: nn.Module, selection: Plan | str | Iterable[str]) -> dict[str, Layer]:
@@ -229,7 +259,7 @@ def _check(module: nn.Module, name: str, layer: Layer, method: str) -> None:
     if estimator_of(layer) is not None:
         raise PBGenError(f"layer '{name}': binary already; select each layer once")
     if "weight" not in layer._parameters:
-        raise PBGenError(f"layer '{name}': its weight is parametrized already; remove that parametrization first")
+        raise PBGenError(f"layer '{name}': {_computed(layer)}")
     if nn.parameter.is_lazy(layer.weight):
         raise PBGenError(f"layer '{name}': its weight has no shape yet; run the module once first")
     for other, owner in module.named_modules():
@@ -238,6 +268,37 @@ def _check(module: nn.Module, name: str, layer: Layer, method: str) -> None:
     weight = _split(layer.weight, _leading_shape(layer))
     if method == "irnet" and weight.numel() == math.prod(_one_per_channel(weight)):
         raise PBGenError(f"layer '{name}': one weight an output channel cannot be balanced; use another method")
+
+
+_REMEDIES: dict[type, str] = {
+    WeightNorm: "weight_norm; call torch.nn.utils.remove_weight_norm(layer)",
+    SpectralNorm: "spectral_norm; call torch.nn.utils.remove_spectral_norm(layer)",
+    BasePruningMethod: 'pruning; call torch.nn.utils.prune.remove(layer, "weight")',
+}
+"""The classes of torch's hooks that compute a layer's tensor before each call, and how to be rid of them."""
+
+
+def computing_hooks(layer: nn.Module) -> dict[int, WeightNorm | SpectralNorm | BasePruningMethod]:
+    """The hooks that compute tensors of the layer, by key."""
+    hooks = layer._forward_pre_hooks.items()
+    return {key: hook for key, hook in hooks if isinstance(hook, WeightNorm | SpectralNorm | BasePruningMethod)}
+
+
+def _computed(layer: Layer) -> str:
+    """What makes a weight that is no parameter, and how to be rid of it."""
+    for hook in computing_hooks(layer).values():
+        name = hook._tensor_name if isinstance(hook, BasePruningMethod) else hook.name
+        if name == "weight":
+            (remedy,) = (told for kind, told in _REMEDIES.items() if isinstance(hook, kind))
+            return f"its weight is made by {remedy} first"
+    if parametrize.is_parametrized(layer, "weight"):
+        kinds = cast(dict[str, nn.ModuleList], layer.parametrizations)["weight"]
+        made = ", ".join(type(kind).__name__.lstrip("_") for kind in kinds)
+        return (
+            f"its weight is made by a parametrization, {made}; "
+            'call torch.nn.utils.parametrize.remove_parametrizations(layer, "weight") first'
+        )
+    return "its weight is not a parameter but computed in code of its own; make it one first"
 
 
 def estimator_of(layer: nn.Module) -> Estimator | None:
@@ -266,8 +327,8 @@ def _latent(layer: nn.Module) -> nn.Parameter:
 def signs_and_scale(layer: nn.Module) -> tuple[Tensor, Tensor]:
     """The binary weight as it is in evaluation: signs (+1 or -1, shaped as the weight) and scale (C_out,).
 
-    Signs times scale, along the output channel, are exactly `layer.weight` in evaluation mode. Raises PBGenError where
-    the layer is not binary.
+    Signs times scale, along the output channel, are exactly `layer.weight` in evaluation mode, or what another
+    parametrization makes it of. Raises PBGenError where the layer is not binary.
     """
     estimator = estimator_of(layer)
     if estimator is None:

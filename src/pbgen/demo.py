@@ -21,6 +21,7 @@ from pbgen.data import open_images
 from pbgen.engine import Engine
 from pbgen.evaluation import HELD_OUT, Evaluation, Images, evaluate, real_images
 from pbgen.example import example_input
+from pbgen.files import check_writable, told_as
 from pbgen.packing import PackInfo
 from pbgen.redundancy import Plan
 from pbgen.report import to_pixels
@@ -29,6 +30,9 @@ from pbgen.training import Run, TrainConfig, load_run, sample, train_side_by_sid
 
 VARIANTS = {"float": ("float", "float"), "partial": ("partial", "binary"), "binary": ("binary", "binary")}
 """The generator's and the discriminator's weights in each training."""
+
+PAGE = "report.html"
+"""Of the demo's folder: what the command writes at the end."""
 
 PICTURES = 36
 
@@ -103,7 +107,11 @@ class Display(Protocol):
 
 def run_demo(out: Path, settings: DemoSettings, display: Display) -> DemoResults:
     """Do everything that is not done yet in `out`, a folder that is made where it does not exist."""
-    out.mkdir(parents=True, exist_ok=True)
+    file, paper_file = out / "partial.safetensors", out / f"{settings.paper_model}-untrained.safetensors"
+    with told_as(out):
+        out.mkdir(parents=True, exist_ok=True)
+    for output in (file, paper_file, out / PAGE):
+        check_writable(output)
     paper, _ = pbgen.models.create(settings.paper_model)
     paper_plan = _plan(settings.paper_model, paper, settings, display)
     plan = _plan("the generators trained here", _untrained(settings), settings, display)
@@ -113,11 +121,9 @@ def run_demo(out: Path, settings: DemoSettings, display: Display) -> DemoResults
     source = open_images("faces", size, channels)
     pictures["real"] = source.images(HELD_OUT + np.arange(PICTURES, dtype=np.int64))
     evaluations = _evaluations(runs, real_images(source, settings.images), settings, display)
-    file = out / "partial.safetensors"
     packed, comparison = _packed(file, runs["partial"].generator, settings, display)
     pictures["engine"], difference = _engine_images(file, runs["partial"].generator, settings.threads)
     pbgen.binarize(paper, paper_plan)
-    paper_file = out / f"{settings.paper_model}-untrained.safetensors"
     paper_packed, paper_comparison = _packed(paper_file, paper.eval(), settings, display)
     return DemoResults(
         settings=settings,

@@ -1,8 +1,11 @@
 """Runs a packed generator natively: NumPy in, NumPy out."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,30 +59,42 @@ class Engine:
     """A packed generator, loaded and ready to make images.
 
     path: a file that `pbgen.pack` wrote (docs/format.md).
-    threads: how many threads a call may use; None means one for each core that the process may use.
+    threads: how many threads a call may use; None means one for each core that the process may use, and
+        that its container's quota pays for.
     activations: "float32", or "int8": layers round their inputs, or sums of four of them, to 8 bits, by a scale found
         for each image and layer, and float weights as well. That is faster, and the images differ a little
         (docs/precision.md).
 
-    Calls from several threads at once are safe. The images do not depend on the number of threads, to the bit.
+    Calls from several threads at once are safe, and so is os.fork meanwhile: the child may use the engine, which there
+    computes in the calling thread alone. The images do not depend on the number of threads, to the bit.
+
+    An engine never changes, so copies are the engine itself. It is pickled as its path, threads and activations: the
+    file must be there, and the same, where the pickle is read.
+
     Raises PBGenError where the file cannot be opened, is damaged, or is no packed generator.
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None, activations: str = "float32") -> None:
         if activations not in ACTIVATIONS:
             raise PBGenError(f"activations={activations!r}: must be {' or '.join(map(repr, ACTIVATIONS))}")
-        if threads is not None and not 1 <= threads <= MAX_THREADS:
-            raise PBGenError(f"threads={threads!r}: must be 1 to {MAX_THREADS}, or None for all usable cores")
-        name = os.fsencode(path)
-        if b"\0" in name:
-            raise PBGenError(f"{path!r}: no file has a zero byte in its name")
+        name, count = _file_name(path), _thread_count(threads)
         try:
-            self._engine = _core.Engine(name, threads or 0, activations == "int8")
+            self._engine = _core.Engine(name, count, activations == "int8")
         except RuntimeError as error:
             raise PBGenError(str(error)) from None
         self._all_inputs = [
             Input(name, shape, integer, NOISE[noise]) for name, shape, integer, noise in self._engine.inputs
         ]
+        self._made_of = str(Path(os.fsdecode(name)).absolute()), threads, activations
+
+    def __reduce__(self) -> tuple[type["Engine"], tuple[str, int | None, str]]:
+        return type(self), self._made_of
+
+    def __copy__(self) -> "Engine":
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Engine":
+        return self
 
     def __call__(
         self, *inputs: ArrayLike, seed: int = 0, noise: Mapping[str, ArrayLike] | None = None
@@ -87,18 +102,53 @@ class Engine:
         """Make images.
 
         inputs: as many arrays as `inputs` lists, each of numbers of shape (N, *shape), of any kind that converts to
-            float32; a free dimension (None) may have any size that makes sense to the network.
+            float32: an array, a tensor in the CPU's memory (what autograd knows of it is left behind), or lists of
+            these or of numbers; a free dimension (None) may have any size that makes sense to the network.
         seed: 0 .. 2^64 - 1, of the noise that the generator draws (`pbgen.latents.noise`).
         noise: arrays, by the names in `noise`, to be taken in place of what would be drawn.
 
         Returns float32 of shape (N, ...), the values that the module in evaluation mode gives, or a tuple of such
         arrays where it has several outputs. Raises PBGenError where an array has a shape that the network does not
-        take, holds no real numbers, or fractions where integers are needed.
+        take, holds no real numbers, or fractions where integers are needed, or cannot be read, and where there is not
+        enough memory.
         """
         arrays = self._arrays(inputs, seed, noise or {})
         images = self._room(arrays)
         if len(arrays[0]):
             self._run(self._engine.run, arrays, images)
+        return images[0] if len(images) == 1 else tuple(images)
+
+    def tiled(
+        self,
+        *inputs: ArrayLike,
+        tile: int = 256,
+        seed: int = 0,
+        noise: Mapping[str, ArrayLike] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], ...]:
+        """Make images of any size as a call does, in memory that is bounded by a tile (beside inputs and outputs).
+
+        tile: about how many pixels of the inputs, along each free dimension, a tile makes; its margins come on top.
+        progress: called with the tiles done and their number.
+
+        The values are those of a call, to rounding. Raises PBGenError, with the layer, where the network is not local,
+        so that a pixel hangs on all of the picture, and otherwise as a call does.
+        """
+        if tile < 1:
+            raise PBGenError(f"tile={tile}: must be at least one pixel")
+        arrays = self._arrays(inputs, seed, noise or {})
+        images = self._room(arrays)
+        shapes = [list(array.shape[1:]) for array in arrays]
+        try:
+            tiles = self._engine.tiles(shapes, tile)
+            for image in range(len(arrays[0])):
+                given, made = ([array[image : image + 1] for array in some] for some in (arrays, images))
+                for index in range(tiles):
+                    self._engine.run_tile(given, made, tile, index)
+                    if progress:
+                        progress(image * tiles + index + 1, len(arrays[0]) * tiles)
+        except RuntimeError as error:
+            raise PBGenError(str(error)) from None
         return images[0] if len(images) == 1 else tuple(images)
 
     def time_layers(
@@ -209,7 +259,10 @@ class Engine:
     def _room(self, arrays: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """Arrays for the outputs."""
         shapes = self._output_shapes([array.shape[1:] for array in arrays])
-        return [np.empty((len(arrays[0]), *shape), np.float32) for shape in shapes]
+        try:
+            return [np.empty((len(arrays[0]), *shape), np.float32) for shape in shapes]
+        except (MemoryError, ValueError):
+            raise PBGenError(f"no memory for {len(arrays[0])} images; give fewer at once") from None
 
     def _output_shapes(self, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
         try:
@@ -220,10 +273,7 @@ class Engine:
 
 def _checked(source: Input, value: ArrayLike) -> NDArray[np.float32]:
     name, expected = source.name, _shape_text(("N", *("any" if size is None else size for size in source.shape)))
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise PBGenError(f"{name}: not an array; it must have the shape {expected}") from None
+    array = _read(name, value, expected)
     if array.dtype.kind not in "fiub":
         raise PBGenError(f"{name}: holds {array.dtype}, not real numbers; convert it to float32")
     fits = array.ndim == 1 + len(source.shape) and all(
@@ -233,7 +283,61 @@ def _checked(source: Input, value: ArrayLike) -> NDArray[np.float32]:
         raise PBGenError(f"{name}: has the shape {_shape_text(array.shape)}; it must be {expected}")
     if source.integer and array.size and not (np.all(array == np.floor(array)) and np.abs(array).max() <= MAX_INTEGER):
         raise PBGenError(f"{name}: holds numbers that are no integers of at most {MAX_INTEGER}")
-    return np.ascontiguousarray(array, np.float32)
+    try:
+        return np.ascontiguousarray(array, np.float32)
+    except MemoryError:
+        raise PBGenError(f"{name}: no memory for {len(array)} inputs as float32; give fewer at once") from None
+
+
+def _read(name: str, value: Any, expected: str) -> NDArray[Any]:
+    try:
+        return np.asarray(_without_torch(name, value))
+    except PBGenError:
+        raise
+    except ValueError:
+        raise PBGenError(f"{name}: not an array; it must have the shape {expected}") from None
+    except Exception as error:  # whatever the kind of array that somebody wrote says
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PBGenError(f"{name}: {type(value).__name__} cannot be read as an array: {reason}") from None
+
+
+def _file_name(path: Any) -> bytes:
+    try:
+        name = os.fsencode(path)
+    except (TypeError, ValueError):
+        raise PBGenError(f"{path!r}: no name that a file can have; give that of a packed file") from None
+    if b"\0" in name:
+        raise PBGenError(f"{path!r}: no file has a zero byte in its name")
+    return name
+
+
+def _thread_count(threads: Any) -> int:
+    """As the core takes it: 0 for all usable cores."""
+    if threads is None:
+        return 0
+    try:
+        count = index(threads)
+    except TypeError:
+        count = 0
+    if not 1 <= count <= MAX_THREADS:
+        raise PBGenError(f"threads={threads!r}: must be 1 to {MAX_THREADS}, or None for all usable cores")
+    return count
+
+
+def _without_torch(name: str, z: Any) -> Any:
+    """The same with arrays for torch's tensors, which NumPy does not read in each state. torch is not imported."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return z
+    if isinstance(z, list | tuple) and any(isinstance(item, torch.Tensor) for item in z):
+        return [_without_torch(name, item) for item in z]
+    if not isinstance(z, torch.Tensor):
+        return z
+    if z.device.type != "cpu" or z.layout != torch.strided:
+        wrong, remedy = (z.layout, "to_dense()") if z.device.type == "cpu" else (z.device, "cpu()")
+        raise PBGenError(f"{name}: is a tensor of {wrong}; give its {remedy}")
+    z = z.detach().resolve_conj().resolve_neg()
+    return (z.float() if z.is_floating_point() else z).numpy()
 
 
 def _shape_text(shape: Sequence[object]) -> str:

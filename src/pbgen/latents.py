@@ -11,8 +11,8 @@ from pbgen.errors import PBGenError
 MAX_SEED = 2**64 - 1
 
 
-def latents(seed: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
-    """`count` standard normal latent vectors, float32 (count, *shape), that depend on `seed` alone.
+def latents(seed: int, count: int, shape: Sequence[int], first: int = 0) -> NDArray[np.float32]:
+    """Standard normal latent vectors first .. first + count - 1 of those that `seed` gives, float32 (count, *shape).
 
     Number i of all, row-major, is drawn by itself, so more vectors begin with the same ones. With SplitMix64 (Steele,
     Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014) as a function of the position k in
@@ -32,12 +32,13 @@ def latents(seed: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:
     Raises PBGenError unless seed is 0 .. 2^64 - 1.
     """
     _check(seed)
-    numbers = count * math.prod(shape)
-    pair = np.arange((numbers + 1) // 2, dtype=np.uint64) * np.uint64(2)
+    size = math.prod(shape)
+    begin, end = first * size, (first + count) * size
+    pair = np.arange(begin // 2, (end + 1) // 2, dtype=np.uint64) * np.uint64(2)
     radius = np.sqrt(-2 * np.log(((_bits(seed, pair) >> np.uint64(11)) + np.uint64(1)) * 2.0**-53))
     angle = 2 * np.pi * ((_bits(seed, pair + np.uint64(1)) >> np.uint64(11)) * 2.0**-53)
-    normal = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-    return normal.ravel()[:numbers].astype(np.float32).reshape(count, *shape)
+    normal = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).ravel()
+    return normal[begin % 2 : begin % 2 + end - begin].astype(np.float32).reshape(count, *shape)
 
 
 def uniform(seed: int, count: int, shape: Sequence[int]) -> NDArray[np.float32]:

@@ -1,11 +1,10 @@
 """The plan of a torch module: its layers' dimensions, found by following an example through it.
 
-The example runs through a twin of the module, which is not touched itself. On its way through the operators, the data
+The example runs through a copy of the module, which is not touched itself. On its way through the operators, the data
 keeps the names of the layers that it comes from: so it is seen which layer reads which. Nothing that takes time is
 computed, as only shapes matter.
 """
 
-import copy
 import math
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from pbgen.binarize import LAYER_KINDS, Layer, binary_layers
 from pbgen.errors import PBGenError
+from pbgen.modules import first_line, inference_copy, inference_tensor, unwrap
 from pbgen.provenance import ContentsNeededError, Provenance, tensors
 from pbgen.redundancy import (
     DEFAULT_THRESHOLD,
@@ -32,11 +32,13 @@ def plan(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], threshol
     """Which layers of `module` may have binary weights: those with a degree of redundancy of at least `threshold`.
 
     `example_input` is one input with its batch dimension, (1, 100) for instance, or a tuple of them where the module
-    takes several; only its shape matters. The module is seen as it is in evaluation mode, and left as it was.
+    takes several; only its shape matters. The module is seen as it is in evaluation mode and float32, out of what wraps
+    it (DistributedDataParallel, torch.compile, ...), and left as it was. Names are those of the module itself.
 
-    Raises PBGenError where the module rejects the input, the input passes none of the layers that a plan is about, or
-    `threshold` is not a positive number.
+    Raises PBGenError where the module cannot be seen into or copied, it rejects the input, the input passes none of the
+    layers that a plan is about, or `threshold` is not a positive number.
     """
+    module = unwrap(module)
     inputs = example_input if isinstance(example_input, tuple) else (example_input,)
     if not all(isinstance(value, Tensor) for value in inputs):
         raise PBGenError(
@@ -56,38 +58,31 @@ def _follow(module: nn.Module, inputs: tuple[Tensor, ...]) -> list["_Calls"]:
             return _run(module, inputs, Provenance(compute=False))
         except ContentsNeededError:
             return _run(module, inputs, Provenance(compute=True))
+    except PBGenError:
+        raise
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
-        raise PBGenError(f"{type(module).__name__}: cannot run on the example input {shapes}: {reason}") from error
+        raise PBGenError(
+            f"{type(module).__name__}: cannot run on the example input {shapes}: {first_line(error)}"
+        ) from error
 
 
 @torch.no_grad()
 def _run(module: nn.Module, inputs: tuple[Tensor, ...], provenance: Provenance) -> list["_Calls"]:
     calls: dict[str, _Calls] = {}
-    twin = _twin(module)
+    twin = inference_copy(module)
+    for layer in binary_layers(twin).values():
+        # A binary weight has the shape of its latent weight; making it takes time.
+        cast(dict[str, nn.ModuleList], layer.parametrizations)["weight"][0] = nn.Identity()
     for name, layer in twin.named_modules():
         if isinstance(layer, LAYER_KINDS):
             layer.register_forward_pre_hook(partial(_before, name, provenance, calls), with_kwargs=True)
             layer.register_forward_hook(partial(_after, name, provenance, calls), with_kwargs=True)
     with torch.random.fork_rng(devices=[]), provenance:
-        image = twin(*(value.detach().clone() for value in inputs))
+        image = twin(*(inference_tensor(value).clone() for value in inputs))
     for source in provenance.of(image):
         calls[source].read_by_image = True
     return list(calls.values())
-
-
-def _twin(module: nn.Module) -> nn.Module:
-    """A copy in evaluation mode that shares the parameters, and nothing else that running it could change."""
-    memo: dict[int, Any] = {id(parameter): parameter for parameter in module.parameters()}
-    for part in module.modules():
-        # Where a weight is made by a hook, it is a plain attribute with a gradient, which deepcopy refuses.
-        memo |= {id(value): value.detach().clone() for value in vars(part).values() if isinstance(value, Tensor)}
-    twin = copy.deepcopy(module, memo).eval()
-    for layer in binary_layers(twin).values():
-        # A binary weight has the shape of its latent weight; making it takes time.
-        cast(dict[str, nn.ModuleList], layer.parametrizations)["weight"][0] = nn.Identity()
-    return twin
 
 
 @dataclass

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
+from pbgen.visible import visible
 
 DEFAULT_THRESHOLD = 1e4
 _VERSION = 1
@@ -186,6 +187,8 @@ class Plan:
             return _plan_from_json(content)
         except ValueError as error:
             raise PBGenError(f"{path}: not a plan: {error}; write one with Plan.save") from None
+        except RecursionError:  # of writing a value that is nested deeply into the message
+            raise PBGenError(f"{path}: not a plan: a value is nested too deeply; write one with Plan.save") from None
 
 
 def decide(layers: Iterable[LayerDimensions], threshold: float = DEFAULT_THRESHOLD) -> Plan:
@@ -229,8 +232,8 @@ def _table(plan: Plan) -> str:
     for layer in plan.layers:
         rows.append(
             (
-                layer.name,
-                layer.kind,
+                visible(layer.name),
+                visible(layer.kind),
                 f"{_shape(layer.input_shape)} -> {_shape(layer.output_shape)}",
                 f"{layer.weights:,}",
                 f"{layer.multiply_adds:,}",

@@ -103,6 +103,27 @@ def test_evaluate_prints_and_draws(pbgen: Command, trained: Path, pictures: Path
     assert drawn.shape[1] == 2 * generated.shape[1] + 16
 
 
+def test_evaluate_judges_a_run_that_takes_no_picture(pbgen: Command, trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "run")
+    picture = tmp_path / "run" / "real-and-generated.png"
+    picture.unlink(missing_ok=True)
+    picture.mkdir()
+    outcome = pbgen("evaluate", tmp_path / "run", "-n", 64, "--seeds", 1)
+    assert outcome.code == 0 and "real (the floor)" in outcome.out and "No picture." in outcome.out
+    assert outcome.err.startswith(f"pbgen: no picture: {picture}: is a folder")  # before the work
+
+
+def test_bench_tells_before_it_draws(
+    pbgen: Command, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise package.PBGenError("no room")
+
+    monkeypatch.setattr("pbgen.report.charts.save_chart", fail)
+    outcome = pbgen("bench", packed, "--engine", "pbgen", "--rounds", 1, "--chart", tmp_path / "bench.png")
+    assert outcome.code == 2 and "each engine in a process of its own" in outcome.out
+
+
 def test_skipped_files_are_counted_and_named(pbgen: Command, trained: Path, pictures: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     shutil.copytree(pictures, folder)

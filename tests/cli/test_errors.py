@@ -1,6 +1,9 @@
 """Whatever is wrong with what the user gave: one line on standard error, exit code 2, and no traceback."""
 
+import json
 import re
+import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -27,12 +30,15 @@ INSPECT = [
     ("dcgan64 --channels 2", "channels 2"),
     ("dcgan64 --width 3", "width 3"),
     ("dcgan64 --latent 0", "latent 0"),
+    ("dcgan64 --width 1099511627776", "the weights of dcgan64 would take"),
     ("dcgan64 --threshold -1", "threshold -1.0: must be a positive number"),
     ("dcgan64 --threshold nan", "threshold nan"),
     ("dcgan64 --colour red", "No such option: --colour"),
     ("dcgan64 dcgan32", "unexpected extra argument"),
     ("dcgan64 --save missing/plan.json", "--save missing/plan.json: there is no folder missing"),
     ("dcgan64 --save .", "--save .: is a folder"),
+    ("dcgan64 --save loop.json", "--save loop.json: cannot be written: Too many levels of symbolic links"),
+    ("dcgan64 --save /dev/fd/1", "--save /dev/fd/1: is where the command writes what it says; give another file"),
     ("missing.py:make", "there is no file missing.py"),
     ("models.py:missing", "has no function 'missing'"),
     ("models.py:broken", "RuntimeError: two lines"),
@@ -56,6 +62,10 @@ TRAIN = [
     ("--out r --model dcgan1", "model 'dcgan1': unknown"),
     ("--out r --model models.py:number", "returned int"),
     ("--out r --data missing", "missing: no such folder or zip"),
+    ("--out r --width 1099511627776", "width 1099511627776: at most 2147483647"),
+    ("--out r --width 2147483640", "the weights of dcgan64 would take"),
+    ("--out r --learning-rate inf", "learning_rate inf: must be a finite number"),
+    ("--out r --batch-size 9999999", "batch_size 9999999: at most 65536"),
     ("--out r --data empty", "empty: "),
     ("--out r --data noise.bin", "noise.bin"),
     ("--out r --model dcgan32 --width 16 --threshold 1e12", "no layer of dcgan32 reaches the threshold"),
@@ -94,6 +104,15 @@ GENERATE = [
     ("PACKED -o grid", "grid: the ending '' is no picture's; give a name such as grid.png"),
     ("PACKED -o grid.txt", "the ending '.txt' is no picture's"),
     ("PACKED -o missing/grid.png", "--output missing/grid.png: there is no folder missing"),
+    (
+        "PACKED -o grid.png -n 1000000000",
+        "the picture would have 270 x 4249999998 pixels, more than 512 MiB",
+    ),
+    (
+        "PACKED -o grid.webp -n 7400",
+        "WEBP holds at most 16383 pixels a side, and the picture has 270 x 31448",
+    ),
+    ("PACKED -o grid.jpg -n 30000", "grid.jpg: JPEG holds at most 65500 pixels a side"),
     ("PACKED -o grid.png -n 0", "Invalid value for '--count'"),
     ("PACKED -o grid.png --seed -1", "Invalid value for '--seed'"),
     ("PACKED -o grid.png --columns none", "Invalid value for '--columns'"),
@@ -132,6 +151,7 @@ def workplace(tmp_path: Path, trained: Path, packed: Path, monkeypatch: pytest.M
     Path("models.py").write_text(FACTORIES)
     Path("noise.bin").write_bytes(bytes(range(256)))
     Path("empty").mkdir()
+    Path("loop.json").symlink_to("loop.json")
     for name in ("half", "damaged"):
         Path(name).mkdir()
         for file in ("config.json", "plan.json", "log.csv"):
@@ -187,6 +207,41 @@ atexit.register(lambda: os._exit(3) if heavy & set(sys.modules) else None)
     outcome = finish(start(*arguments, before=check))
     assert (outcome.code, outcome.err) == (0, "")
     assert "Usage: pbgen" in outcome.out
+
+
+def test_code_that_a_run_names_does_not_run(workplace: Path, trained: Path, pbgen: Command) -> None:
+    shutil.copytree(trained, "foreign")
+    Path("evil net.py").write_text("open('ran', 'w').close()")
+    config = json.loads(Path("foreign/config.json").read_text())
+    Path("foreign/config.json").write_text(json.dumps(config | {"model": "../evil net.py:gan"}))
+    file = f"{workplace}/foreign/../evil net.py"
+    for arguments, option in (
+        (["pack", "foreign", "-o", "g.safetensors"], "--model"),
+        (["evaluate", "foreign", "-n", "64"], "--model"),
+        (["train", "--resume", "--out", "foreign"], "--model"),
+        (["train", "--teacher", "foreign", "--out", "new"], "--teacher-model"),
+    ):
+        outcome = pbgen(*arguments)
+        assert outcome.code == 2 and outcome.err.count("\n") == 1
+        told = f"its model is the Python file {file}; it runs only if you name it: "
+        assert outcome.err.endswith(f"{told}{shlex.join(['pbgen', *arguments, option, f'{file}:gan'])}\n")
+    assert not Path("ran").exists() and not Path("new").exists()
+
+
+def test_nothing_in_the_current_folder_runs(workplace: Path, packed: Path, pbgen: Command) -> None:
+    Path("json.py").write_text("open('ran', 'w').close()")
+    assert pbgen("bench", packed, "--engine", "pytorch", "--rounds", 1, "--threads", 1).code == 0
+    assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_want_of_memory(error: Exception, pbgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pbgen.models.load", fail)
+    outcome = pbgen("inspect", "dcgan64")
+    assert (outcome.code, outcome.err) == (2, "pbgen: out of memory; give a smaller --width\n")
 
 
 def test_bugs_are_not_hidden(pbgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,14 +26,21 @@ def run(*command: str | Path, status: int = 0, **environment: str) -> str:
 
 
 @cache
-def build(name: str, *options: str, source: Path = CORE) -> Path:
+def build(name: str, *options: str, source: Path = CORE, target: str = "all") -> Path:
     """Build `source` in build/`name` and return that folder. What is there already is not made again."""
     folder = ROOT / "build" / name
     run(str(CMAKE), "-S", source, "-B", folder, *options)
-    run(str(CMAKE), "--build", folder, "-j2")
+    run(str(CMAKE), "--build", folder, "-j2", "--target", target)
     return folder
 
 
 def core() -> Path:
     """The core as it is installed, with its test programs."""
     return build("core", "-DPBGEN_TESTS=ON")
+
+
+def sanitized(sanitizers: str, flags: str = "") -> Path:
+    """The folder of the test programs, built with sanitizers. Not optimized: the build takes longer than the tests."""
+    options = ["-DPBGEN_TESTS=ON", f"-DPBGEN_SANITIZE={sanitizers}", "-DCMAKE_BUILD_TYPE="]
+    options += [f"-DCMAKE_CXX_FLAGS=-g {flags}", f"-DCMAKE_C_FLAGS={flags}"]
+    return build(f"core-{sanitizers.replace(',', '-')}{'-m32' if flags else ''}", *options) / "tests"

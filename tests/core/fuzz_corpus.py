@@ -1,15 +1,20 @@
 """Files for the fuzzer to begin with: python tests/core/fuzz_corpus.py FOLDER
 
-Every operator, every kind of layer, and the files with one thing wrong, as long as they are small.
+Random graphs of every operator, every kind of layer, and the files with one thing wrong, as long as they are small.
 """
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from generators import every_operator
-from hostile_files import good_file, hostile_files
+from hostile_files import good_file
+from hostile_graphs import hostile_files, hostile_sizes, strange_files
 from packed_files import Layer
+from random_graphs import graphs, random_graph
+
+from pbgen.packing import file
 
 LARGEST = 4096
 
@@ -21,15 +26,24 @@ LAYERS = [
 ]
 
 
-def write_corpus(folder: Path) -> None:
+def write_corpus(folder: Path, random: int = 3) -> None:
+    """`random` graphs of each operator."""
     every_operator(folder / "every operator.safetensors", channels=1)
     for i, layer in enumerate(LAYERS):
         layer.write(folder / f"layer {i}.safetensors")
         replace(layer, one_bit=False, dtype="float16").write(folder / f"float layer {i}.safetensors")
-    (folder / "good.safetensors").write_bytes(good_file())
-    for i, (_, content, _) in enumerate(hostile_files()):
+    for op, seed in graphs(random):
+        made = random_graph(seed, op, nodes=4)
+        file.write(folder / f"{op} {seed}.safetensors", made.graph, made.tensors)
+    for i, content in enumerate([good_file(), *hostile()]):
         if len(content) <= LARGEST:
             (folder / f"hostile {i}.safetensors").write_bytes(content)
+
+
+def hostile() -> Iterator[bytes]:
+    yield from (content for _, content, _ in hostile_files())
+    yield from (content for _, content, _, _ in hostile_sizes())
+    yield from (content for _, content in strange_files())
 
 
 if __name__ == "__main__":

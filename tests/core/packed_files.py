@@ -1,6 +1,5 @@
 """Packed files made by hand, straight from docs/format.md, and what torch makes of the same layers in float64."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.numpy import save_file
 
-Node = dict[str, Any]
+from pbgen.packing import file
+from pbgen.packing.graph import Count, Graph, Input, Node
+
 Tensors = dict[str, np.ndarray]
 
 
@@ -20,18 +20,31 @@ def pack_bits(signs: np.ndarray) -> np.ndarray:
 
 
 def write(
-    path: Path, input_shape: tuple[int, ...], nodes: list[Node], tensors: Tensors, output: int | None = None
+    path: Path, input_shape: tuple[Count, ...], nodes: list[Node], tensors: Tensors, output: int | None = None
 ) -> Path:
-    """Write a packed file; `output` is the last value unless given."""
-    graph = {"version": 1, "input": list(input_shape), "nodes": nodes}
-    graph["output"] = len(nodes) if output is None else output
-    save_file(tensors, path, metadata={"pbgen": json.dumps(graph)})
+    """Write a packed file of one input, its shape without the batch; `output` is the last value unless given."""
+    last = len(nodes) if output is None else output
+    file.write(path, Graph((Input("z", (1, *input_shape)),), (), tuple(nodes), (("image", last),)), tensors)
     return path
 
 
-def node(op: str, inputs: list[int], shape: tuple[int, ...], **attributes: Any) -> Node:
-    return {"op": op, "name": f"the {op}", "inputs": inputs, "shape": list(shape), **attributes}
+def node(op: str, inputs: list[int], shape: tuple[Count, ...], **attributes: Any) -> Node:
+    """A node of this shape, the batch's 1 left out."""
+    return Node(op, f"the {op}", tuple(inputs), (1, *shape), attributes)
 
+
+def nothing(inputs: list[int], shape: tuple[Count, ...]) -> Node:
+    """A node that changes no number."""
+    return node("map", inputs, shape, program=[["mul", 0, 1]], numbers=[1])
+
+
+PROGRAMS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "relu": {"program": [["relu", 0]]},
+    "leaky_relu": {"program": [["leaky", 0, 1]], "numbers": [0.2]},
+    "tanh": {"program": [["tanh", 0]]},
+    "sigmoid": {"program": [["sigmoid", 0]]},
+}
 
 ACTIVATIONS = {
     "none": lambda x, slope: x,
@@ -111,24 +124,20 @@ class Layer:
         weights = self.weights()
         return {"weight": pack_bits(weights) if self.one_bit else weights, **self.vectors()}
 
-    def node(self, shape: tuple[int, ...]) -> Node:
+    def node(self, shape: tuple[int, ...], *inputs: int) -> Node:
         attributes: dict[str, Any] = {"weight": "weight", **{name: name for name in self.epilogue}}
         if self.size:
             names = ("kernel", "stride", "padding", "dilation")
             attributes |= {name: self.attribute(name) for name in names} | {"groups": self.groups}
-        if self.activation != "none":
-            attributes["activation"] = self.activation
-        if self.activation == "leaky_relu":
-            attributes["slope"] = 0.2
         op = "linear" if not self.size else "conv_transpose" if self.transposed else "conv"
-        return node(op, [0], shape, **attributes)
+        return node(op, list(inputs) or [0], shape, **attributes, **PROGRAMS[self.activation])
 
     def write(self, path: Path, behind: bool = False) -> Path:
         """As a packed file; `behind` another operation, which changes nothing: so its input is not the network's."""
         shape_in, shape = (self.inputs, *self.size), self.reference(self.input(1)).shape[1:]
         nodes = [self.node(shape)]
         if behind:
-            nodes = [node("affine", [0], shape_in), nodes[0] | {"inputs": [1]}]
+            nodes = [nothing([0], shape_in), self.node(shape, 1)]
         return write(path, shape_in, nodes, self.tensors())
 
 

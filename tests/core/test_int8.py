@@ -182,11 +182,9 @@ def test_ranges_found_by_the_layer_before(
     nodes, tensors = [], {}
     for i, layer in enumerate((first, second)):
         names = {name: f"{name} {i}" for name in layer.tensors()}
-        attributes = {
-            key: names.get(value, value) if isinstance(value, str) else value
-            for key, value in layer.node((layer.outputs, 6, 6)).items()
-        }
-        nodes.append(attributes | {"inputs": [i]})
+        made = layer.node((layer.outputs, 6, 6), i)
+        renamed = {key: names.get(value, value) for key, value in made.attributes.items() if isinstance(value, str)}
+        nodes.append(replace(made, attributes=made.attributes | renamed))
         tensors |= {names[name]: tensor for name, tensor in layer.tensors().items()}
     x = first.input(3)
     both = Engine(write(tmp_path / "both.safetensors", (12, 6, 6), nodes, tensors), activations="int8")

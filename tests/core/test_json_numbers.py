@@ -15,17 +15,20 @@ WRITTEN = [
     "100000000000000000000000000000000000000000e-40", "1e-400", "1.17549435e-38", "0.5e-44", "999999.99999999999",
 ]  # fmt: skip
 
+MARK = 1_000_000  # more than any number of a node
+
 
 def slopes(written: list[str], path: Path) -> np.ndarray:
     """What the engine reads: leaky ReLUs of -1, of which the slopes are the numbers."""
-    nodes = [node("affine", [0], (1,), activation="leaky_relu", slope=f"<{i}>") for i in range(len(written))]
-    nodes.append(node("concat", list(range(1, len(written) + 1)), (len(written),), axis=0))
+    marks = [MARK + i for i in range(len(written))]
+    nodes = [node("map", [0], (1,), program=[["leaky", 0, 1]], numbers=[mark]) for mark in marks]
+    nodes.append(node("concat", list(range(1, len(written) + 1)), (len(written),), axis=1))
     write(path, (1,), nodes, {})
     content = path.read_bytes()
     header = json.loads(content[8:])
     graph = header["__metadata__"]["pbgen"]
-    for i, number in enumerate(written):
-        graph = graph.replace(f'"<{i}>"', number)
+    for mark, number in zip(marks, written, strict=True):
+        graph = graph.replace(f"[{mark}]", f"[{number}]")
     text = json.dumps({"__metadata__": {"pbgen": graph}}).encode()
     text += b" " * (-len(text) % 8)
     path.write_bytes(len(text).to_bytes(8, "little") + text)
@@ -52,4 +55,4 @@ def test_what_packing_writes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", ["1e999", "-1e400", "1.5e99999999999999999999", "1" + "0" * 400 + ".0"])
 def test_what_no_double_holds(number: str, tmp_path: Path) -> None:
     with pytest.raises(PBGenError, match="number out of range"):
-        slopes([number], tmp_path / "g.safetensors")
+        slopes(["1.0", number], tmp_path / "g.safetensors")

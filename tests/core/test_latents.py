@@ -66,10 +66,14 @@ def test_the_formula(seed: int) -> None:
 @needs_cmake
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_same_in_cpp(seed: int) -> None:
+    program = core() / "tests" / "pbgen_latents"
     for first, count in ((0, 1000), (7, 100), (2**20 + 1, 2)):
-        lines = run(core() / "tests" / "pbgen_latents", str(seed), str(first), str(count)).split()
+        lines = run(program, "normal", str(seed), str(first), str(count)).split()
         expected = latents(seed, first + count, (1,))[first:, 0]
         assert_same(np.array(lines, np.float32), expected)
+        lines = run(program, "uniform", str(seed), str(first), str(count)).split()
+        expected = uniform(seed, first + count, (1,))[first:, 0]
+        np.testing.assert_array_equal(np.array(lines, np.float32), expected)
 
 
 def test_more_begin_with_the_same() -> None:
@@ -111,3 +115,10 @@ def test_other_seeds_are_refused(seed: int) -> None:
     ):
         with pytest.raises(PBGenError, match=f"seed {seed}: must be 0 to 18446744073709551615"):
             draw()
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_later_vectors_are_those_of_the_whole(size: int) -> None:
+    whole = latents(7, 9, (size,))
+    for first in range(9):
+        assert_same(latents(7, 9 - first, (size,), first).ravel(), whole[first:].ravel())

@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hostile_files import good_file, hostile_files
+from hostile_files import good_file, node, some
+from hostile_graphs import hostile_files, hostile_sizes, strange_files
 
 from pbgen import Engine, PBGenError
 
 HOSTILE = {name: (content, message) for name, content, message in hostile_files()}
+SIZES = {name: rest for name, *rest in hostile_sizes()}
+STRANGE = dict(strange_files())
 
 
 def message_of(path: Path) -> str | None:
@@ -36,6 +40,38 @@ def test_one_line_names_what_is_wrong(name: str, tmp_path: Path) -> None:
     assert expected in message
     assert message.isprintable()
     assert len(message) < len(str(path)) + 250
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_that_make_no_sense(name: str, tmp_path: Path) -> None:
+    content, shapes, expected = SIZES[name]
+    path = tmp_path / "g.safetensors"
+    path.write_bytes(content)
+    engine = Engine(path, threads=1)
+    for _ in range(2):  # nothing is kept of what was refused
+        with pytest.raises(PBGenError) as error:
+            engine.output_shape_for(*shapes)
+        assert expected in str(error.value)
+        assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strange_files_open(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "g.safetensors"
+    path.write_bytes(STRANGE[name])
+    assert message_of(path) is None
+
+
+@pytest.mark.parametrize("index", [-1, 3, 2**24, float("inf"), float("nan")])
+def test_an_index_outside(index: float, tmp_path: Path) -> None:
+    path = tmp_path / "g.safetensors"
+    nodes = [node("reshape", [0], [3]), node("take", [2, 1], [1, 2], axis=0)]
+    path.write_bytes(some(nodes, [1, 3], [1, 2]))
+    engine = Engine(path, threads=1)
+    values = np.float32([[5, 6, 7]])
+    np.testing.assert_array_equal(engine(values, np.float32([[2, 0]])), [[7, 5]])
+    with pytest.raises(PBGenError, match=r"^layer `the take`: is given an index that is not in 0 \.\. 2$"):
+        engine(values, np.float32([[0, index]]))
 
 
 def test_truncation_at_every_byte(tmp_path: Path) -> None:

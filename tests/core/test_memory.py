@@ -8,6 +8,10 @@ import pytest
 from builds import core, needs_cmake, run
 from generators import dcgan, every_operator
 from packed_files import Layer
+from random_graphs import OPERATORS, random_graph
+
+from pbgen.packing import file
+from pbgen.packing.graph import Node
 
 
 @needs_cmake
@@ -19,7 +23,18 @@ def test_nothing_is_allocated_in_the_callers_memory(tmp_path: Path) -> None:
         Layer(40, 33, (5, 4), (3, 3), (2, 2), (1, 1), dilation=(3, 2)).write(tmp_path / "dilated.safetensors"),
         Layer(64, 48, (4, 4), (3, 3), groups=2, one_bit=False).write(tmp_path / "groups.safetensors"),
     ]
+    for op in OPERATORS:
+        made = random_graph(1, op)
+        if not any(is_computed(each) for each in made.graph.nodes):
+            files.append(tmp_path / f"{op}.safetensors")
+            file.write(files[-1], made.graph, made.tensors)
+    assert len(files) > 15
     assert run(core() / "tests" / "pbgen_allocations", *files) == ""
+
+
+def is_computed(each: Node) -> bool:
+    """Whether a layer's weights are a value: then they are arranged in memory of their own."""
+    return each.op.startswith("conv") and "weight" not in each.attributes
 
 
 # Calls of both kinds and of several batch sizes; prints by how many bytes the process grew over all but the first.

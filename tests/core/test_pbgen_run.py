@@ -1,6 +1,8 @@
 """pbgen-run, the program without Python: the pictures that `pbgen generate` makes, and one line for bad input."""
 
+import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +91,53 @@ def test_an_old_picture_is_replaced_whole_or_not_at_all(program: Path, tmp_path:
     picture.write_text("old")
     draw(program, file, "-o", picture)
     assert pixels(picture).shape == (62, 142, 3)
-    assert picture.stat().st_mode & 0o777 == 0o644
     assert start(program, file, "-o", tmp_path / "none" / "c.png").returncode == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"g.safetensors", "c.png"}
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_links_are_followed_and_names_may_be_long(exists: bool, program: Path, tmp_path: Path) -> None:
+    file, picture = every_operator(tmp_path / "g.safetensors"), tmp_path / "folder" / ("a" * 251 + ".png")
+    picture.parent.mkdir()
+    if exists:
+        picture.write_text("old")
+    (tmp_path / "folder" / "near.png").symlink_to(picture.name)
+    (tmp_path / "far.png").symlink_to("folder/near.png")
+    draw(program, file, "-o", tmp_path / "far.png")
+    assert pixels(picture).shape == (62, 142, 3) and (tmp_path / "far.png").is_symlink()
+    assert {path.name for path in picture.parent.iterdir()} == {picture.name, "near.png"}
+
+
+def test_modes(program: Path, tmp_path: Path) -> None:
+    file, new, old = every_operator(tmp_path / "g.safetensors"), tmp_path / "new.png", tmp_path / "old.png"
+    old.write_text("old")
+    old.chmod(0o604)
+    for picture in (new, old):
+        subprocess.run([program, file, "-o", picture], umask=0o027, check=True)
+    assert [picture.stat().st_mode & 0o777 for picture in (new, old)] == [0o640, 0o604]
+
+
+def test_pipes_and_devices_stay(program: Path, tmp_path: Path) -> None:
+    file, pipe, null = every_operator(tmp_path / "g.safetensors"), tmp_path / "pipe.png", tmp_path / "null.png"
+    draw(program, file, "-o", tmp_path / "c.png")
+    os.mkfifo(pipe)
+    null.symlink_to(os.devnull)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_bytes)
+        draw(program, file, "-o", pipe)
+        assert read.result() == (tmp_path / "c.png").read_bytes()
+    draw(program, file, "-o", null)
+    assert pipe.is_fifo() and null.is_char_device()
+
+
+def test_a_full_disk_keeps_the_old_picture(program: Path, tmp_path: Path) -> None:
+    """The limit of a file's size stands in for a small disk."""
+    file, picture = dcgan(tmp_path / "g.safetensors"), tmp_path / "c.png"
+    picture.write_text("old")
+    limited = f"ulimit -f 8; exec {program} {file} -o {picture}"
+    outcome = subprocess.run(["bash", "-c", limited], capture_output=True, text=True)
+    assert outcome.returncode == 2 and "c.png: cannot be written: File too large; make room" in outcome.stderr
+    assert picture.read_text() == "old"
     assert {path.name for path in tmp_path.iterdir()} == {"g.safetensors", "c.png"}
 
 
@@ -121,8 +168,10 @@ BAD = [
     ("FILE -o", "-o: needs a value"),
     ("FILE --output=", "--output: needs a value"),
     ("FILE -o g.jpg", "--output g.jpg: only PNG is written; give a name such as grid.png"),
-    ("FILE -o none/g.png", "none/g.png: cannot write there: No such file or directory"),
-    ("FILE -o folder.png", "folder.png: cannot be written: Is a directory; nothing was changed"),
+    ("FILE -o none/g.png", "none/g.png: there is no folder none/.; make it first"),
+    ("FILE -o folder.png", "folder.png: is a folder; give a file in it"),
+    ("FILE -o loop.png", "loop.png: cannot be written: Too many levels of symbolic links"),
+    ("FILE -o full.png", "full.png: cannot be written: No space left on device; make room"),
     ("FILE -o g.png --seed -1", "--seed `-1`: must be a whole number from 0 to 18446744073709551615"),
     ("FILE -o g.png --seed 18446744073709551616", "--seed `18446744073709551616`: must be"),
     ("FILE -o g.png --seed 1x", "--seed `1x`: must be"),
@@ -150,12 +199,38 @@ def test_one_line_and_code_2(
     Layer(3, 2, (4, 4), (2, 2)).write(Path("TWO"))
     Path("noise").write_bytes(bytes(range(256)))
     Path("folder.png").mkdir()
+    Path("loop.png").symlink_to("loop.png")
+    Path("full.png").symlink_to("/dev/full")
     before = set(Path().iterdir())
     outcome = start(program, *arguments.split())
     assert (outcome.returncode, outcome.stdout) == (2, "")
     assert outcome.stderr.count("\n") == 1 and outcome.stderr.startswith("pbgen-run: ")
     assert said in outcome.stderr
     assert set(Path().iterdir()) == before
+
+
+def test_whatever_a_name_holds_stays_on_its_line(program: Path) -> None:
+    name = b"e\x1b[31m\n\xff\xc2\x9b\xe2\x80\xae\xc3\xa9"
+    for arguments in ([name, "-o", "g.png"], [name, name], [b"--" + name], ["f", "-o", name]):
+        outcome = subprocess.run([program, *arguments], capture_output=True)
+        assert outcome.returncode == 2 and outcome.stderr.count(b"\n") == 1
+        assert rb"e\x1b[31m\x0a\xff\x9b\u202e" + "é".encode() in outcome.stderr
+
+
+def test_output_that_is_closed_full_or_read_by_nobody(program: Path, tmp_path: Path) -> None:
+    file, picture = every_operator(tmp_path / "g.safetensors"), tmp_path / "c.png"
+
+    def shell(script: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(["sh", "-c", script, program, file, picture], capture_output=True, text=True)
+
+    full = shell('"$0" --help > /dev/full')
+    assert full.returncode == 2
+    assert full.stderr.startswith("pbgen-run: standard output: cannot be written: No space left on device")
+    gone = shell('{ "$0" "$1" --time; echo $? >&2; } | true')
+    assert gone.stderr == "141\n"
+    closed = shell('"$0" "$1" -o "$2" --time <&- >&- 2>&-')
+    assert (closed.returncode, closed.stdout, closed.stderr) == (0, "", "")
+    assert pixels(picture).ndim == 3
 
 
 def test_one_small_static_binary(program: Path) -> None:

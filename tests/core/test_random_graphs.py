@@ -34,7 +34,9 @@ def compare(made: RandomGraph, engine: Engine, module: torch.nn.Module, case: in
     found = engine(*(named[source.name] for source in engine.inputs), noise=noise)
     with torch.no_grad():
         expected = module(*map(torch.from_numpy, arrays))
-    for one, other in zip(*(value if isinstance(value, tuple) else (value,) for value in (found, expected)), strict=True):
+    for one, other in zip(
+        *(value if isinstance(value, tuple) else (value,) for value in (found, expected)), strict=True
+    ):
         assert one.shape == tuple(other.shape)
         scale = float(other.abs().max()) or 1.0
         assert np.abs(one - other.numpy()).max() <= tolerance * scale, f"case {case}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from packed_files import Layer, node, pack_bits, write
+from packed_files import PROGRAMS, Layer, node, pack_bits, write
 
 from pbgen import Engine
 
@@ -26,13 +26,12 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if i == 3:
             tensors[f"w{i}"] = rng.standard_normal((channels, shape[0], 4, 4)).astype(np.float32)
         tensors[f"s{i}"] = np.full(channels, shape[0] ** -0.5, np.float32)
-        attributes = {"kernel": [4, 4], "stride": [stride] * 2, "dilation": [1, 1], "groups": 1}
+        attributes = {"kernel": [4, 4], "stride": [stride] * 2, "dilation": [1, 1], "groups": 1, **PROGRAMS["tanh"]}
         size = 4 if i == 0 else shape[1] * 2
         shape = (channels, size, size)
         nodes.append(
             node("conv_transpose", [i], shape, weight=f"w{i}", scale=f"s{i}", padding=[int(i > 0)] * 2, **attributes)
         )
-        nodes[-1]["activation"] = "tanh"
     return write(tmp_path_factory.mktemp("threads") / "g.safetensors", (50, 1, 1), nodes, tensors)
 
 
@@ -187,16 +186,3 @@ def test_python_runs_during_a_call(tmp_path: Path) -> None:
         thread.join()
     finally:
         sys.setswitchinterval(interval)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_can_use_and_drop_the_engine(generator: Path) -> None:
-    engine = Engine(generator, threads=3)
-    expected = engine(latent(2))
-    child = os.fork()
-    if child == 0:
-        same = np.array_equal(engine(latent(2)), expected)
-        del engine
-        os._exit(0 if same else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    np.testing.assert_array_equal(engine(latent(2)), expected)

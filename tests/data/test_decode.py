@@ -1,12 +1,15 @@
 """One file to pixels: every mode, the crop, the resize, the turning."""
 
+import subprocess
+import sys
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pbgen.data.decode import Crop, decode
+from pbgen.data.decode import FORMATS, READ, Crop, decode
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -131,6 +134,42 @@ def test_images_are_turned_upright(orientation: int) -> None:
     np.testing.assert_array_equal(decode(file, 20, 3, Crop()), upright.transpose(2, 0, 1))
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow tells of what is broken
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_broken_exif_costs_no_image(kind: str) -> None:
+    """A field that is off by a byte, or all of it: the pixels are whole, and turned where that can still be read."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 3, "what it shows"
+    good = exif.tobytes()
+    image = flat("RGB", RED)
+    image.paste(GREEN, (0, 0, 20, 10))
+    upright = decode(encoded(image, kind, exif=good), 20, 3, Crop())
+    assert upright[0, 0].mean() > 250
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        bad = bytearray(good[: rng.integers(len(good) // 2, len(good) + 1)])
+        bad[rng.integers(len(bad))] = rng.integers(256)
+        decoded = decode(encoded(image, kind, exif=bytes(bad)), 20, 3, Crop())
+        assert decoded.shape == (3, 20, 20)
+    unreadable = good.replace(b"what", b"\0\0\0\0").replace(b"\x01\x0e\x00\x02", b"\x01\x0e\x00\x05")
+    np.testing.assert_array_equal(decode(encoded(image, kind, exif=unreadable), 20, 3, Crop()), upright)
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "JPEG2000"])
+def test_what_this_pillow_was_built_with(kind: str) -> None:
+    if kind not in FORMATS:
+        pytest.skip(f"this Pillow reads no {kind}")
+    decoded = decode(encoded(flat("RGB", (120, 60, 200)), kind), 16, 3, Crop()).astype(int)
+    assert np.abs(decoded - np.array([120, 60, 200])[:, None, None]).max() <= 3
+
+
+def test_other_pictures_are_named() -> None:
+    for start, name in {b"\0\0\0\x18ftypheic": "HEIC", b"\xff\x0a": "JPEG XL", b"8BPS": "PSD"}.items():
+        assert name not in READ
+        with pytest.raises(ValueError, match=f"{name}, which is not read; convert it to PNG or JPEG"):
+            decode(BytesIO(start + bytes(40)), 16, 3, Crop())
+
+
 def test_a_smaller_crop_and_a_wrong_frame() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     decoded = decode(encoded(Image.fromarray(pixels)), 16, 3, Crop(side=16, frame=(30, 40)))
@@ -144,3 +183,48 @@ def test_what_is_no_image_of_ours() -> None:
         decode(BytesIO(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), 16, 3, Crop())
     with pytest.raises(ValueError, match="floating-point"):
         decode(encoded(Image.fromarray(np.ones((20, 20), dtype=np.float32)), "TIFF"), 16, 3, Crop())
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_decoded_smaller(orientation: int) -> None:
+    coarse = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize((1216, 960), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    file = encoded(image, "JPEG", quality=95, exif=exif)
+    whole = ImageOps.exif_transpose(Image.open(file)).crop(
+        (128, 0, 1088, 960) if orientation == 1 else (0, 128, 960, 1088)
+    )
+    expected = np.asarray(whole.resize((24, 24), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
+    assert np.abs(decode(file, 24, 3, Crop()).astype(int) - expected).max() <= 6
+
+
+def test_too_many_pixels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pbgen.data.decode.MAX_PIXELS", 400)
+    assert decode(encoded(Image.new("RGB", (20, 20))), 16, 3, Crop()).shape == (3, 16, 16)
+    with pytest.raises(ValueError, match="20x21 pixels; at most 400 pixels are read"):
+        decode(encoded(Image.new("RGB", (20, 21))), 16, 3, Crop())
+
+
+MEMORY = """
+import re, sys, threading
+from pathlib import Path
+from pbgen.data.decode import Crop, decode
+def highest(): return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+def work():
+    with open(sys.argv[1], "rb") as file: decode(file, 64, 3, Crop())
+before = highest()
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print((highest() - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="is about Linux")
+def test_the_memory_for_decoding_is_bounded(tmp_path: Path) -> None:
+    """Four threads with pictures of 64 MB each, that could be decoded one at a time in 128 MB and four in 512 MB."""
+    Image.new("RGB", (4000, 4000), "teal").save(tmp_path / "large.png", compress_level=1)
+    code = "import pbgen.data.decode as d; from pbgen.data.room import Room; d._ROOM = Room(2**27)\n" + MEMORY
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "large.png"], capture_output=True, check=True)
+    assert 100 < int(done.stdout) < 200

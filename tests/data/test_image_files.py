@@ -1,8 +1,12 @@
 """Folders and zips: what is read, what is skipped and named, and the cache."""
 
+import errno
 import os
 import shutil
 import struct
+import subprocess
+import sys
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -160,7 +164,7 @@ def test_a_member_that_claims_too_much_is_skipped(tmp_path: Path, monkeypatch: p
             lambda p: fill(p / "e", {"a.txt": b"x", "b.txt": b"y"}) / "",
             r"e: none of its 2 files is an image, such as a\.txt",
         ),
-        (lambda p: p, r": none of its 0 files is an image; give one with images"),
+        (lambda p: p, r": none of its 0 files is an image; give one with images, of PNG, JPEG, "),
         (lambda p: zipped(p / "none.zip", {}), r"none\.zip: none of its 0 files is an image"),
     ],
 )
@@ -176,6 +180,154 @@ def test_sizes_and_channels_out_of_range(size: int, channels: int, tmp_path: Pat
     for source in ("faces", fill(tmp_path, good_files())):
         with pytest.raises(PBGenError, match=r"choose 16 to 512 pixels|choose 3 \(colour\) or 1 \(grey\)"):
             open_images(source, size, channels)
+
+
+def test_links_are_followed_and_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "x", good_files())
+    outside = fill(tmp_path / "outside", {"deep/7.png": png(picture(7))})
+    (folder / "linked").symlink_to(outside)
+    (folder / "a linked.png").symlink_to(outside / "deep" / "7.png")
+    (outside / "deep" / "back").symlink_to(folder)
+    (folder / "again").symlink_to("b")
+    (folder / "itself").symlink_to("itself")
+    (folder / "nothing.png").symlink_to("nowhere.png")
+    os.mkfifo(folder / "pipe.png")
+    source = open_images(folder, 24, 3)
+    assert source.count == 6
+    np.testing.assert_array_equal(source.images(np.array([0, 5])), np.stack([picture(7).transpose(2, 0, 1)] * 2))
+    told = "a link to a folder that is read already"
+    assert source.skipped == [
+        f"again: {told}",
+        f"itself: {os.strerror(errno.ELOOP)}",
+        f"linked/deep/back: {told}",
+        "nothing.png: a link to nothing",
+        "pipe.png: a device, pipe or socket",
+    ]
+
+
+AS_ANOTHER = """
+import os, sys
+import numpy
+from pbgen.data import open_images
+import pbgen.data.files, PIL.PngImagePlugin  # before this user may no longer read them
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(54321)
+    os.setuid(54321)
+os.environ.pop("HOME", None)
+os.environ["XDG_CACHE_HOME"] = sys.argv[2]
+source = open_images(sys.argv[1], 24, 3)
+print(source.count, *source.skipped, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("cache_folder", ["", "relative", "unwritable"])
+def test_a_user_without_home_and_rights(tmp_path: Path, cache_folder: str) -> None:
+    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are closed to others
+        os.chmod(place, 0o755)  # noqa: PTH101
+        folder = fill(Path(place, "x"), good_files() | {"secret/1.png": png(picture(8)), "closed.png": png(picture(8))})
+        for name in ("secret", "closed.png"):
+            (folder / name).chmod(0)
+        cache = tmp_path / "none" if cache_folder == "unwritable" else cache_folder
+        done = subprocess.run(
+            [sys.executable, "-c", AS_ANOTHER, folder, cache], capture_output=True, text=True, cwd=place, check=True
+        )
+        (folder / "secret").chmod(0o700)
+        assert done.stdout.splitlines() == [
+            "4",
+            "closed.png: may not be read",
+            f"secret: a folder that cannot be read ({os.strerror(errno.EACCES)})",
+        ]
+        if os.getuid() == 0:
+            assert "decoded images cannot be kept for the next time" in done.stderr
+        assert not Path(place, "relative").exists()
+
+
+def test_a_cache_is_fresh_by_what_no_tool_can_set(tmp_path: Path) -> None:
+    """Other images of the same names, sizes and times of writing: put in place, and written into it."""
+    folder, other = fill(tmp_path / "x", good_files()), tmp_path / "other"
+    for seed in (7, 8):
+        open_images(folder, 24, 3)
+        times = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+        for path, time in times.items():
+            other.write_bytes(png(picture(seed)))
+            assert other.stat().st_size == path.stat().st_size
+            if seed == 7:
+                other.replace(path)
+            else:
+                path.write_bytes(other.read_bytes())
+            os.utime(path, ns=(time, time))
+        np.testing.assert_array_equal(
+            open_images(folder, 24, 3).images(np.array([0, 3])), np.stack([picture(seed).transpose(2, 0, 1)] * 2)
+        )
+
+
+def test_a_replaced_zip_is_read_again(tmp_path: Path) -> None:
+    path, other = tmp_path / "x.zip", tmp_path / "y.zip"
+    zipped(path, {"a.png": png(picture(1))}, zipfile.ZIP_STORED)
+    open_images(path, 24, 3)
+    time = path.stat().st_mtime_ns
+    zipped(other, {"a.png": png(picture(2))}, zipfile.ZIP_STORED)
+    os.utime(other, ns=(time, time))
+    other.replace(path)
+    np.testing.assert_array_equal(open_images(path, 24, 3).images(np.arange(1))[0], picture(2).transpose(2, 0, 1))
+
+
+def test_what_may_pass_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fill(tmp_path / "x", good_files())
+
+    def short_of_memory(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "decode", short_of_memory)
+        with pytest.raises(PBGenError, match=r"none of its 4 files is an image, such as a\.bin: not enough memory"):
+            open_images(folder, 24, 3)
+    assert open_images(folder, 24, 3).count == 4
+
+
+def test_the_same_images_have_the_same_digest(tmp_path: Path) -> None:
+    folder = open_images(fill(tmp_path / "x", good_files()), 24, 3)
+    packed = open_images(zipped(tmp_path / "y.zip", good_files() | {"z.txt": b"no image"}), 32, 1)
+    other = open_images(fill(tmp_path / "z", good_files() | {"a.bin": png(picture(5))}), 24, 3)
+    assert folder.digest == packed.digest == open_images(tmp_path / "x", 24, 3).digest != other.digest
+
+
+def zip_with(place: bytes, offset: int, value: bytes, contents: bytes = b"x") -> bytes:
+    """A zip of which the bytes at `offset` behind the first `place` are others."""
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        packed.writestr("a.png", contents)
+    data = bytearray(file.getvalue())
+    at = data.index(place) + offset
+    data[at : at + len(value)] = value
+    return bytes(data)
+
+
+STRANGE = {
+    "version 9.9": (zip_with(b"PK\1\2", 6, b"\x63"), r"not a readable zip \(zip file version 9\.9\)"),
+    "encrypted": (zip_with(b"PK\1\2", 8, b"\x01"), r"such as a\.png: .*encrypted"),
+    "unknown compression": (zip_with(b"PK\1\2", 10, b"\x61"), r"such as a\.png: That compression method is not supp"),
+    "truncated": (zip_with(b"PK", 0, b"PK")[:-9], "not a readable zip"),
+    "a folder that lies elsewhere": (zip_with(b"PK\5\6", 16, b"\xff\xff\xff\x7f"), r"a\.zip: "),
+    "64 bits that are not there": (zip_with(b"PK\1\2", 20, b"\xff" * 8), r"a\.zip: "),
+    "without a name": (zip_with(b"PK\1\2", 28, b"\0\0"), r"a\.zip: "),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strange_zips(name: str, tmp_path: Path) -> None:
+    data, message = STRANGE[name]
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(PBGenError, match=message) as error:
+        open_images(tmp_path / "a.zip", 24, 3)
+    assert "\n" not in str(error.value)
+
+
+def test_a_pipe_is_no_zip(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PBGenError, match=r"not a readable zip \(a device, pipe or socket\)"):
+        open_images(tmp_path / "pipe", 24, 3)
 
 
 def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:

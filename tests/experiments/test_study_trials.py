@@ -19,6 +19,8 @@ from experiments.trial import DATA, Result, Trial, append, load
 from pbgen.errors import PBGenError
 from pbgen.training import load_run
 
+HALF = f"{gan.NETWORKS}:half"
+
 
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +63,7 @@ def test_a_generator_is_trained_and_judged(layers: tuple[str, ...], tmp_path: Pa
     assert result.failure is None
     assert result.score == result.measured["swd"] > 0
     assert set(result.measured["quantization_error"]) == (set() if layers else set(networks.layers("half")))
-    plan = load_run(tmp_path / trial.folder).plan
+    plan = load_run(tmp_path / trial.folder, HALF).plan
     assert (plan.binary if plan else []) == list(layers)
     again = run.judge(trial, Path(), tmp_path / "again", "cpu")
     assert again.score == result.score
@@ -73,7 +75,7 @@ def test_a_teacher_is_the_float_trial_and_is_trained_once(tmp_path: Path) -> Non
     taught = run.judge(trial, Path(), tmp_path, "cpu")
     assert taught.score > 0
     trained = tmp_path / trial.taught_by.folder / "checkpoint.pt"
-    assert load_run(tmp_path / trial.folder).config.teacher == str(trained.parent)
+    assert load_run(tmp_path / trial.folder, HALF).config.teacher == str(trained.parent)
     before = trained.stat().st_mtime_ns
     run.judge(trial.taught_by, Path(), tmp_path, "cpu")
     assert trained.stat().st_mtime_ns == before
@@ -171,4 +173,4 @@ def test_what_was_trained_is_kept(send: Callable[[int, int], None], number: int,
     assert process.returncode == 130
     assert "interrupted; what was trained is kept" in told
     assert "Traceback" not in told
-    assert 0 < load_run(tmp_path / LONG.folder).step < LONG.steps
+    assert 0 < load_run(tmp_path / LONG.folder, HALF).step < LONG.steps

@@ -93,6 +93,8 @@ def test_fresh_weights_follow_the_seed():
         ("dcgan64", {"width": 100}, "width 100: dcgan64 halves it 3 times; choose a multiple of 8"),
         ("dcgan256", {"width": 48}, "width 48: dcgan256 halves it 5 times; choose a multiple of 32"),
         ("dcgan64", {"width": 0}, "width 0: dcgan64 halves it"),
+        ("dcgan64", {"width": 2**40}, "width 1099511627776, latent 100: the weights of dcgan64 would take"),
+        ("dcgan32", {"latent": 2**62}, "width 512, latent 4611686018427387904: the weights of dcgan32 would take"),
         ("dcgan64", {"latent": 0}, "latent 0: dcgan64 needs a latent vector"),
         ("dcgan64", {"discriminator_norm": "instance"}, "discriminator norm 'instance': choose batch or layer"),
     ],

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pbgen.errors import PBGenError
-from pbgen.report import beside, image_grid, save_picture, to_pixels
+from pbgen.report import Grid, beside, image_grid, picture_format, save_picture, to_pixels
 
 RNG = np.random.default_rng(0)
 
@@ -77,3 +77,41 @@ def test_a_picture_is_saved_in_the_format_of_its_name(tmp_path: Path) -> None:
 def test_a_picture_needs_a_picture_s_name(name: str, tmp_path: Path) -> None:
     with pytest.raises(PBGenError, match=r"give a name such as grid\.png"):
         save_picture(image_grid(np.zeros((1, 1, 2, 2), np.uint8)), tmp_path / name)
+
+
+def test_images_are_put_into_the_picture_one_after_another() -> None:
+    images = RNG.integers(0, 256, (7, 3, 4, 5), dtype=np.uint8)
+    grid = Grid(7, 3, 4, 5, columns=3, scale=2)
+    for first in (4, 0):
+        grid.place(first, images[first : first + 4])
+    assert grid.picture.tobytes() == image_grid(images, 3, 2).tobytes()
+
+
+def test_what_is_too_large_is_refused_before_it_is_made() -> None:
+    with pytest.raises(
+        PBGenError, match=r"count 100000000\d*: the picture .* more than 512 MiB; give a smaller count or"
+    ):
+        Grid(10**12, 3, 64, 64)
+
+
+@pytest.mark.parametrize("kind, longest", [("jpg", 65500), ("webp", 16383), ("gif", 65535)])
+def test_the_longest_picture_of_each_format(kind: str, longest: int, tmp_path: Path) -> None:
+    save_picture(Image.new("L", (longest, 1)), tmp_path / f"grid.{kind}")
+    for size in ((longest + 1, 1), (1, longest + 1)):
+        with pytest.raises(PBGenError, match=rf"grid\.{kind}: \w+ holds at most {longest} pixels a side"):
+            picture_format(Image.new("L", size), tmp_path / f"grid.{kind}")
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "gif", "tif", "bmp", "ppm"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_format_keeps_the_size(kind: str, channels: int, tmp_path: Path) -> None:
+    picture = image_grid(np.zeros((5, channels, 300, 2), np.uint8))
+    save_picture(picture, tmp_path / f"grid.{kind}")
+    with Image.open(tmp_path / f"grid.{kind}") as read:
+        assert read.size == picture.size
+
+
+@pytest.mark.parametrize("name", ["grid.ico", "grid.h5", "grid.palm"])
+def test_formats_that_hold_no_such_picture_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(PBGenError, match="is no picture's"):
+        save_picture(image_grid(np.zeros((1, 3, 2, 2), np.uint8)), tmp_path / name)

@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -41,6 +42,19 @@ def test_average_of_a_binary_generator_averages_latent_weights_and_stays_binary(
         assert len(channel.abs().unique()) == 1
     assert not any(parameter.requires_grad for parameter in average.module.parameters())
     assert all(parameter.requires_grad for parameter in module.parameters())
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+def test_average_of_a_generator_whose_weights_are_normalized() -> None:
+    """By a hook, which leaves a tensor with a gradient behind, that torch's deepcopy refuses."""
+    module = nn.utils.weight_norm(nn.Linear(3, 2))
+    module(torch.ones(1, 3)).sum().backward()
+    average = GeneratorAverage(module, decay=0.0)
+    with torch.no_grad():
+        module.weight_g.mul_(3)
+    average.update(module, 0)
+    x = torch.randn(4, 3)
+    torch.testing.assert_close(average.module(x), module(x).detach())
 
 
 def test_refreshed_statistics_are_those_of_the_batches() -> None:

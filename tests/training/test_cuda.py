@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_gan import load_tiny
 
-from pbgen.training import TrainConfig, load_run, train
+from pbgen.training import TrainConfig, train
 
 Tiny = Callable[..., TrainConfig]
 
@@ -20,7 +21,7 @@ def test_training_on_a_gpu_follows_the_cpu(tiny: Tiny, tmp_path: Path, generator
     logs = {}
     for accelerator in ("cpu", "cuda"):
         config = tiny(accelerator=accelerator, generator=generator, steps=2, log_every=1)
-        logs[accelerator] = load_run(train(config, tmp_path / accelerator)).log
+        logs[accelerator] = load_tiny(train(config, tmp_path / accelerator)).log
     for here, there in zip(logs["cpu"], logs["cuda"], strict=True):
         for name in ("generator_loss", "discriminator_loss", "real_output", "fake_output"):
             assert there[name] == pytest.approx(here[name], rel=2e-2, abs=2e-2)  # convolutions are in TF32 there
@@ -30,12 +31,12 @@ def test_training_on_a_gpu_goes_on(tiny: Tiny, tmp_path: Path) -> None:
     config = tiny(accelerator="cuda", steps=4)
     train(replace(config, steps=2), tmp_path)
     train(config, tmp_path, resume=True)
-    run = load_run(tmp_path)
+    run = load_tiny(tmp_path)
     assert run.step == 4
     assert all(bool(value.isfinite().all()) for value in run.generator.state_dict().values())
 
 
 def test_mixed_precision_trains(tiny: Tiny, tmp_path: Path) -> None:
-    run = load_run(train(tiny(accelerator="cuda", precision="bf16-mixed"), tmp_path))
+    run = load_tiny(train(tiny(accelerator="cuda", precision="bf16-mixed"), tmp_path))
     assert run.log[-1]["generator_loss"] is not None
     assert all(bool(value.isfinite().all()) for value in run.generator.state_dict().values())

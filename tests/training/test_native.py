@@ -68,6 +68,19 @@ def test_every_estimator_has_its_gradient(method: str, memory: torch.memory_form
         close(gradients(module, x), expected)
 
 
+@pytest.mark.parametrize("method", ["bwn", "learned-scale"])
+def test_a_spectral_norm_over_binary_weights_counts(method: str) -> None:
+    torch.manual_seed(0)
+    module = binarize(layers(), "all", method)
+    for layer in (module[0], module[2], module[4]):
+        nn.utils.parametrizations.spectral_norm(layer)
+    module.eval()  # the norm's vectors move in training
+    x = torch.randn(4, 7, requires_grad=True)
+    expected = gradients(copy.deepcopy(module).double(), x.detach().double().requires_grad_())
+    with NativeLayers(module):
+        close(gradients(module, x), expected)
+
+
 def test_stochastic_signs_are_drawn_once_for_a_pass() -> None:
     torch.manual_seed(0)
     module = binarize(nn.Linear(30, 20), "all", "binaryconnect-stochastic")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_gan import TINY
+from tiny_gan import TINY, load_tiny
 
 from pbgen.errors import PBGenError
-from pbgen.training import TrainConfig, TrainingStopped, checkpoint, load_run, train
+from pbgen.training import TrainConfig, TrainingStopped, checkpoint, train
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "float": {"generator": "float", "discriminator": "float", "generator_steps": 2},
@@ -39,7 +39,7 @@ def test_two_processes_follow_one(tiny: Callable[..., TrainConfig], tmp_path: Pa
     assert one.keys() == two.keys()
     for name in one:
         torch.testing.assert_close(two[name], one[name], atol=1e-5, rtol=1e-4, msg=name)
-    logs = [load_run(tmp_path / folder).log for folder in ("one", "two")]
+    logs = [load_tiny(tmp_path / folder).log for folder in ("one", "two")]
     for ours, theirs in zip(*logs, strict=True):
         for name in ("discriminator_loss", "generator_loss", "real_output", "fake_output"):
             assert ours[name] == pytest.approx(theirs[name], rel=1e-3)
@@ -62,10 +62,23 @@ def test_two_processes_stop_together_and_resume(tiny: Callable[..., TrainConfig]
         torch.testing.assert_close(two[name], one[name], atol=1e-5, rtol=1e-4, msg=name)
 
 
+def test_no_shared_memory_is_needed(
+    tiny: Callable[..., TrainConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Containers may lack /dev/shm, where semaphores live."""
+
+    def refused(*_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refused)
+    train(tiny(devices=2, steps=1), tmp_path / "run")
+    assert load_tiny(tmp_path / "run").step == 1
+
+
 FAILING = f"""
 import multiprocessing, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from tiny_gan import pair
+from tiny_gan import pair, load_tiny
 if multiprocessing.parent_process():
     FAIL
 """

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_gan import TINY
+from tiny_gan import TINY, load_tiny
 
-from pbgen.training import TrainConfig, TrainingStopped, checkpoint, load_run, run, train
+from pbgen.training import TrainConfig, TrainingStopped, checkpoint, run, train
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "float": {"generator": "float", "discriminator": "float"},
@@ -49,7 +49,7 @@ def assert_same(one: Path, other: Path) -> None:
 
 def losses(folder: Path) -> list[dict[str, float | None]]:
     timing = ("seconds", "images_per_second")
-    return [{k: v for k, v in row.items() if k not in timing} for row in load_run(folder).log]
+    return [{k: v for k, v in row.items() if k not in timing} for row in load_tiny(folder).log]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -82,11 +82,11 @@ def test_stopping_twice_and_falling_back_to_an_older_checkpoint(
         train(config, tmp_path / "parts", progress=stop_at(1, signal.SIGTERM))
     with pytest.raises(RuntimeError, match="power cut"):
         train(config, tmp_path / "parts", resume=True, progress=crash)
-    assert load_run(tmp_path / "parts").step == 2
-    assert [row["step"] for row in load_run(tmp_path / "parts").log] == [1, 2, 3]
+    assert load_tiny(tmp_path / "parts").step == 2
+    assert [row["step"] for row in load_tiny(tmp_path / "parts").log] == [1, 2, 3]
     train(config, tmp_path / "parts", resume=True)
     assert_same(tmp_path / "whole", tmp_path / "parts")
-    assert [row["step"] for row in load_run(tmp_path / "parts").log] == [1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in load_tiny(tmp_path / "parts").log] == [1, 2, 3, 4, 5, 6]
 
 
 def test_steps_may_grow(tiny: Callable[..., TrainConfig], tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_steps_may_grow(tiny: Callable[..., TrainConfig], tmp_path: Path) -> Non
     train(replace(config, steps=4), tmp_path / "parts")
     train(config, tmp_path / "parts", resume=True)
     assert_same(tmp_path / "whole", tmp_path / "parts")
-    assert load_run(tmp_path / "parts").config.steps == 6
+    assert load_tiny(tmp_path / "parts").config.steps == 6
 
 
 def test_what_a_run_does_beside_training_does_not_change_it(tiny: Callable[..., TrainConfig], tmp_path: Path) -> None:
@@ -147,5 +147,5 @@ def test_a_stop_can_be_told_by_another_process(tmp_path: Path) -> None:
 def test_training_leaves_the_callers_random_numbers_alone(tiny: Callable[..., TrainConfig], tmp_path: Path) -> None:
     before = torch.get_rng_state()
     train(tiny(), tmp_path / "run")
-    run.load_run(tmp_path / "run")
+    run.load_run(tmp_path / "run", TINY)
     assert torch.equal(torch.get_rng_state(), before)

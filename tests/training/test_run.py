@@ -2,7 +2,10 @@
 
 import csv
 import json
-from collections.abc import Callable, Mapping
+import os
+import resource
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +16,13 @@ import torch
 from lightning_fabric import Fabric
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tiny_gan import SHORT, TINY
+from tiny_gan import SHORT, TINY, load_tiny
 from torch import nn
 
 from pbgen.binarize import binary_layers
 from pbgen.errors import PBGenError
 from pbgen.redundancy import Plan
-from pbgen.training import LOSSES, TrainConfig, checkpoint, load_run, sample, train
+from pbgen.training import LOSSES, TrainConfig, checkpoint, sample, train
 from pbgen.training.networks import build
 from pbgen.training.step import TrainingStep
 
@@ -31,20 +34,30 @@ def one_line(refusal: pytest.ExceptionInfo[PBGenError]) -> str:
     return str(refusal.value)
 
 
+@contextmanager
+def limited_files(size: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 def test_a_run_leaves_its_folder(tiny: Tiny, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "run"
     config = tiny(sample_every=4, steps=5)
     seen: list[tuple[int, int, Mapping[str, float | None]]] = []
     assert train(config, out, progress=lambda *told: seen.append(told)) == out
     files = {file.name for file in out.iterdir() if not file.name.startswith("events")}
-    assert files == {"config.json", "plan.json", "log.csv", "checkpoint.pt", "samples"}
+    assert files == {"config.json", "origin.json", "plan.json", "log.csv", "checkpoint.pt", "samples"}
     assert sorted(file.name for file in (out / "samples").iterdir()) == ["step-000004.png", "step-000005.png"]
     assert Image.open(out / "samples" / "step-000005.png").size == (8 * 16 + 7 * 2, 8 * 16 + 7 * 2)
     assert [(step, steps) for step, steps, _ in seen] == [(step, 5) for step in range(1, 6)]
     assert not seen[0][2]
     assert seen[2][2]["step"] == 2
 
-    run = load_run(out)
+    run = load_tiny(out)
     assert (run.config, run.step) == (config, 5)
     assert [row["step"] for row in run.log] == [2, 4, 5]
     assert all(isinstance(value, float) for row in run.log for value in row.values())
@@ -55,7 +68,7 @@ def test_a_run_leaves_its_folder(tiny: Tiny, tmp_path: Path) -> None:
 
 def test_layers_by_name_are_the_binary_ones(tiny: Tiny, tmp_path: Path) -> None:
     train(tiny(layers=("4", "7"), steps=1), tmp_path)
-    run = load_run(tmp_path)
+    run = load_tiny(tmp_path)
     assert run.plan is not None
     assert run.plan.binary == list(binary_layers(run.generator)) == ["4", "7"]
 
@@ -71,7 +84,7 @@ def test_a_generator_learns_from_a_teacher(tiny: Tiny, tmp_path: Path) -> None:
     train(tiny(generator="float", discriminator="float", steps=3), tmp_path / "teacher")
     for name, teacher in {"taught": str(tmp_path / "teacher"), "alone": None}.items():
         train(tiny(teacher=teacher, steps=60, learning_rate=1e-3), tmp_path / name)
-    generators = {name: load_run(tmp_path / name).generator for name in ("teacher", "taught", "alone")}
+    generators = {name: load_tiny(tmp_path / name).generator for name in ("teacher", "taught", "alone")}
     images = {name: sample(generator, 64) for name, generator in generators.items()}
     distances = {name: np.square(images[name].astype(float) - images["teacher"]).mean() for name in images}
     assert distances["taught"] < 0.5 * distances["alone"]
@@ -83,7 +96,7 @@ def test_imitation_weighs_the_teacher(tiny: Tiny, tmp_path: Path) -> None:
     distances = []
     for weight in (0.1, 100.0):
         train(tiny(teacher=teacher, imitation=weight, steps=60, learning_rate=1e-3), tmp_path / str(weight))
-        made, taught = (sample(load_run(run).generator, 64).astype(float) for run in (tmp_path / str(weight), teacher))
+        made, taught = (sample(load_tiny(run).generator, 64).astype(float) for run in (tmp_path / str(weight), teacher))
         distances.append(np.square(made - taught).mean())
     assert distances[1] < 0.5 * distances[0]
 
@@ -102,7 +115,7 @@ def test_the_generator_goes_on_with_its_teacher(tiny: Tiny, tmp_path: Path) -> N
 def test_a_teacher_makes_the_same_kind_of_images(tiny: Tiny, tmp_path: Path) -> None:
     train(tiny(model=SHORT, steps=1), tmp_path / "short")
     with pytest.raises(PBGenError) as refusal:
-        train(tiny(teacher=str(tmp_path / "short")), tmp_path / "taught")
+        train(tiny(teacher=str(tmp_path / "short"), teacher_model=SHORT), tmp_path / "taught")
     assert one_line(refusal).endswith(
         "makes images of shape (1, 16, 16) from latents of (5,); "
         "this run needs a teacher that makes (1, 16, 16) from (6,)"
@@ -138,7 +151,7 @@ def test_tensorboard_has_the_same_figures(tiny: Tiny, tmp_path: Path) -> None:
 @pytest.mark.parametrize("generator", ["float", "binary"])
 def test_a_network_without_binary_weights_has_no_flips(tiny: Tiny, tmp_path: Path, generator: str) -> None:
     train(tiny(generator=generator, discriminator="float", learning_rate=0.02), tmp_path)
-    run = load_run(tmp_path)
+    run = load_tiny(tmp_path)
     assert run.plan is None
     assert not (tmp_path / "plan.json").exists()
     assert all(row["discriminator_flips"] is None for row in run.log)
@@ -165,7 +178,7 @@ def test_every_loss_trains(tiny: Tiny, tmp_path: Path, loss: str) -> None:
     data.mkdir()
     Image.new("L", (16, 16), 250).save(data / "one.png")
     train(tiny(loss=loss, data=str(data), steps=40, learning_rate=5e-3), tmp_path / "run")
-    assert sample(load_run(tmp_path / "run").generator, 64).mean() > 150
+    assert sample(load_tiny(tmp_path / "run").generator, 64).mean() > 150
 
 
 def test_built_in_model_and_half_precision(tmp_path: Path) -> None:
@@ -174,14 +187,14 @@ def test_built_in_model_and_half_precision(tmp_path: Path) -> None:
         accelerator="cpu",
     )  # fmt: skip
     train(config, tmp_path)
-    run = load_run(tmp_path)
+    run = load_tiny(tmp_path)
     assert sample(run.generator, 3).shape == (3, 3, 32, 32)
     assert all(value.dtype != torch.bfloat16 for value in run.generator.state_dict().values())
 
 
 def test_samples_depend_on_the_seed_alone(tiny: Tiny, tmp_path: Path) -> None:
     train(tiny(), tmp_path)
-    generator = load_run(tmp_path).generator
+    generator = load_tiny(tmp_path).generator
     whole, parts = sample(generator, 20, seed=3), sample(generator, 20, seed=3, batch=7)
     assert whole.dtype == np.uint8
     assert np.abs(whole.astype(int) - parts).max() <= 1
@@ -189,6 +202,37 @@ def test_samples_depend_on_the_seed_alone(tiny: Tiny, tmp_path: Path) -> None:
     latents = np.random.default_rng(3).standard_normal((20, 6), dtype=np.float32)
     expected = (generator(torch.from_numpy(latents)).numpy() + 1) * 127.5
     assert np.abs(whole - expected).max() <= 0.5 + 1e-3
+
+
+def test_a_folder_s_name_need_not_be_text(tiny: Tiny, tmp_path: Path) -> None:
+    out = train(tiny(steps=2), tmp_path / os.fsdecode(b"\xff"))
+    assert load_tiny(out).step == 2
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_of_a_run_without_room_for_a_checkpoint_nothing_stays(exists: bool, tiny: Tiny, tmp_path: Path) -> None:
+    """The limit of a file's size stands in for a small disk."""
+    out = tmp_path / "run"
+    if exists:
+        out.mkdir()
+        (out / "mine").touch()
+    with limited_files(10_000), pytest.raises(PBGenError, match=r"checkpoint\.pt: cannot be written: .*; make room"):
+        train(tiny(), out)
+    assert list(tmp_path.rglob("*")) == ([out, out / "mine"] if exists else [])
+    assert load_tiny(train(tiny(steps=1), out)).step == 1
+
+
+def test_a_log_without_room_is_named_and_the_checkpoint_stays(tiny: Tiny, tmp_path: Path) -> None:
+    train(tiny(steps=2), tmp_path)
+    with ExitStack() as stack:
+
+        def fill(step: int, *_: object) -> None:
+            if step == 3:
+                stack.enter_context(limited_files((tmp_path / "log.csv").stat().st_size))
+
+        with pytest.raises(PBGenError, match=r"log\.csv: cannot be written: File too large; make room"):
+            train(tiny(steps=6), tmp_path, resume=True, progress=fill)
+    assert load_tiny(tmp_path).step == 2
 
 
 def test_a_second_run_in_the_same_folder_is_refused(tiny: Tiny, tmp_path: Path) -> None:
@@ -284,13 +328,13 @@ def test_divergence_stops_with_the_last_good_checkpoint(tiny: Tiny, tmp_path: Pa
     assert "the loss is no longer finite at step 4; the checkpoint of step 2 is kept" in one_line(refusal)
     assert (tmp_path / "checkpoint.pt").read_bytes() == good
     train(poison, tmp_path, resume=True)
-    assert load_run(tmp_path).step == 20
+    assert load_tiny(tmp_path).step == 20
 
 
 def test_a_step_that_is_far_too_large_is_a_divergence(tiny: Tiny, tmp_path: Path) -> None:
     with pytest.raises(PBGenError, match=r"no longer finite at step .*; the checkpoint of step 0 is kept"):
         train(tiny(generator="float", discriminator="float", learning_rate=1e37, steps=20), tmp_path)
-    assert load_run(tmp_path).step == 0
+    assert load_tiny(tmp_path).step == 0
 
 
 @pytest.mark.parametrize("name", ["config.json", "plan.json", "log.csv", "checkpoint.pt"])
@@ -303,7 +347,7 @@ def test_damaged_folders_are_refused_by_name(tiny: Tiny, tmp_path: Path, name: s
     else:
         path.write_bytes(b"" if harm == "emptied" else b"\x93garbage,1\n2,3,4\n")
     with pytest.raises(PBGenError) as refusal:
-        load_run(tmp_path)
+        load_tiny(tmp_path)
     assert name in one_line(refusal)
 
 
@@ -312,7 +356,7 @@ def test_a_checkpoint_of_other_networks_is_refused(tiny: Tiny, tmp_path: Path) -
     train(tiny(steps=2, generator="float"), tmp_path / "float")
     (tmp_path / "float" / "checkpoint.pt").replace(tmp_path / "partial" / "checkpoint.pt")
     with pytest.raises(PBGenError, match=r"checkpoint.pt: belongs to another generator"):
-        load_run(tmp_path / "partial")
+        load_tiny(tmp_path / "partial")
     with pytest.raises(PBGenError, match=r"checkpoint.pt: belongs to other networks"):
         train(tiny(steps=3), tmp_path / "partial", resume=True)
 
@@ -321,16 +365,16 @@ def test_a_log_that_was_cut_short_is_mended(tiny: Tiny, tmp_path: Path) -> None:
     train(tiny(steps=4), tmp_path)
     with (tmp_path / "log.csv").open("a") as file:
         file.write("6,1.2,3")
-    assert [row["step"] for row in load_run(tmp_path).log] == [2, 4]
+    assert [row["step"] for row in load_tiny(tmp_path).log] == [2, 4]
     train(tiny(steps=6), tmp_path, resume=True)
-    assert [row["step"] for row in load_run(tmp_path).log] == [2, 4, 6]
+    assert [row["step"] for row in load_tiny(tmp_path).log] == [2, 4, 6]
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_again(tiny: Tiny, tmp_path: Path) -> None:
     train(tiny(steps=2), tmp_path)
     (tmp_path / "checkpoint.pt").unlink()
     train(tiny(steps=2), tmp_path, resume=True)
-    assert load_run(tmp_path).step == 2
+    assert load_tiny(tmp_path).step == 2
     assert json.loads((tmp_path / "config.json").read_text())["steps"] == 2
 
 

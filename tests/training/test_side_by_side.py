@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_gan import TINY, load_tiny
 
 from pbgen import PBGenError
-from pbgen.training import TrainConfig, load_run, train, train_side_by_side
+from pbgen.training import TrainConfig, train, train_side_by_side
 
 Tiny = Callable[..., TrainConfig]
 
@@ -27,8 +28,8 @@ def test_each_run_is_as_if_alone(tiny: Tiny, tmp_path: Path) -> None:
     )
     assert seen == {"float": [1, 2, 3, 4, 5, 6], "partial": [5, 6]}
     for name, config in configs.items():
-        alone = load_run(train(config, tmp_path / f"{name}-alone")).generator.state_dict()
-        together = load_run(tmp_path / name).generator.state_dict()
+        alone = load_tiny(train(config, tmp_path / f"{name}-alone")).generator.state_dict()
+        together = load_tiny(tmp_path / name).generator.state_dict()
         assert all(torch.equal(alone[key], together[key]) for key in alone)
 
 
@@ -37,7 +38,7 @@ def test_where_one_fails_the_others_are_saved(tiny: Tiny, tmp_path: Path) -> Non
     with pytest.raises(PBGenError, match="missing"):
         train_side_by_side(runs)
     if (tmp_path / "good" / "checkpoint.pt").exists():  # it had begun
-        assert load_run(tmp_path / "good").step < 1_000_000
+        assert load_tiny(tmp_path / "good").step < 1_000_000
 
 
 STOPPABLE = """
@@ -45,7 +46,7 @@ import sys
 from pathlib import Path
 from pbgen.training import TrainConfig, train_side_by_side
 if __name__ == "__main__":
-    configs = {Path(folder): TrainConfig.load(Path(folder + ".json")) for folder in sys.argv[1:]}
+    configs = {Path(folder): TrainConfig.load(folder + ".json", MODEL) for folder in sys.argv[1:]}
     train_side_by_side(configs, lambda out, step, steps, row: print(out, step, flush=True))
 """
 
@@ -56,7 +57,7 @@ def endless(tiny: Tiny, tmp_path: Path) -> Iterator[tuple["subprocess.Popen[str]
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         tiny(steps=1_000_000).save(folder.with_suffix(".json"))
-    (tmp_path / "main.py").write_text(STOPPABLE)
+    (tmp_path / "main.py").write_text(STOPPABLE.replace("MODEL", repr(TINY)))
     command = [sys.executable, tmp_path / "main.py", *folders]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -75,7 +76,7 @@ def test_ctrl_c_saves_every_run(endless: tuple["subprocess.Popen[str]", list[Pat
     assert process.returncode != 0
     assert "KeyboardInterrupt" in errors
     for folder in folders:
-        assert 0 < load_run(folder).step < 1_000_000
+        assert 0 < load_tiny(folder).step < 1_000_000
 
 
 def test_runs_without_their_first_process_are_saved(endless: tuple["subprocess.Popen[str]", list[Path]]) -> None:
@@ -83,7 +84,7 @@ def test_runs_without_their_first_process_are_saved(endless: tuple["subprocess.P
     process.kill()
     process.communicate(timeout=60)  # the runs hold its standard output and error until they end
     for folder in folders:
-        assert 0 < load_run(folder).step < 1_000_000
+        assert 0 < load_tiny(folder).step < 1_000_000
 
 
 def test_runs_that_nobody_listens_to_are_saved(tiny: Tiny, tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_runs_that_nobody_listens_to_are_saved(tiny: Tiny, tmp_path: Path) -> No
 
     with pytest.raises(KeyboardInterrupt):
         train_side_by_side({tmp_path / "run": tiny(steps=1_000_000)}, busy)
-    assert 0 < load_run(tmp_path / "run").step < 1_000_000
+    assert 0 < load_tiny(tmp_path / "run").step < 1_000_000
 
 
 DYING = "import os\n\ndef pair():\n    os._exit(3)\n"

@@ -1,6 +1,11 @@
 """A generator and a discriminator of 16x16 grey images, small enough to train hundreds of steps in a test."""
 
+import os
+from pathlib import Path
+
 from torch import nn
+
+from pbgen.training import Run, TrainConfig, load_run
 
 TINY = f"{__file__}:pair"
 SHORT = f"{__file__}:of_short_latents"
@@ -52,3 +57,8 @@ def oblong() -> tuple[nn.Module, nn.Module]:
     generator, discriminator = pair()
     generator.append(nn.ZeroPad2d((0, 2, 0, 0)))
     return generator, discriminator
+
+
+def load_tiny(run: str | os.PathLike[str]) -> Run:
+    """The run in a folder, whose model may be of this file, or built in."""
+    return load_run(run, TrainConfig.stored(Path(run, "config.json")).model)

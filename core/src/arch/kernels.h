@@ -4,6 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "instruction.h"
+#include "outer.h"
+
 namespace pbgen {
 
 // Output pixels that are computed together: a tile.
@@ -133,6 +136,9 @@ struct Grid {
     size_t step, row_step;
 };
 
+// What makes many numbers one. `max` and `min` hand on a NaN.
+enum class Fold : uint8_t { sum, max, min };
+
 struct Kernels {
     const char* name;
     bool (*supported)();
@@ -158,6 +164,18 @@ struct Kernels {
     void (*to_planes)(const float* pixels, size_t count, size_t channels, float* planes, size_t step);
 
     Extremes (*extremes)(const float* values, size_t count);
+
+    // result[i] = instruction(operands[i]...); the result may be an operand.
+    void (*calculate)(Instruction instruction, const Operand* operands, size_t count, float* result);
+
+    // Of `count` numbers, not 0; and of `rows` rows, `step` numbers apart, what comes of totals[c] and column c.
+    float (*fold)(Fold kind, const float* values, size_t count);
+    void (*fold_rows)(Fold kind, const float* values, size_t rows, ptrdiff_t step, size_t columns, float* totals);
+
+    // result[c] = sum over t of weights[t] rows[t][c], for `count` rows.
+    void (*mix)(const float* const* rows, const float* weights, size_t count, size_t columns, float* result);
+
+    const OuterProducts* outer;
 };
 
 // The best kernels for this processor and operating system, or those that PBGEN_ARCH names. Throws Error.

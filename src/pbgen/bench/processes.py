@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ import numpy as np
 from pbgen.bench.engines import ENGINES, Floats
 from pbgen.engine import Engine
 from pbgen.errors import PBGenError
+from pbgen.files import write_atomically
+
+MODULE = (sys.executable, "-P", "-m")
+"""Runs a module of ours, and nothing that lies in the current folder under the name of one that it imports."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Inputs:
         """Random z, written too. Raises PBGenError where the packed file is none."""
         shape = (self.batch, *Engine(self.packed).input_shape)
         z = np.random.default_rng(0).standard_normal(shape, np.float32)
-        np.save(self.z, z)
+        write_atomically(self.z, lambda file: np.save(file, z))
         return z
 
     def file(self, engine: str) -> Path:
@@ -41,8 +46,17 @@ class Inputs:
             return self.packed
         file = self.folder / engine / f"generator{kind.suffix}"
         file.parent.mkdir()
-        command = [sys.executable, "-m", "pbgen.bench.export", engine, str(self.packed), str(file), str(self.batch)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "pbgen.bench.export",
+            engine,
+            str(self.packed),
+            str(file),
+            str(self.batch),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             raise PBGenError(f"{self.packed}: cannot be exported for {kind.title}: {_last_line(done.stderr)}")
         return file
@@ -61,9 +75,9 @@ class EngineProcess:
         self.cold_start = 0.0
         self.resident_bytes = 0
         self._images = inputs.folder / f"{engine}.npy"
-        self._errors = (inputs.folder / f"{engine}.txt").open("w+")
+        self._errors = (inputs.folder / f"{engine}.txt").open("w+", errors="replace")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pbgen.bench.worker", engine, file, str(threads), inputs.z, self._images],
+            [*MODULE, "pbgen.bench.worker", engine, file, str(threads), inputs.z, self._images],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -96,8 +110,8 @@ class EngineProcess:
     def time(self, runs: int) -> list[float]:
         """The seconds of each of `runs` runs."""
         assert self._process.stdin
-        self._process.stdin.write(f"{runs}\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # then there is no answer, and what it said last tells why
+            print(runs, file=self._process.stdin, flush=True)
         seconds: list[float] = self._hear()["seconds"]
         return seconds
 

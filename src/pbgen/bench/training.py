@@ -12,13 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pbgen.bench.comparison import processor
+from pbgen.bench.processes import MODULE
 from pbgen.bench.worker import own_output, say
 from pbgen.errors import PBGenError
 
@@ -102,7 +103,7 @@ class _Process:
     def __init__(self, variant: str, model: str, threads: int, batch: int) -> None:
         self._variant = variant
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pbgen.bench.training", variant, model, str(threads), str(batch)],
+            [*MODULE, "pbgen.bench.training", variant, model, str(threads), str(batch)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -119,7 +120,8 @@ class _Process:
     def time(self) -> float:
         """The seconds of a step."""
         assert self._process.stdin
-        print(file=self._process.stdin, flush=True)
+        with suppress(BrokenPipeError):  # then there is no answer either
+            print(file=self._process.stdin, flush=True)
         return self.hear()
 
     def hear(self) -> float:

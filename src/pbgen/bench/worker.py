@@ -16,6 +16,7 @@ from typing import TextIO
 import numpy as np
 
 from pbgen.bench.engines import ENGINES, Floats, Run
+from pbgen.files import write_atomically
 
 
 def main(engine: str, path: str, threads: int, z_path: str, images_path: str) -> None:
@@ -25,7 +26,7 @@ def main(engine: str, path: str, threads: int, z_path: str, images_path: str) ->
     run = ENGINES[engine].load(path, threads, len(z))
     images = run(z)
     cold_start, resident = time.perf_counter() - start, resident_bytes() - before
-    np.save(images_path, images)
+    write_atomically(images_path, lambda file: np.save(file, images))
     say(answers, {"cold_start": cold_start, "resident_bytes": resident})
     for line in sys.stdin:
         run(z)  # wakes the threads and warms the caches after the others' turns

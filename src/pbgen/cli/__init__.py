@@ -1,23 +1,47 @@
 """The command line. What goes wrong becomes one line on standard error and an exit code, never a traceback."""
 
+import errno
+import shlex
+import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
-from pbgen.errors import PBGenError, PBGenWarning
+from pbgen.cli.streams import OutputError, standard_streams
+from pbgen.errors import PBGenError, PBGenWarning, enough_memory
+from pbgen.visible import visible
+
+_LESS = {
+    "inspect": "give a smaller --width",
+    "evaluate": "give a smaller --count",
+    "generate": "give a smaller --count or --scale",
+    "bench": "give a smaller --batch",
+}
+"""What to do where memory does not suffice, by command."""
 
 
 class StoppedError(Exception):
-    """Ctrl-C, in a command that can say what was kept and how to go on."""
+    """Ctrl-C or its like, in a command that can say what was kept and how to go on."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `pbgen` with `arguments`, by default those of the process. Returns the exit code.
 
-    0: done. 2: bad input, and one line on standard error says what is wrong. 130: interrupted.
+    0: done. 2: bad input, and one line on standard error says what is wrong. 130: interrupted. 141: nobody reads any
+    longer what it says, and it says no more, as programs that SIGPIPE ends.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    with standard_streams():
+        try:
+            code = _run(list(sys.argv[1:] if arguments is None else arguments))
+            sys.stdout.flush()
+        except OutputError as error:
+            return 128 + signal.SIGPIPE if error.cause.errno == errno.EPIPE else _fail(str(error))
+        return code
+
+
+def _run(arguments: list[str]) -> int:
     try:
         import typer
     except ModuleNotFoundError:
@@ -27,15 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         warnings.showwarning = _warn
         # Typer turns Ctrl-C into the code 130 by itself; a command that can tell more raises StoppedError.
-        code = app(arguments or ["--help"], prog_name="pbgen", standalone_mode=False)
+        with enough_memory(_LESS.get(next(iter(arguments), ""), "end other programs, or allow more (ulimit -v)")):
+            code = app(arguments or ["--help"], prog_name="pbgen", standalone_mode=False)
     except typer.TyperException as error:
         return _fail(_usage(error))
     except (PBGenError, StoppedError) as error:
-        return _fail(str(error), 130 if isinstance(error, StoppedError) else 2)
+        return _fail(_with_command(error, arguments), 130 if isinstance(error, StoppedError) else 2)
     except ImportError as error:
         return _fail(_missing(error))
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return _fail(f"{error.filename or _origin(error)}: {error.strerror or error}")
     except KeyboardInterrupt:
         code = 130
     return _fail("interrupted; no file was left half written", 130) if code == 130 else 0
@@ -50,17 +75,31 @@ def _warn(
     line: str | None = None,
 ) -> None:
     ours = issubclass(category, PBGenWarning)
-    text = f"pbgen: {message}\n" if ours else warnings.formatwarning(message, category, filename, lineno, line)
-    (file or sys.stderr).write(text)
+    text = f"pbgen: {message}" if ours else warnings.formatwarning(message, category, filename, lineno, line).rstrip()
+    print(*map(visible, text.split("\n")), sep="\n", file=file or sys.stderr)
 
 
 def _fail(message: str, code: int = 2) -> int:
-    print(f"pbgen: {' '.join(message.split())}", file=sys.stderr)
+    print(f"pbgen: {visible(message)}", file=sys.stderr)
     return code
 
 
+def _with_command(error: Exception, arguments: Sequence[str]) -> str:
+    """The message; where all that lacks is an option, with the whole command."""
+    reason, remedy = getattr(error, "reason", None), getattr(error, "remedy", None)
+    if not reason or not remedy:
+        return str(error)
+    return f"{reason}; it runs only if you name it: {shlex.join(['pbgen', *arguments, *remedy])}"
+
+
+def _origin(error: OSError) -> str:
+    """Where in the program the system refused something that has no name."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.name} in {frame.filename}"
+
+
 def _usage(error: Exception) -> str:
-    message = getattr(error, "format_message", error.__str__)().replace("Value error, ", "")
+    message = " ".join(getattr(error, "format_message", error.__str__)().replace("Value error, ", "").split())
     context = getattr(error, "ctx", None)
     return f"{message.rstrip('.')}; see {context.command_path} --help" if context else message
 

@@ -8,6 +8,7 @@ from pbgen.cli.evaluate import evaluate
 from pbgen.cli.generate import generate
 from pbgen.cli.inspect import inspect
 from pbgen.cli.pack import pack
+from pbgen.cli.run import run
 from pbgen.cli.train import train
 
 app = typer.Typer(
@@ -16,5 +17,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (inspect, train, evaluate, pack, generate, bench, demo):
+for command in (inspect, train, evaluate, pack, generate, run, bench, demo):
     app.command()(command)

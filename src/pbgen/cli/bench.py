@@ -47,12 +47,12 @@ def bench(
     with Terminal() as terminal:
         progress = terminal.task("measuring", rounds)
         comparison = compare(file, engine, threads, batch or 1, rounds, layers, progress)
-    if chart:
-        save_chart(bench_chart(comparison), chart)
     if json:
-        print(comparison.to_json())
+        print(comparison.to_json(), flush=True)
     else:
         _show(comparison, terminal)
+    if chart:
+        save_chart(bench_chart(comparison), chart)
 
 
 def _show(comparison: "Comparison", terminal: "Terminal") -> None:
@@ -74,7 +74,8 @@ def _show(comparison: "Comparison", terminal: "Terminal") -> None:
         "Difference: largest from PBGen's float32 images, whose values go from -1 to 1; for int8 the PSNR against them."
     )
     for times in comparison.layers:
-        terminal.say(f"\nPBGen's layers, {times.activations} activations; median of {times.runs} runs")
+        terminal.say("")
+        terminal.say(f"PBGen's layers, {times.activations} activations; median of {times.runs} runs")
         terminal.show(layer_table(times))
 
 

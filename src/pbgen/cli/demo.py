@@ -15,7 +15,7 @@ def demo(
 ) -> None:
     """Plan, train three small generators on rendered faces, judge, pack and run them; write OUT/report.html."""
     from pbgen.cli.terminal import Terminal
-    from pbgen.demo import DemoSettings, run_demo
+    from pbgen.demo import PAGE, DemoSettings, run_demo
     from pbgen.report.demo_page import write_demo_page
 
     settings = DemoSettings()
@@ -26,5 +26,5 @@ def demo(
             results = run_demo(out, settings, terminal)
     except KeyboardInterrupt:
         raise StoppedError(f"interrupted; {out} keeps what was trained, and the same command goes on") from None
-    write_demo_page(results, out / "report.html")
-    terminal.say(f"{out / 'report.html'}: open it in a browser")
+    write_demo_page(results, out / PAGE)
+    terminal.say(f"{out / PAGE}: open it in a browser")

@@ -22,18 +22,19 @@ def generate(
 
     Without Python, pbgen-run makes the same picture of the same seed.
     """
-    import numpy as np
-
     from pbgen.cli.terminal import check_output
     from pbgen.engine import Engine
     from pbgen.errors import PBGenError
     from pbgen.latents import latents
-    from pbgen.report import image_grid, save_picture, to_pixels
+    from pbgen.report import Grid, picture_format, save_picture, to_pixels
 
     check_output("--output", output)
     engine = Engine(file)
     if len(engine.output_shape) != 3 or engine.output_shape[0] not in (1, 3):
         raise PBGenError(f"{file}: makes {engine.output_shape}, no images of 1 or 3 channels")
-    z = latents(seed, count, engine.input_shape)
-    images = np.concatenate([to_pixels(engine(z[i : i + BATCH])) for i in range(0, count, BATCH)])
-    save_picture(image_grid(images, columns, scale), output)
+    grid = Grid(count, *engine.output_shape, columns, scale)
+    picture_format(grid.picture, output)
+    for first in range(0, count, BATCH):
+        z = latents(seed, min(BATCH, count - first), engine.input_shape, first)
+        grid.place(first, to_pixels(engine(z)))
+    save_picture(grid.picture, output)

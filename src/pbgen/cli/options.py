@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,20 @@ KernelSize = Annotated[int, typer.Option(help="Kernel of a built-in model: 4 or 
 Width = Annotated[int | None, typer.Option(help="Channels of a built-in model's widest layer; default: its own.")]
 Latent = Annotated[int, typer.Option(help="Length of a built-in model's latent vector.")]
 Threshold = Annotated[float, typer.Option(help="Layers with a degree of redundancy from here on get binary weights.")]
-Data = Annotated[str, typer.Option(help="faces (rendered, built in), a folder or a zip of images.")]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="faces (rendered, built in), a folder or a zip of images: PNG, JPEG, WebP, AVIF, JPEG 2000, BMP, GIF, "
+        "TIFF, PNM."
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `pbgen train` wrote.")]
+RunModel = Annotated[
+    str | None, typer.Option("--model", metavar="FILE:FACTORY", help="Of a RUN whose model is a Python file: run it.")
+]
 Packed = Annotated[Path, typer.Argument(metavar="FILE", help="Packed generator that `pbgen pack` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
+
+Progress = Callable[[int, int], None]
+"""Of a task: what is done, and the whole."""

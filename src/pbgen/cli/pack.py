@@ -11,6 +11,7 @@ from pbgen.cli import options
 def pack(
     run: options.Run,
     output: Annotated[Path, typer.Option("--output", "-o", help="The packed file, such as g.safetensors.")],
+    model: options.RunModel = None,
 ) -> None:
     """Pack the trained generator of RUN to one bit a binary weight."""
     import pbgen
@@ -19,7 +20,7 @@ def pack(
     from pbgen.report.tables import pack_table
 
     check_output("--output", output)
-    generator = pbgen.training.load_run(run).generator
+    generator = pbgen.training.load_run(run, model).generator
     info = pbgen.pack(generator, example_input(generator), output)
     terminal = Terminal()
     terminal.show(pack_table(info))

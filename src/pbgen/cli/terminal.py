@@ -1,13 +1,19 @@
 """What the commands show while they work and when they are done."""
 
+import os
+import stat
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from pbgen.errors import PBGenError
+from pbgen.files import check_writable
 from pbgen.report.tables import Table
+from pbgen.visible import PLAIN, visible
 
 WIDE = 160
 """Columns of a table where the output is no terminal: enough that rows stay whole."""
@@ -24,11 +30,11 @@ class Terminal:
         self._results = console if console.is_terminal else Console(width=WIDE)
         self._errors = errors if errors.is_terminal else Console(stderr=True, width=WIDE)
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self._errors,
             disable=not errors.is_terminal,
         )
@@ -44,11 +50,12 @@ class Terminal:
 
     def say(self, words: str) -> None:
         """A line of results."""
-        self._results.print(words, markup=False, highlight=False, soft_wrap=True)
+        self._results.print(Text(_shown(words, self._results)), soft_wrap=True)
 
     def show(self, table: Table) -> None:
         """A table of results, and an empty line."""
-        self._results.print(table.to_rich(self._results.width))
+        shown = table.map(lambda cell: _shown(cell, self._results))
+        self._results.print(shown.to_rich(self._results.width))
         self._results.print()
 
     def task(self, title: str, total: int) -> Callable[[int, int], None]:
@@ -62,22 +69,38 @@ class Terminal:
         return lambda step, steps, row: update(step, steps, _losses(row))
 
     def _task(self, title: str, total: int) -> Callable[[int, int, str], None]:
+        title = _shown(title, self._errors)
         task = self._bars.add_task(title, total=total, note="")
 
         def update(done: int, total: int, note: str) -> None:
             self._bars.update(task, completed=done, total=total, note=note)
             if self._bars.disable and done * 10 // total > max(done - 1, 0) * 10 // total:
-                self._errors.print(f"{title} {done}/{total}  {note}".rstrip(), markup=False, highlight=False)
+                self._errors.print(Text(f"{title} {done}/{total}  {note}".rstrip()))
 
         return update
 
 
 def check_output(option: str, path: Path) -> None:
     """Find out before the work, not after it, that a file cannot be written. Raises PBGenError then."""
-    if path.is_dir():
-        raise PBGenError(f"{option} {path}: is a folder; give a file in it")
-    if not path.parent.is_dir():
-        raise PBGenError(f"{option} {path}: there is no folder {path.parent}; make it first")
+    try:
+        check_writable(path)
+        if _is_standard_output(path):
+            raise PBGenError(f"{path}: is where the command writes what it says; give another file")
+    except PBGenError as error:
+        raise PBGenError(f"{option} {error}") from None
+
+
+def _is_standard_output(path: Path) -> bool:
+    """A terminal or /dev/null may be both."""
+    with suppress(OSError):
+        status = path.stat()
+        return os.path.samestat(status, os.fstat(1)) and not stat.S_ISCHR(status.st_mode)
+    return False
+
+
+def _shown(text: str, console: Console) -> str:
+    """`text` as the console can show it, before it is laid out: its own escapes would not fit the columns."""
+    return visible(text).encode(console.encoding, PLAIN).decode(console.encoding)
 
 
 def _losses(row: Mapping[str, float | None]) -> str:

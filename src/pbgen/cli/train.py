@@ -28,6 +28,9 @@ def train(
     teacher: Annotated[
         str | None, typer.Option(metavar="RUN", help="Imitate the images of this run, usually a float one.")
     ] = None,
+    teacher_model: Annotated[
+        str | None, typer.Option(metavar="FILE:FACTORY", help="Of a teacher whose model is a Python file: run it.")
+    ] = None,
     imitation: Annotated[float, typer.Option(help="Weight of the distance to the teacher's images.")] = 300,
     steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 10_000,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with RUN, by its own options.")] = False,
@@ -56,8 +59,9 @@ def train(
     from pbgen import training
     from pbgen.cli.terminal import Terminal
 
-    config = training.TrainConfig.load(out / "config.json") if resume else training.TrainConfig()
-    config = replace(config, **{f.name: context.params[f.name] for f in fields(config) if _given(context, f.name)})
+    given = {f.name: context.params[f.name] for f in fields(training.TrainConfig) if _given(context, f.name)}
+    config = training.TrainConfig.load(out / "config.json", given.get("model")) if resume else training.TrainConfig()
+    config = replace(config, **given)
     try:
         with Terminal() as terminal:
             training.train(config, out, resume, terminal.training("training", config.steps))

@@ -18,7 +18,7 @@ def open_images(source: str | os.PathLike[str], size: int, channels: int, seed: 
 
     source: "faces" for the rendered faces of `seed` (a folder of that name is "./faces"), or a folder, with the folders
     in it, or a zip of images, CelebA's included. `pbgen.data.files` says what is read and how it is cropped and
-    resized; the first opening decodes all of it, later ones read the cache.
+    resized; the first opening decodes all of it, later ones read the cache as long as no file has changed.
 
     Warns of files that were skipped; `.skipped` of the result names them all.
     Raises PBGenError where the source is unknown or unreadable, holds no image, or size or channels is out of range.
@@ -33,7 +33,7 @@ def open_images(source: str | os.PathLike[str], size: int, channels: int, seed: 
         return Faces(size, channels, seed)
 
     path = Path(source)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110  # Path's own raises where a folder on the way may not be entered
         raise PBGenError(f"{source}: no such folder or zip; give 'faces', a folder of images or a zip of images")
     try:
         from pbgen.data.files import Files

@@ -7,6 +7,7 @@ one .json beside it with the fingerprint of the files it was made from. A change
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -15,49 +16,59 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pbgen.errors import PBGenError
+from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.files import write_atomically
 
-Write = Callable[[BinaryIO], list[str]]
+
+class Outcome(NamedTuple):
+    """What became of the files: those that were skipped, by name, and why; a digest of those that were not; and whether
+    another try would end the same, or a file was skipped for something that may pass, such as a lack of memory."""
+
+    skipped: dict[str, str]
+    digest: str
+    lasting: bool
 
 
 class Decoded(NamedTuple):
-    """Images, uint8 (n, channels, size, size), and the files that were skipped."""
+    """Images, uint8 (n, channels, size, size), the files that were skipped, by name, and a digest of the others."""
 
     images: npt.NDArray[np.uint8]
-    skipped: list[str]
+    skipped: dict[str, str]
+    digest: str
+
+
+Write = Callable[[BinaryIO], Outcome]
 
 
 def cached(key: str, fingerprint: str, shape: tuple[int, int, int], write: Write) -> Decoded:
     """The images of `key`, read from the cache, or else made.
 
-    fingerprint: changes whenever the images would. shape: of one image. write: puts all as .npy into a file and returns
-    what it skipped. Where the cache cannot be written, the images are kept in memory.
+    fingerprint: changes whenever the images would. shape: of one image. write: puts all as .npy into a file. Where the
+    cache cannot be written, the images are kept in memory, and a warning says so.
     """
-    folder = cache_folder()
-    images, notes = folder / f"{key}.npy", folder / f"{key}.json"
-    found = _read(images, notes, fingerprint, shape)
-    if found is not None:
-        return found
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        skipped: list[str] = []
-        notes.unlink(missing_ok=True)  # from here on nothing vouches for the old images
-        write_atomically(images, lambda file: skipped.extend(write(file)))
-        record = {"fingerprint": fingerprint, "skipped": skipped}
-        write_atomically(notes, lambda file: file.write(json.dumps(record).encode()))
-        return Decoded(np.load(images, mmap_mode="r"), skipped)
-    except (OSError, PBGenError):
-        memory = BytesIO()
-        skipped = write(memory)
-        memory.seek(0)
-        return Decoded(np.load(memory), skipped)
+        folder = cache_folder()
+        images, notes = folder / f"{key}.npy", folder / f"{key}.json"
+        found = _read(images, notes, fingerprint, shape)
+        return found or _made(images, notes, fingerprint, write)
+    except (OSError, PBGenError) as error:
+        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
+        told = f"decoded images cannot be kept for the next time ({why}); set XDG_CACHE_HOME to a folder for them"
+        warnings.warn(told, PBGenWarning, stacklevel=2)
+    memory = BytesIO()
+    outcome = write(memory)
+    return Decoded(_in_memory(memory), outcome.skipped, outcome.digest)
 
 
 def cache_folder() -> Path:
-    """Where decoded images are kept."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "pbgen"
+    """Where decoded images are kept. Raises PBGenError where the system knows no place."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(home).is_absolute():  # a relative one is to be ignored, says the XDG base directory specification
+        return Path(home) / "pbgen"
+    try:
+        return Path.home() / ".cache" / "pbgen"
+    except RuntimeError:
+        raise PBGenError("this user has no home folder") from None
 
 
 def key_of(*parts: object) -> str:
@@ -65,12 +76,32 @@ def key_of(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:24]
 
 
+def _made(images: Path, notes: Path, fingerprint: str, write: Write) -> Decoded:
+    images.parent.mkdir(parents=True, exist_ok=True)
+    outcomes: list[Outcome] = []
+    notes.unlink(missing_ok=True)  # from here on nothing vouches for the old images
+    write_atomically(images, lambda file: outcomes.append(write(file)))
+    (outcome,) = outcomes
+    if outcome.lasting:
+        record = {"fingerprint": fingerprint, "skipped": outcome.skipped, "digest": outcome.digest}
+        write_atomically(notes, lambda file: file.write(json.dumps(record).encode()))
+    return Decoded(np.load(images, mmap_mode="r"), outcome.skipped, outcome.digest)
+
+
 def _read(images: Path, notes: Path, fingerprint: str, shape: tuple[int, int, int]) -> Decoded | None:
     """None where there is no cache, an old one, or a damaged one."""
     try:
         record = json.loads(notes.read_bytes())
-        decoded = Decoded(np.load(images, mmap_mode="r"), list(record["skipped"]))
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        fresh = record["fingerprint"] == fingerprint
+        decoded = Decoded(np.load(images, mmap_mode="r"), dict(record["skipped"]), str(record["digest"]))
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    fresh = record["fingerprint"] == fingerprint
     return decoded if fresh and decoded.images.dtype == np.uint8 and decoded.images.shape[1:] == shape else None
+
+
+def _in_memory(file: BytesIO) -> npt.NDArray[np.uint8]:
+    """The array of a .npy file, not copied."""
+    file.seek(0)
+    np.lib.format.read_magic(file)
+    shape, _, kind = np.lib.format.read_array_header_1_0(file)
+    return np.frombuffer(file.getbuffer(), kind, offset=file.tell()).reshape(shape)

@@ -1,11 +1,13 @@
 """Images of a folder or a zip, of any sizes and modes.
 
-Read are PNG, JPEG, WebP, BMP, GIF (first frame), TIFF and PNM files, whatever their names end in, in the order of their
-names. Each is turned upright (EXIF), laid over white, cropped to its centre square and resized by Lanczos (`decode`);
-CelebA's are cropped to their centre 108 x 108 pixels instead (`celeba`). Hidden files, what macOS adds to zips, other
-kinds of files and broken images are skipped, and named.
+Read are PNG, JPEG, WebP, AVIF, JPEG 2000, BMP, GIF (first frame), TIFF and PNM files, some only where Pillow was built
+with them, whatever their names end in, in the order of their names. Each is turned upright (EXIF), laid over
+white, cropped to its centre square and resized by Lanczos (`decode`); CelebA's are cropped to their centre 108 x 108
+pixels instead (`celeba`). Links are followed. Hidden files, what macOS adds to zips, other kinds of files, broken
+images, and files and folders that may not be read are skipped, and named.
 """
 
+import hashlib
 import os
 import time
 import warnings
@@ -13,24 +15,37 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pbgen.data import celeba
-from pbgen.data.cache import cached, key_of
-from pbgen.data.decode import RULES, Crop, decode
+from pbgen.data.cache import Outcome, cached, key_of
+from pbgen.data.decode import READ, RULES, Crop, decode
 from pbgen.data.listing import Entry, Listing, list_files
 from pbgen.errors import PBGenError
+from pbgen.processors import usable_processors
+from pbgen.visible import visible
 
 _TOGETHER = 256  # files handed to the threads at a time: what an interruption waits for
 _PATIENCE = 1.0  # seconds before a progress bar appears
 
-Result = npt.NDArray[np.uint8] | str  # an image, or why there is none
+
+class _Picture(NamedTuple):
+    pixels: npt.NDArray[np.uint8]
+    digest: bytes  # of the file
+
+
+class _Skip(NamedTuple):
+    why: str
+    lasting: bool = True  # another try would end the same
+
+
+Result = _Picture | _Skip
 
 
 class Files:
@@ -45,15 +60,14 @@ class Files:
         crop = celeba.CROP if aligned else Crop()
         decoder = _Decoder(listing, aligned or listing.entries, size, channels, crop)
         place = key_of(str(listing.root.resolve()), size, channels, crop)
-        self._images, self.skipped = cached(
-            place, key_of(RULES, decoder.entries), (channels, size, size), decoder.write
-        )
+        decoded = cached(place, key_of(RULES, decoder.entries), (channels, size, size), decoder.write)
+        self._images, self.digest = decoded.images, decoded.digest
+        self.skipped = [f"{name}: {why}" for name, why in sorted((listing.missed | decoded.skipped).items())]
         self.count = len(self._images)
         if self.count == 0:
             example = f", such as {self.skipped[0]}" if self.skipped else ""
-            raise PBGenError(
-                f"{path}: none of its {len(self.skipped)} files is an image{example}; give one with images"
-            )
+            none = f"{path}: none of its {len(self.skipped)} files is an image{example}"
+            raise PBGenError(f"{none}; give one with images, of {', '.join(READ)}")
 
     def images(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """Images number `indices` (n,): uint8 (n, channels, size, size)."""
@@ -66,18 +80,21 @@ class _Decoder:
     def __init__(self, listing: Listing, entries: list[Entry], size: int, channels: int, crop: Crop) -> None:
         self.listing, self.entries, self.size, self.channels, self.crop = listing, entries, size, channels, crop
 
-    def write(self, file: BinaryIO) -> list[str]:
-        """Write what can be read as .npy; return the names of the rest, each with the reason."""
-        skipped = []
+    def write(self, file: BinaryIO) -> Outcome:
+        """Write what can be read as .npy."""
+        skipped: dict[str, str] = {}
+        digest, lasting = hashlib.sha256(), True
         file.write(self._header(len(self.entries)))
         for entry, result in zip(self.entries, self._watched(self._results()), strict=True):
-            if isinstance(result, str):
-                skipped.append(f"{entry.name}: {result}")
+            if isinstance(result, _Skip):
+                skipped[entry.name] = result.why
+                lasting &= result.lasting
             else:
-                file.write(result.tobytes())
+                file.write(result.pixels.tobytes())
+                digest.update(os.fsencode(entry.name) + b"\0" + result.digest)
         file.seek(0)
         file.write(self._header(len(self.entries) - len(skipped)))
-        return skipped
+        return Outcome(skipped, digest.hexdigest(), lasting)
 
     def _header(self, count: int) -> bytes:
         """Of a .npy file of `count` images: NumPy pads it, so that its length does not depend on the count."""
@@ -93,25 +110,32 @@ class _Decoder:
         what = TextColumn("{task.description}", markup=False)
         columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task(f"reading {self.listing.root.name}", total=len(self.entries), visible=False)
+            name = visible(self.listing.root.name)
+            task = progress.add_task(f"reading {name}", total=len(self.entries), visible=False)
             for result in results:
                 yield result
                 progress.update(task, advance=1, visible=time.monotonic() - begun > _PATIENCE)
 
     def _results(self) -> Iterator[Result]:
-        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        with warnings.catch_warnings(), ThreadPoolExecutor(usable_processors()) as pool:
             warnings.simplefilter("ignore")  # about odd but readable files
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             for start in range(0, len(self.entries), _TOGETHER):
                 yield from pool.map(self._decode, self.entries[start : start + _TOGETHER])
 
     def _decode(self, entry: Entry) -> Result:
         if any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(entry.name).parts):
-            return "hidden"
+            return _Skip("hidden")
         try:
             with self.listing.open(entry) as file:
-                return decode(file, self.size, self.channels, self.crop)
+                pixels = decode(file, self.size, self.channels, self.crop)
+                file.seek(0)
+                digest = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # it has readinto
+                return _Picture(pixels, digest.digest())
         except UnidentifiedImageError:
-            return "not an image"
+            return _Skip("not an image")
+        except MemoryError:
+            return _Skip("not enough memory", lasting=False)
         except Exception as error:  # a broken file makes a decoder raise anything
-            return " ".join(str(error).split()) or type(error).__name__
+            if isinstance(error, OSError) and error.errno:  # the system's; Pillow's own have no number
+                return _Skip(error.strerror or "cannot be read", lasting=False)
+            return _Skip(" ".join(str(error).split()) or type(error).__name__)

@@ -29,5 +29,9 @@ class ImageSource(Protocol):
     def skipped(self) -> list[str]:
         """Files that could not be used: "NAME: why", in the order of names."""
 
+    @property
+    def digest(self) -> str:
+        """The same for the same images: of files, a hash of the names and contents of those that are used."""
+
     def images(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """The images of these numbers, (n,): uint8 (n, channels, size, size). IndexError beyond `count`."""

@@ -5,8 +5,8 @@
     normalized of each set and level: minus each channel's mean, over its standard deviation, over all patches
     distance   of a level: over 4 x 128 random unit directions, mean |sort(real . d) - sort(fake . d)|
 
-Image i of both sets is cut at the same places, so a set is at distance 0 from itself. The distance of two sets drawn
-from the same images is not 0 but falls as 1 / sqrt(n): figures compare at equal n only. A change of a channel's
+Each set is cut at places of its own, so a set is as far from itself as from another drawn from the same images. That
+distance, the floor, is not 0 but falls as 1 / sqrt(n): figures compare at equal n only. A change of a channel's
 brightness or contrast cannot be seen.
 """
 
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from pbgen.errors import PBGenError
 from pbgen.metrics.pyramid import laplacian
+from pbgen.processors import usable_processors
 
 PATCH = 7
 PATCHES = 128
@@ -54,7 +55,7 @@ def sliced_wasserstein(
     """The sliced Wasserstein distance between two sets of as many images, uint8 (N, C, H, W), H = W even, 16 or more.
 
     The same to the bit for any number of threads; processors differ in the order of sums (a relative 1e-5). Beside the
-    images it takes 128 KiB for each pair of images (0.5 GiB for 4,096) and some 50 MB more, whatever their size.
+    images it takes some 150 KiB for each pair of images (0.6 GiB for 4,096) and 50 MB more, whatever their size.
 
     Raises PBGenError where the sets are of other types, shapes or sizes.
     """
@@ -62,15 +63,15 @@ def sliced_wasserstein(
     if sets[0].shape != sets[1].shape:
         raise PBGenError(f"real {tuple(real.shape)}, fake {tuple(fake.shape)}: give as many images of the same shape")
     n, channels, size, _ = sets[0].shape
-    generator = torch.Generator().manual_seed(seed)
     sizes = level_sizes(size)
     levels = {}
     with _workers() as workers:
-        for level, width in enumerate(sizes):
-            places = draw_places(generator, n, width)
-            directions = draw_directions(generator, channels)
-            cuts = [_Cut(images, level, width == sizes[-1], places, workers) for images in sets]
-            levels[width] = 1000 * _distance(cuts, directions)
+        for level, (width, drawn) in enumerate(zip(sizes, draw(seed, n, channels, sizes), strict=True)):
+            cuts = [
+                _Cut(images, level, width == sizes[-1], places, workers)
+                for images, places in zip(sets, drawn.places, strict=True)
+            ]
+            levels[width] = 1000 * _distance(cuts, drawn.directions)
     return SlicedWasserstein(levels)
 
 
@@ -82,27 +83,49 @@ def level_sizes(size: int) -> list[int]:
     return sizes
 
 
-def draw_places(generator: torch.Generator, n: int, size: int) -> Tensor:
-    """Row and column of the upper left pixel of each patch of each image, int64 (n, PATCHES, 2)."""
+@dataclass(frozen=True)
+class Draw:
+    """What chance decides of a level.
+
+    places: of the real set and of the other, row and column of the upper left pixel of each patch of each image, int64
+    (n, PATCHES, 2).
+    directions: unit vectors, float32 (REPEATS * DIRECTIONS, channels * PATCH * PATCH).
+    """
+
+    places: tuple[Tensor, Tensor]
+    directions: Tensor
+
+
+def draw(seed: int, n: int, channels: int, sizes: list[int]) -> list[Draw]:
+    """Draw for levels of these sizes, all from one generator: the other set's places after all else."""
+    generator = torch.Generator().manual_seed(seed)
+    first = [(_draw_places(generator, n, size), _draw_directions(generator, channels)) for size in sizes]
+    return [
+        Draw((real, _draw_places(generator, n, size)), directions)
+        for size, (real, directions) in zip(sizes, first, strict=True)
+    ]
+
+
+def _draw_places(generator: torch.Generator, n: int, size: int) -> Tensor:
     return torch.randint(0, size - PATCH + 1, (n, PATCHES, 2), generator=generator)
 
 
-def draw_directions(generator: torch.Generator, channels: int) -> Tensor:
-    """Random unit vectors, float32 (REPEATS * DIRECTIONS, channels * PATCH * PATCH)."""
+def _draw_directions(generator: torch.Generator, channels: int) -> Tensor:
     drawn = torch.randn(REPEATS * DIRECTIONS, channels * PATCH * PATCH, generator=generator)
     return torch.nn.functional.normalize(drawn)
 
 
 @contextmanager
 def _workers() -> Iterator[ThreadPoolExecutor]:
-    """As many threads as torch would use, which share out the blocks of images; torch itself uses one for each block.
+    """As many threads as torch would use and as can run at once, which share out the blocks of images; torch itself
+    uses one for each block.
 
     So a sum is taken in the same order whatever their number, and threads seldom wait for each other.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(threads) as workers:
+        with ThreadPoolExecutor(min(threads, usable_processors())) as workers:
             yield workers
     finally:
         torch.set_num_threads(threads)

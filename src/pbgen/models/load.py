@@ -31,8 +31,8 @@ def load(
     Raises PBGenError where the model is unknown, the file or the factory is missing or fails, it returns something
     else, or a kernel size, width or latent is asked of a file.
     """
-    file, colon, factory = spec.rpartition(":")
-    if not colon:
+    file = code_file(spec)
+    if not file:
         return create(
             spec,
             channels=channels,
@@ -43,7 +43,13 @@ def load(
         )
     if (kernel_size, width, latent) != (5, None, 100):
         raise PBGenError(f"{spec}: kernel size, width and latent are for built-in models; set them in the factory")
-    return _checked(spec, _call(spec, _factory(spec, Path(file), factory)))
+    return _checked(spec, _call(spec, _factory(spec, file, spec.rpartition(":")[2])))
+
+
+def code_file(spec: str) -> Path | None:
+    """The Python file that loading `spec` runs; None where it is a built-in name."""
+    file, colon, _ = spec.rpartition(":")
+    return Path(file) if colon else None
 
 
 def _factory(spec: str, file: Path, name: str) -> Callable[[], Any]:

@@ -1,5 +1,7 @@
 """The built-in models by name."""
 
+import os
+
 from torch import nn
 
 from pbgen.errors import PBGenError
@@ -44,8 +46,21 @@ def create(
     if discriminator_norm not in ("batch", "layer"):
         raise PBGenError(f"discriminator norm '{discriminator_norm}': choose batch or layer")
     widths = _widths(name, size, usual_width if width is None else width)
+    _check_memory(name, latent, widths, channels, kernel_size)
     generator = Generator(latent, widths, channels, kernel_size)
     return generator, Discriminator(channels, widths[::-1], kernel_size, discriminator_norm)
+
+
+def _check_memory(name: str, latent: int, widths: list[int], channels: int, kernel_size: int) -> None:
+    """Torch would say it in words of its own, or begin, and be ended by the system."""
+    between = kernel_size**2 * sum(a * b for a, b in zip(widths, [*widths[1:], channels], strict=True))
+    needed = 4 * (2 * between + 16 * widths[0] * (latent + 1))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**40
+    if needed > memory:
+        raise PBGenError(
+            f"width {widths[0]}, latent {latent}: the weights of {name} would take {needed // 2**30:,} GB, "
+            f"and this machine has {memory // 2**30:,}; choose less"
+        )
 
 
 def _widths(name: str, size: int, width: int) -> list[int]:

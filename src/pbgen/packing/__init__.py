@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from pbgen.errors import PBGenError, PBGenWarning
-from pbgen.files import write_atomically
+from pbgen.files import check_writable, write_atomically
+from pbgen.modules import inference_copy
 from pbgen.packing import file
 from pbgen.packing.export import export, register_outputs
 from pbgen.packing.fold import fold
-from pbgen.packing.freeze import Frozen, freeze, inference_copy, run
+from pbgen.packing.freeze import Frozen, freeze, run
 from pbgen.packing.graph import Graph
 from pbgen.packing.info import LayerInfo, PackInfo, layer_infos
 from pbgen.packing.lower import Tensors, lower
@@ -37,12 +38,15 @@ def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: st
     `example_input` is a batch (N, ...) such as the module takes, N at least 1, or a tuple of batches where it takes
     several; the file works for any N, and for any other size that the module itself takes. Random numbers that the
     module draws become inputs of the file. The file is run on the example and compared with the module before it takes
-    its place at `path`. The module is left as it is.
+    its place at `path`. The module is left as it is, and taken out of what wraps it (DistributedDataParallel,
+    torch.compile, ...).
 
     Raises PBGenError where the module cannot be traced, holds operators that cannot be packed (all named, with their
-    places in the module), mixes the images of a batch, or where the file would not make the module's images. Warns
-    (PBGenWarning) where the file works at the example's size alone, with the reason.
+    places in the module) or a binary layer that would not be stored as bits, mixes the images of a batch, where `path`
+    cannot be written, or where the file would not make the module's images. Warns (PBGenWarning) where the file works
+    at the example's size alone, with the reason.
     """
+    check_writable(path)
     inputs = _inputs(example_input)
     copy = inference_copy(module)
     register_outputs(run(copy, inputs))
@@ -50,9 +54,7 @@ def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: st
     trial = _free_or_fixed(frozen, inputs)
     layers = layer_infos(trial.graph, trial.tensors)
     if frozen.binary and not any(layer.binary for layer in layers):
-        raise PBGenError(
-            "no binary layer keeps its one-bit weights: what the module computes with is derived from them"
-        )
+        raise PBGenError(f"none of the binary layers, {', '.join(frozen.binary.values())}, takes part in the output")
     write_atomically(path, lambda target: target.write(trial.contents))
     return PackInfo(trial.float_bytes, len(trial.contents), layers)
 

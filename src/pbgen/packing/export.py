@@ -18,7 +18,8 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.overrides import TorchFunctionMode
 
 from pbgen.errors import PBGenError
-from pbgen.packing.freeze import Frozen, Split, first_line, run
+from pbgen.modules import first_line
+from pbgen.packing.freeze import Frozen, run
 from pbgen.packing.sizes import count
 
 MOST = 2**28  # the largest size of a packed file
@@ -31,7 +32,7 @@ class Constant:
 
     name: str
     tensor: Tensor
-    split: Split | None = None
+    binary: frozenset[str] = frozenset()  # the binary layers whose weights it comes from
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,14 @@ class Exported:
     bounds: dict[str, dict[int, tuple[int, int]]]  # by input and axis, the sizes of which torch knows what is done
 
     @property
+    def read(self) -> set[Constant]:
+        """The constants that the operators read."""
+        return {self.constants[node.name] for node in self.nodes if node.name in self.constants and node.users}
+
+    @property
     def float_bytes(self) -> int:
         """Bytes in float32 of the tensors that the operators read, shared ones once."""
-        read = {self.constants[node.name] for node in self.nodes if node.name in self.constants and node.users}
-        return sum(4 * constant.tensor.numel() for constant in read if constant.tensor.is_floating_point())
+        return sum(4 * constant.tensor.numel() for constant in self.read if constant.tensor.is_floating_point())
 
 
 def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], free: bool = True) -> Exported:
@@ -279,7 +284,8 @@ def _constants(program: ExportedProgram, frozen: Frozen) -> dict[str, Constant]:
             continue
         name = spec.target or spec.arg.name
         tensor = state[name] if name in state else program.constants[name]
-        constants[spec.arg.name] = by_id.setdefault(id(tensor), Constant(name, tensor, frozen.binary.get(id(tensor))))
+        binary = frozenset({frozen.binary[id(tensor)]} if id(tensor) in frozen.binary else ())
+        constants[spec.arg.name] = by_id.setdefault(id(tensor), Constant(name, tensor, binary))
     return constants
 
 

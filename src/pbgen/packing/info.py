@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pbgen.packing.graph import Graph, weight_shape
+from pbgen.visible import visible
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class PackInfo:
         rows: list[tuple[str, ...]] = [("layer", "kind", "weights", "float32 bytes", "packed bytes")]
         for layer in self.layers:
             weights = "1 bit" if layer.binary else f"float{layer.bits}"
-            rows.append((layer.name, layer.kind, weights, f"{layer.float_bytes:,}", f"{layer.packed_bytes:,}"))
+            rows.append((visible(layer.name), layer.kind, weights, f"{layer.float_bytes:,}", f"{layer.packed_bytes:,}"))
         other_float = self.float_bytes - sum(layer.float_bytes for layer in self.layers)
         other_packed = self.packed_bytes - sum(layer.packed_bytes for layer in self.layers)
         rows.append(("everything else", "", "", f"{other_float:,}", f"{other_packed:,}"))

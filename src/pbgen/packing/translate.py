@@ -22,7 +22,8 @@ from pbgen.packing.weights import Weights
 def translate(exported: Exported) -> Flow:
     """The steps of an exported module.
 
-    Raises PBGenError for what cannot be packed: all such operators at once, with their places in the module.
+    Raises PBGenError for what cannot be packed: all such operators at once, with their places in the module; and with
+    the layer's name where the weights of a binary layer would not be stored as bits.
     """
     return _Translation(exported).flow()
 
@@ -50,7 +51,17 @@ class _Translation:
         flow = Flow(self.inputs, outputs)
         if not any(step in self.inputs for _, output in outputs for step in _ancestors(output)):
             raise PBGenError("the module's output does not depend on its input; there is nothing to pack")
+        self._check_binary()
         return flow
+
+    def _check_binary(self) -> None:
+        lost = frozenset().union(*(constant.binary for constant in self.exported.read)) - self.weights.binary
+        if lost:
+            raise PBGenError(
+                f"layer '{min(lost)}': its one-bit weights are not what the module computes with, which is derived "
+                "from them, and no longer signs times a scale for each output channel; undo that, or leave the layer "
+                "in float"
+            )
 
     def _placeholder(self, node: fx.Node) -> Any:
         if node.name in self.exported.constants:
@@ -187,9 +198,11 @@ def _computed_now(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: _plain(values[source]))
     kwargs = {key: "cpu" if key == "device" else value for key, value in kwargs.items()}
     result = node.target(*args, **kwargs)
+    sources = [values[source] for source in node.all_input_nodes]
+    binary = frozenset().union(*(source.binary for source in sources if isinstance(source, Constant)))
     if isinstance(result, tuple | list):
-        return [_constant(node, value) for value in result]
-    return _constant(node, result)
+        return [_constant(node, value, binary) for value in result]
+    return _constant(node, result, binary)
 
 
 def _plain(value: Any) -> Any:
@@ -198,8 +211,8 @@ def _plain(value: Any) -> Any:
     return value.tensor if isinstance(value, Constant) else value
 
 
-def _constant(node: fx.Node, value: Any) -> Any:
-    return Constant(node.name, value) if isinstance(value, Tensor) else value
+def _constant(node: fx.Node, value: Any, binary: frozenset[str]) -> Any:
+    return Constant(node.name, value, binary) if isinstance(value, Tensor) else value
 
 
 def _reshaped(call: Call, value: Any, shape: Counts) -> Any:

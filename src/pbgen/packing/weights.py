@@ -17,6 +17,12 @@ class Weights:
         self._known: dict[tuple[Constant, str, int], tuple[Weight, Numbers]] = {}
         self._steps: dict[Constant, Step] = {}
 
+    @property
+    def binary(self) -> frozenset[str]:
+        """The binary layers whose weights are stored as bits."""
+        kept = (key[0].binary for key, (weight, _) in self._known.items() if weight.binary)
+        return frozenset().union(*kept)
+
     def get(self, constant: Constant, op: str, groups: int) -> tuple[Weight, Numbers]:
         """A layer's weights in canonical order, and their scale for each output channel (1 for float weights)."""
         key = (constant, op, groups)
@@ -37,11 +43,12 @@ class Weights:
 
 def _split(constant: Constant, op: str, groups: int) -> tuple[Weight, Numbers]:
     values = _canonical(constant.tensor, op, groups)
-    if constant.split is not None:
-        signs, scale = _canonical(constant.split.signs, op, groups), constant.split.scale.detach().cpu().float().numpy()
-        # Not so where a convolution borrows the weight of a transposed one, whose scale runs along the other channels.
-        if len(scale) == len(signs) and np.array_equal(signs * scale.reshape(-1, *[1] * (signs.ndim - 1)), values):
-            return Weight(signs.astype(np.int8), binary=True), scale.astype(np.float64)
+    if constant.binary:
+        # Signs times a scale, whatever else made the scale, such as a norm over the binary weight. Not so where a
+        # convolution borrows the weight of a transposed one, whose scale runs along the other channels.
+        sizes = np.abs(values.reshape(len(values), -1))
+        if np.array_equal(sizes, np.broadcast_to(sizes[:, :1], sizes.shape), equal_nan=True):
+            return Weight(np.where(values < 0, -1, 1).astype(np.int8), binary=True), sizes[:, 0].astype(np.float64)
     return Weight(values, binary=False), np.ones(len(values))
 
 

@@ -1,5 +1,5 @@
 """Results for people: image grids, charts, tables and the HTML page."""
 
-from pbgen.report.grid import beside, image_grid, save_picture, to_pixels
+from pbgen.report.grid import Grid, beside, image_grid, picture_format, save_picture, to_pixels
 
-__all__ = ["beside", "image_grid", "save_picture", "to_pixels"]
+__all__ = ["Grid", "beside", "image_grid", "picture_format", "save_picture", "to_pixels"]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
 from pbgen.report import text
+from pbgen.visible import visible
 
 if TYPE_CHECKING:
     from pbgen.bench import Comparison
@@ -31,6 +32,7 @@ SERIES = ("#dd6611", "#0077bb", "#009988", "#aa3377", "#997700", "#8a8f98")
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "font.family": "sans-serif",
+    "text.parse_math": False,  # names may have dollar signs
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": INK,
@@ -71,7 +73,7 @@ class Bar:
 
 def redundancy_chart(plan: "Plan") -> Figure:
     """Degree of redundancy R of every layer on a logarithmic axis; from the threshold on, weights are binary."""
-    names = [layer.name for layer in plan.layers]
+    names = [visible(layer.name) for layer in plan.layers]
     values = [layer.degree_of_redundancy for layer in plan.layers]
     low = min(1.0, *values) if values else 1.0
     high = max([plan.threshold, *values]) * 2
@@ -150,7 +152,7 @@ def bench_chart(comparison: "Comparison") -> Figure:
         bars.append(Bar(m.title, median, low, high, f"{float(f'{median:.3g}'):,g} ms", _OURS.get(m.engine, NEUTRAL)))
     what = "an image" if comparison.batch == 1 else f"{comparison.batch} images at once"
     figure = bar_chart(bars, "milliseconds: median, 10th to 90th percentile")
-    name, threads = Path(comparison.file).stem, comparison.threads
+    name, threads = visible(Path(comparison.file).stem), comparison.threads
     with rc_context(STYLE):
         figure.axes[0].set_title(f"{name}: {what} on {threads} threads\n{comparison.processor}")
     return figure

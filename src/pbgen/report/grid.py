@@ -1,6 +1,7 @@
 """Many small images as one picture."""
 
 import os
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,37 +17,66 @@ if TYPE_CHECKING:
 GAP = 2
 """Pixels between neighbouring images, before scaling."""
 
+MAX_BYTES = 512 << 20
+"""Of a picture's pixels, as in core/run/grid.cpp."""
 
-def image_grid(images: NDArray[np.uint8], columns: int = 8, scale: int = 1) -> "Image.Image":
-    """Lay out `images` row by row on white, `columns` to a row, small gaps between them.
+LONGEST = {"PNG": inf, "JPEG": 65500, "WEBP": 16383, "GIF": 65535, "TIFF": inf, "BMP": inf, "PPM": inf}
+"""The formats of pictures, and how many pixels long and wide they can be at most."""
 
-    images: uint8 (N, C, H, W) with C 1 (the grid is grayscale, mode "L") or 3 (colour, mode "RGB").
+
+class Grid:
+    """Images of one size row by row on white, `columns` to a row, small gaps between them, put there one by one.
+
+    count: for how many there is room. channels: 1 (`picture` is grayscale, mode "L") or 3 (colour, mode "RGB").
     scale: every pixel becomes a square of `scale` x `scale` pixels, gaps too, so that small images stay crisp.
 
-    Raises PBGenError for any other array, for no images, and where `columns` or `scale` is below 1.
+    Raises PBGenError where a number is not possible, or the picture would be larger than MAX_BYTES or the memory.
     """
-    from PIL import Image
 
-    _check(images, columns, scale)
-    count, channels, height, width = images.shape
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    shape = (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, channels)
-    canvas = np.full(shape, 255, np.uint8)
-    for i, image in enumerate(images):
-        top, left = i // columns * (height + GAP), i % columns * (width + GAP)
-        canvas[top : top + height, left : left + width] = image.transpose(1, 2, 0)
-    canvas = canvas.repeat(scale, axis=0).repeat(scale, axis=1)
-    return Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
+    def __init__(self, count: int, channels: int, height: int, width: int, columns: int = 8, scale: int = 1) -> None:
+        from PIL import Image
+
+        if channels not in (1, 3) or min(count, height, width) < 1:
+            raise PBGenError(
+                f"image grid: {count} images of shape {(channels, height, width)}; give some, of 1 or 3 channels"
+            )
+        if columns < 1 or scale < 1:
+            raise PBGenError(f"image grid: columns {columns}, scale {scale}; give at least 1")
+        self._columns, self._scale = min(columns, count), scale
+        self._step = (width + GAP) * scale, (height + GAP) * scale
+        rows = -(-count // self._columns)
+        size = self._columns * self._step[0] - GAP * scale, rows * self._step[1] - GAP * scale
+        told = f"count {count}: the picture would have {size[0]} x {size[1]} pixels"
+        if size[0] * size[1] * channels > MAX_BYTES:
+            raise PBGenError(f"{told}, more than {MAX_BYTES >> 20} MiB; give a smaller count or scale")
+        try:
+            self.picture = Image.new("L" if channels == 1 else "RGB", size, "white")
+        except MemoryError:
+            raise PBGenError(f"{told}, more than there is memory for; give a smaller count or scale") from None
+
+    def place(self, first: int, images: NDArray[np.uint8]) -> None:
+        """Put `images`, uint8 (n, C, H, W), in the places from number `first` on."""
+        from PIL import Image
+
+        for i, image in enumerate(images, first):
+            pixels = image.transpose(1, 2, 0).repeat(self._scale, axis=0).repeat(self._scale, axis=1)
+            at = i % self._columns * self._step[0], i // self._columns * self._step[1]
+            self.picture.paste(Image.fromarray(pixels[:, :, 0] if len(image) == 1 else pixels), at)
 
 
-def _check(images: Any, columns: int, scale: int) -> None:
+def image_grid(images: NDArray[np.uint8], columns: int = 8, scale: int = 1) -> "Image.Image":
+    """The picture of a Grid that holds all `images`, uint8 (N, C, H, W) with C 1 or 3.
+
+    Raises PBGenError for any other array, for no images, and as Grid does.
+    """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
         raise PBGenError(
             f"image grid: got {images.dtype} of shape {tuple(images.shape)}; give uint8 (N, C, H, W) with C 1 or 3"
         )
-    if columns < 1 or scale < 1:
-        raise PBGenError(f"image grid: columns {columns}, scale {scale}; give at least 1")
+    count, channels, height, width = images.shape
+    grid = Grid(count, channels, height, width, columns, scale)
+    grid.place(0, images)
+    return grid.picture
 
 
 def to_pixels(values: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -65,14 +95,36 @@ def beside(left: "Image.Image", right: "Image.Image", gap: int = 16) -> "Image.I
     return both
 
 
-def save_picture(picture: "Image.Image", path: str | os.PathLike[str]) -> None:
-    """Write a picture atomically, in the format that the name's ending says.
+def picture_format(picture: "Image.Image", path: str | os.PathLike[str]) -> str:
+    """Pillow's name of the format that the ending of `path` says, one of LONGEST.
 
-    Raises PBGenError where the ending says none, or the folder cannot be written to.
+    Raises PBGenError where it says none, or one that holds no picture of this size.
     """
     from PIL import Image
 
-    kind = Image.registered_extensions().get(Path(path).suffix.lower())
-    if kind is None or kind not in Image.SAVE:
-        raise PBGenError(f"{path}: the ending '{Path(path).suffix}' is no picture's; give a name such as grid.png")
-    write_atomically(path, lambda file: picture.save(file, kind))
+    ending = Path(path).suffix
+    kind = Image.registered_extensions().get(ending.lower(), "")
+    if kind not in LONGEST:
+        raise PBGenError(f"{path}: the ending '{ending}' is no picture's; give a name such as grid.png")
+    if max(picture.size) > LONGEST[kind]:
+        raise PBGenError(
+            f"{path}: {kind} holds at most {LONGEST[kind]} pixels a side, and the picture has {picture.width} x "
+            f"{picture.height}; give a name such as grid.png, or fewer images"
+        )
+    return kind
+
+
+def save_picture(picture: "Image.Image", path: str | os.PathLike[str]) -> None:
+    """Write a picture atomically, in the format that the name's ending says.
+
+    Raises PBGenError as `picture_format` does, and where the file cannot be written.
+    """
+    kind = picture_format(picture, path)
+
+    def write(file: Any) -> None:
+        try:
+            picture.save(file, kind)
+        except (OSError, ValueError) as error:  # of the encoder; where the file is at fault, that is told instead
+            raise PBGenError(f"{path}: cannot be written as {kind}: {error}; give a name such as grid.png") from None
+
+    write_atomically(path, write)

@@ -8,11 +8,11 @@ import io
 import os
 import re
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
 from pbgen.files import write_atomically
 from pbgen.report.tables import Table
+from pbgen.report.text import escape
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ def chart(figure: "Figure", caption: str) -> str:
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns:xlink="[^"]*"', "", svg).replace("xlink:href", "href")
-    svg = re.sub(r"(<svg[^>]*?)>", rf'\1 role="img" aria-label="{escape(caption)}">', svg, count=1)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{escape(caption)}" ', 1)
     return _figure(svg, caption, "chart")
 
 

@@ -1,8 +1,7 @@
 """One table, shown on a terminal or in the HTML page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from typing import TYPE_CHECKING
 
 from pbgen.redundancy import predicted_cost
@@ -39,6 +38,21 @@ class Table:
         for row in [*self.rows, *([self.total] if self.total else [])]:
             if len(row) != len(self.columns):
                 raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns: {row}")
+
+    def map(self, change: Callable[[str], str]) -> "Table":
+        """The same table with every heading and cell changed."""
+
+        def changed(row: Sequence[str]) -> list[str]:
+            return [change(cell) for cell in row]
+
+        return replace(
+            self,
+            columns=changed(self.columns),
+            rows=[changed(row) for row in self.rows],
+            numeric=frozenset(map(change, self.numeric)),
+            total=self.total and changed(self.total),
+            spare=changed(self.spare),
+        )
 
     def to_rich(self, width: int) -> "rich.table.Table":
         """The table for a terminal of `width` characters."""
@@ -88,7 +102,7 @@ class Table:
 
     def _html_row(self, cells: Sequence[str], tag: str, attributes: str = "") -> str:
         numeric = [' class="number"' if name in self.numeric else "" for name in self.columns]
-        inside = "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(numeric, cells, strict=True))
+        inside = "".join(f"<{tag}{kind}>{text.escape(cell)}</{tag}>" for kind, cell in zip(numeric, cells, strict=True))
         return f"<tr{attributes}>{inside}</tr>"
 
 

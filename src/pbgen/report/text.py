@@ -1,6 +1,14 @@
-"""Numbers as people read them: three digits or so, and a unit."""
+"""Numbers as people read them: three digits or so, and a unit; and text as a page shows it."""
 
 from collections.abc import Sequence
+from html import escape as html_escape
+
+from pbgen.visible import visible
+
+
+def escape(text: str) -> str:
+    """Text that stands for itself in HTML, with escapes for what cannot be seen (`visible`)."""
+    return html_escape(visible(text))
 
 
 def size(count: float) -> str:

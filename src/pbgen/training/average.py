@@ -1,11 +1,12 @@
 """The exponential average of the generator, which is what a run is sampled, judged and packed from."""
 
-import copy
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from pbgen.modules import duplicate
 
 
 class GeneratorAverage:
@@ -16,7 +17,7 @@ class GeneratorAverage:
     """
 
     def __init__(self, generator: nn.Module, decay: float) -> None:
-        self.module = copy.deepcopy(generator).requires_grad_(False).eval()
+        self.module = duplicate(generator).requires_grad_(False).eval()
         self._decay = decay
 
     @torch.no_grad()

@@ -2,14 +2,16 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from pbgen.binarize import METHODS
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
+from pbgen.models.load import code_file
 from pbgen.training.losses import LOSSES, Loss
+from pbgen.training.values import converted, shown
 
 CHOICES = {
     "generator": ("partial", "float", "binary"),
@@ -25,7 +27,31 @@ _POSITIVE = (
     "latent_rate", "threshold", "width", "kernel_size", "latent", "log_every", "sample_every", "checkpoint_every",
     "devices",
 )  # fmt: skip
+_MOST = {"batch_size": 2**16, "devices": 2**10, "seed": 2**63 - 1}
+_MOST_USUALLY = 2**31 - 1  # of whole numbers
+_UNSAVED = {"teacher_model"}  # a run's folder names no code that may run
 _VERSION = 1
+
+
+class UnnamedCodeError(PBGenError):
+    """The model of a run is a Python file, which its user has not named.
+
+    reason: the message without its remedy. remedy: the option of the command line that names the file, and its value.
+    """
+
+    reason: str
+    remedy: tuple[str, str]
+
+    @classmethod
+    def of(cls, folder: str, model: str, option: str) -> "UnnamedCodeError":
+        """Of the run in `folder`, whose model is said to be `model`."""
+        file, _, factory = model.rpartition(":")
+        there = Path(file).is_file()
+        reason = f"{folder}: its model is the Python file {file}{'' if there else ', which is not there'}"
+        remedy = option, model if there else f"FILE:{factory}"
+        error = cls(f"{reason}; it runs only if you name it: {' '.join(remedy)}")
+        error.reason, error.remedy = reason, remedy
+        return error
 
 
 @dataclass(frozen=True)
@@ -37,7 +63,8 @@ class TrainConfig:
     `devices` processes, and each share is worked through in micro-batches of `micro_batch` images whose gradients are
     added up; batch norm sees one micro-batch at a time.
 
-    Raises PBGenError where a value is out of range.
+    Paths, given as text or Path, are kept as absolute ones; numbers may be NumPy's. Raises PBGenError where a value is
+    of another type or out of range.
     """
 
     model: str = "dcgan64"  # a built-in name or FILE.py:FACTORY
@@ -46,6 +73,7 @@ class TrainConfig:
     discriminator: str = "binary"
     loss: str = "nonsaturating"
     teacher: str | None = None  # the folder of a run whose images, from the same latents, the generator imitates
+    teacher_model: str | None = None  # FILE.py:FACTORY of the teacher, where it is not `model`: allows it to run
     imitation: float = 300.0  # weight of the mean squared distance to its images in the loss (arXiv 1902.00159)
     steps: int = 10_000
     batch_size: int = 64
@@ -72,11 +100,13 @@ class TrainConfig:
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "betas", tuple(self.betas))  # JSON gives a list
-        if self.layers is not None:
-            object.__setattr__(self, "layers", tuple(self.layers))
-            if self.generator != "partial" or not self.layers:
-                raise PBGenError("layers: name at least one layer, of a partial generator")
+        for name, hint in get_type_hints(TrainConfig).items():
+            value = _placed(name, converted(name, getattr(self, name), hint), Path())
+            object.__setattr__(self, name, value)
+            if isinstance(value, int) and value > _MOST.get(name, _MOST_USUALLY):
+                raise PBGenError(f"{name} {shown(value)}: at most {_MOST.get(name, _MOST_USUALLY)} is possible")
+        if self.layers is not None and (self.generator != "partial" or not self.layers):
+            raise PBGenError("layers: name at least one layer, of a partial generator")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise PBGenError(f"{name} {getattr(self, name)!r}: choose one of {', '.join(map(str, choices))}")
@@ -113,51 +143,82 @@ class TrainConfig:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the configuration as JSON, atomically."""
-        text = json.dumps({"version": _VERSION, **asdict(self)}, indent=2) + "\n"
+        values = {name: value for name, value in asdict(self).items() if name not in _UNSAVED}
+        text = json.dumps({"version": _VERSION, **values}, indent=2) + "\n"
         write_atomically(path, lambda file: file.write(text.encode()))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "TrainConfig":
-        """Read what `save` wrote. Raises PBGenError naming the file and what is wrong with it."""
+    def load(cls, path: str | os.PathLike[str], model: str | None = None, option: str = "--model") -> "TrainConfig":
+        """Read what `save` wrote; relative paths in it are relative to its folder.
+
+        model: FILE.py:FACTORY, where the model is no built-in one. A file that came from elsewhere names what code it
+        likes: none runs unless it is named here. It may lie at another place than when the run was begun. option: what
+        names it on the command line.
+
+        Raises PBGenError naming the file and what is wrong with it, and UnnamedCodeError where `model` is needed.
+        """
+        config = cls.stored(path)
+        folder = os.fspath(Path(path).parent)
+        if model is None:
+            if code_file(config.model):
+                raise UnnamedCodeError.of(folder, config.model, option)
+            return config
+        named = replace(config, model=model)
+        if not _same_model(config.model, named.model):
+            raise PBGenError(f"{folder}: its model is {config.model}, not {model}")
+        return named
+
+    @classmethod
+    def stored(cls, path: str | os.PathLike[str]) -> "TrainConfig":
+        """The same, but to look at, and not to train or build: whatever code is its model, nobody has named it."""
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise PBGenError(f"{path}: cannot be read: {error.strerror}; give the folder of a training run") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise PBGenError(f"{path}: not JSON; this is not the configuration of a training run") from None
         if not isinstance(values, dict) or values.pop("version", None) != _VERSION:
             raise PBGenError(f"{path}: not a version {_VERSION} configuration; train again with this version of PBGen")
-        return cls(**_checked(values, path))
+        odd = sorted(set(values) ^ ({field.name for field in fields(cls)} - _UNSAVED))
+        if odd:
+            raise PBGenError(
+                f"{path}: option {shown(odd[0])} is missing or unknown; train again with this version of PBGen"
+            )
+        try:
+            return cls(**{name: _placed(name, value, Path(path).parent) for name, value in values.items()})
+        except PBGenError as error:
+            raise PBGenError(f"{path}: {error}; restore the file") from None
 
     def difference(self, other: "TrainConfig") -> str | None:
-        """The first option, other than `steps`, in which the two differ: "name: this value, other value"."""
+        """The first option in which the two differ: "name: this value, other value".
+
+        Left out are `steps`, and where data, model and teacher lie: what they are is in the run's origin.json.
+        """
         for field in fields(self):
             mine, theirs = getattr(self, field.name), getattr(other, field.name)
-            if field.name != "steps" and mine != theirs:
+            if field.name == "model":
+                same = _same_model(mine, theirs)
+            elif field.name == "teacher":
+                same = (mine is None) == (theirs is None)
+            else:
+                same = mine == theirs or field.name in ("steps", "data", "teacher_model")
+            if not same:
                 return f"{field.name}: {mine}, {theirs}"
         return None
 
 
-def _checked(values: dict[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
-    hints = get_type_hints(TrainConfig)
-    if set(values) != set(hints):
-        odd = sorted(set(values) ^ set(hints))
-        raise PBGenError(f"{path}: option {odd[0]!r} is missing or unknown; train again with this version of PBGen")
-    for name, value in values.items():
-        if not _fits(value, hints[name]):
-            raise PBGenError(f"{path}: option {name!r} has the value {value!r}; restore the file")
-    return values
+def _placed(name: str, value: Any, folder: Path) -> Any:
+    """A path as an absolute one, by the folder that it is relative to; all else as it is."""
+    if not isinstance(value, str) or not value:
+        return value
+    a_path = name == "teacher" or (name == "data" and value != "faces")
+    if a_path or (name in ("model", "teacher_model") and code_file(value)):
+        return os.fspath((folder / value).absolute())
+    return value
 
 
-def _fits(value: object, hint: Any) -> bool:
-    """Whether a value read from JSON is of the annotated type."""
-    kinds = get_args(hint)
-    if get_origin(hint) is tuple:
-        if kinds[-1] is Ellipsis:
-            return isinstance(value, list) and all(_fits(item, kinds[0]) for item in value)
-        return isinstance(value, list) and len(value) == len(kinds) and all(map(_fits, value, kinds))
-    if get_origin(hint) is Literal:
-        return value in kinds
-    if kinds:
-        return any(_fits(value, kind) for kind in kinds)
-    return type(value) is hint or (hint is float and type(value) is int)
+def _same_model(one: str, other: str) -> bool:
+    """Whether these are the same built-in model, or factories of the same name in some file."""
+    if code_file(one) and code_file(other):
+        return one.rpartition(":")[2] == other.rpartition(":")[2]
+    return one == other

@@ -3,15 +3,16 @@
 import csv
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from torch.utils.tensorboard import SummaryWriter
 
 from pbgen.errors import PBGenError
-from pbgen.files import write_atomically
+from pbgen.files import told_as, write_atomically
 from pbgen.report import image_grid
+from pbgen.training.events import EventFile
 
 Row = Mapping[str, float | None]
 
@@ -29,40 +30,46 @@ COLUMNS = (
 
 
 class RunLog:
-    """Writes the log of the run in `folder`, going on after `step`: later rows and events are dropped."""
+    """Writes the log of the run in `folder`, going on after `step`: later rows and events are dropped.
+
+    Raises PBGenError where a file cannot be written.
+    """
 
     def __init__(self, folder: Path, step: int) -> None:
         self._samples = folder / "samples"
-        self._samples.mkdir(exist_ok=True)
-        path = folder / "log.csv"
-        kept = [row for row in read_log(path) if (row["step"] or 0) <= step] if path.exists() else []
+        self._path = folder / "log.csv"
+        with told_as(self._samples):
+            self._samples.mkdir(exist_ok=True)
+        kept = [row for row in read_log(self._path) if (row["step"] or 0) <= step] if self._path.exists() else []
         text = io.StringIO()
         csv.writer(text).writerows([COLUMNS, *(_cells(row) for row in kept)])
-        write_atomically(path, lambda file: file.write(text.getvalue().encode()))
-        self._file = path.open("a", newline="")
-        self._events = SummaryWriter(str(folder), purge_step=step + 1)
+        write_atomically(self._path, lambda file: file.write(text.getvalue().encode()))
+        self._file = self._path.open("a", newline="")
+        self._events = EventFile(folder, step)
 
     def __enter__(self) -> "RunLog":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._events.close()
+        with suppress(OSError):  # all is flushed, but for what could not be, and that was told
+            self._file.close()
+        with suppress(OSError):
+            self._events.close()
 
     def row(self, row: Row) -> None:
         """Add a row, a value for each of COLUMNS or None."""
-        csv.writer(self._file).writerow(_cells(row))
-        self._file.flush()
-        for name, value in row.items():
-            if name != "step" and value is not None:
-                self._events.add_scalar(name, value, int(row["step"] or 0))
+        with told_as(self._path):
+            csv.writer(self._file).writerow(_cells(row))
+            self._file.flush()
+        figures = {name: value for name, value in row.items() if name != "step" and value is not None}
+        self._events.scalars(int(row["step"] or 0), figures)
 
     def samples(self, step: int, images: npt.NDArray[np.uint8]) -> None:
         """Write `images`, uint8 (n, C, H, W), as samples/step-XXXXXX.png and for TensorBoard."""
-        grid = image_grid(images)
-        write_atomically(self._samples / f"step-{step:06d}.png", lambda file: grid.save(file, "PNG"))
-        pixels = np.asarray(grid)
-        self._events.add_image("samples", pixels, step, dataformats="HWC" if pixels.ndim == 3 else "HW")
+        png = io.BytesIO()
+        image_grid(images).save(png, "PNG")
+        write_atomically(self._samples / f"step-{step:06d}.png", lambda file: file.write(png.getvalue()))
+        self._events.image(step, "samples", png.getvalue())
 
 
 def read_log(path: Path) -> list[dict[str, float | None]]:

@@ -2,6 +2,7 @@
 
 from functools import partial
 from types import TracebackType
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -75,8 +76,8 @@ class NativeLayers:
     def _source(self, name: str) -> Source:
         layer, latent = self._layers[name]
         estimator, geometry = estimator_of(layer), _geometry(layer, latent)
-        if type(estimator) not in _STRAIGHT_THROUGH:
-            weight = layer.weight  # as the estimator makes it of the latent weights, with a gradient of its own
+        if type(estimator) not in _STRAIGHT_THROUGH or not _alone(layer):
+            weight = layer.weight  # as it is made of the latent weights, with a gradient of its own
             return Source(PackedSigns(geometry, weight, geometry.scale(weight)), weight)
         learned = estimator.learned if isinstance(estimator, LearnedScale) else None
         if name not in self._packed:
@@ -93,6 +94,11 @@ def _is_known(layer: Layer) -> bool:
     if all(type(layer).forward is not kind.forward for kind in LAYER_KINDS):
         return False  # a user's layer that does more
     return isinstance(layer, nn.Linear) or (layer.padding_mode == "zeros" and not isinstance(layer.padding, str))
+
+
+def _alone(layer: Layer) -> bool:
+    """Whether nothing but the estimator, a spectral norm for instance, has a part in the weight."""
+    return len(cast(dict[str, nn.ModuleList], layer.parametrizations)["weight"]) == 1
 
 
 def _can_run(x: Tensor, latent: Tensor) -> bool:

@@ -2,12 +2,13 @@
 
 import logging
 import multiprocessing
-import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 import torch
@@ -16,10 +17,12 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from pbgen.errors import PBGenError
+from pbgen.processors import usable_processors
 from pbgen.training.config import TrainConfig
+from pbgen.training.interrupt import undisturbed
 
 Worker = Callable[[Fabric], None]
-_PATIENCE = 5.0  # seconds
+_PATIENCE = 20.0  # seconds; a process that fails on a busy machine takes a while to end
 
 
 class _Rank(LightningEnvironment):
@@ -60,17 +63,21 @@ def together(config: TrainConfig, worker: Worker) -> Iterator[Fabric]:
     _check_devices(config)
     _silence()
     if config.devices == 1:
-        yield Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
+        with _threads(1):
+            yield Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
         return
     port = _free_port()
     context = multiprocessing.get_context("spawn")
-    refusals = context.SimpleQueue()
+    # Pipes, not a queue, whose lock needs /dev/shm: containers may lack it.
+    refusals, ends = zip(*(context.Pipe(duplex=False) for _ in range(1, config.devices)), strict=True)
     others = [
-        context.Process(target=_run_other, args=(config, rank, port, worker, refusals), daemon=True)
-        for rank in range(1, config.devices)
+        context.Process(target=_run_other, args=(config, rank, port, worker, end), daemon=True)
+        for rank, end in enumerate(ends, 1)
     ]
-    for process in others:
-        process.start()
+    resource_tracker.ensure_running()  # or else the first start does it, and lets signals through
+    with undisturbed():  # the first process decides when to stop
+        for process in others:
+            process.start()
     try:
         with _joined(config, 0, port) as fabric:
             try:
@@ -79,7 +86,7 @@ def together(config: TrainConfig, worker: Worker) -> Iterator[Fabric]:
                 if not _any_failed(others):
                     raise
                 reason = "another process of the run failed; its own message stands above"
-                raise PBGenError(reason if refusals.empty() else refusals.get()) from error
+                raise PBGenError(_first_refusal(refusals) or reason) from error
         _wait(others)
     except KeyboardInterrupt:
         _wait(others)  # they stop after the same step
@@ -90,11 +97,7 @@ def together(config: TrainConfig, worker: Worker) -> Iterator[Fabric]:
             process.join()
 
 
-def _run_other(
-    config: TrainConfig, rank: int, port: int, worker: Worker, refusals: "multiprocessing.SimpleQueue[str]"
-) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the first process decides when to stop
+def _run_other(config: TrainConfig, rank: int, port: int, worker: Worker, refusal: Connection) -> None:
     _silence()
     try:
         with _joined(config, rank, port) as fabric:
@@ -102,26 +105,40 @@ def _run_other(
     except KeyboardInterrupt:
         pass
     except PBGenError as error:
-        refusals.put(str(error))
+        refusal.send(str(error))
         sys.exit(1)
 
 
 @contextmanager
 def _joined(config: TrainConfig, rank: int, port: int) -> Iterator[Fabric]:
     """A Fabric that has met the others'."""
-    threads = torch.get_num_threads()
     # Running statistics are not exchanged: training never reads them, and DDP would write them between two forwards.
     strategy = DDPStrategy(cluster_environment=_Rank(rank, port), forward_sync_buffers=False)
     fabric = Fabric(
         accelerator=config.accelerator, devices=config.devices, strategy=strategy, precision=config.precision
     )
     fabric.launch()
-    torch.set_num_threads(max(1, threads // config.devices))
     try:
-        yield fabric
+        with _threads(config.devices):
+            yield fabric
     finally:
-        torch.set_num_threads(threads)
         torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def _threads(processes: int) -> Iterator[None]:
+    """Torch takes this process's share of the threads that it would take, or that can run at once if they are fewer."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(torch_threads(processes))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def torch_threads(processes: int) -> int:
+    """For each of so many processes on this machine."""
+    return max(1, min(torch.get_num_threads(), usable_processors()) // processes)
 
 
 def _silence() -> None:
@@ -149,6 +166,15 @@ def _free_port() -> int:
 def _wait(processes: Sequence[BaseProcess]) -> None:
     for process in processes:
         process.join(_PATIENCE)
+
+
+def _first_refusal(refusals: Sequence[Connection]) -> str | None:
+    """What a process says is wrong, if one does; the pipe of one that has ended without a word is at its end."""
+    for refusal in refusals:
+        with suppress(EOFError):
+            if refusal.poll():
+                return str(refusal.recv())
+    return None
 
 
 def _any_failed(processes: Sequence[BaseProcess]) -> bool:

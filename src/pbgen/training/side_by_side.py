@@ -19,6 +19,7 @@ import torch
 from pbgen.errors import PBGenError
 from pbgen.training.config import TrainConfig
 from pbgen.training.loop import TrainingStopped
+from pbgen.training.processes import torch_threads
 from pbgen.training.run import CONFIG, train
 
 Row = Mapping[str, float | None]
@@ -36,7 +37,7 @@ def train_side_by_side(
     Where it is left early, by Ctrl-C or because a run fails, every run has completed its step and is saved. Raises
     PBGenError where a run does, or where its process dies.
     """
-    threads = max(1, torch.get_num_threads() // len(runs))
+    threads = torch_threads(len(runs))
     started: dict[Connection, tuple[Path, BaseProcess]] = {}
     try:
         for out, config in runs.items():

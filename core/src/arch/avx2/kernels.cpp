@@ -26,7 +26,10 @@ bool supported() {
 
 }  // namespace
 
-const Kernels avx2_kernels = {"avx2", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes};
+const Kernels avx2_kernels = {
+    "avx2", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes,
+    calculate, fold, fold_rows, mix, &avx2_outer_products,
+};
 
 }  // namespace pbgen
 #endif

@@ -50,11 +50,13 @@ const DotProducts& dots(bool integers) {
 const Kernels avx512_kernels = {
     "avx512", supported<false>, choose, choose_integer<false>, avx512::channelwise, dots<false>,
     avx512::finish, avx512::to_planes, avx512::extremes,
+    avx512::calculate, avx512::fold, avx512::fold_rows, avx512::mix, &avx512_outer_products,
 };
 
 const Kernels avx512_vbmi_kernels = {
     "avx512-vbmi", supported<true>, choose, choose_integer<true>, avx512::channelwise, dots<true>,
     avx512::finish, avx512::to_planes, avx512::extremes,
+    avx512::calculate, avx512::fold, avx512::fold_rows, avx512::mix, &avx512_outer_products,
 };
 
 }  // namespace pbgen

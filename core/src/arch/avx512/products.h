@@ -28,6 +28,10 @@ void finish(const float* in, size_t in_step, size_t channels, const Epilogue& ep
             Extremes* extremes);
 void to_planes(const float* pixels, size_t count, size_t channels, float* planes, size_t step);
 Extremes extremes(const float* values, size_t count);
+void calculate(Instruction instruction, const Operand* operands, size_t count, float* result);
+float fold(Fold kind, const float* values, size_t count);
+void fold_rows(Fold kind, const float* values, size_t rows, ptrdiff_t step, size_t columns, float* totals);
+void mix(const float* const* rows, const float* weights, size_t count, size_t columns, float* result);
 
 namespace {
 

@@ -51,9 +51,26 @@ void to_planes(const float* pixels, size_t count, size_t channels, float* planes
 
 Extremes extremes(const float* values, size_t count) { return neon_kernels.extremes(values, count); }
 
+void calculate(Instruction instruction, const Operand* operands, size_t count, float* result) {
+    neon_kernels.calculate(instruction, operands, count, result);
+}
+
+float fold(Fold kind, const float* values, size_t count) { return neon_kernels.fold(kind, values, count); }
+
+void fold_rows(Fold kind, const float* values, size_t rows, ptrdiff_t step, size_t columns, float* totals) {
+    neon_kernels.fold_rows(kind, values, rows, step, columns, totals);
+}
+
+void mix(const float* const* rows, const float* weights, size_t count, size_t columns, float* result) {
+    neon_kernels.mix(rows, weights, count, columns, result);
+}
+
 }  // namespace
 
-const Kernels neon_dotprod_kernels = {"neon-dotprod", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes};
+const Kernels neon_dotprod_kernels = {
+    "neon-dotprod", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes,
+    calculate, fold, fold_rows, mix, &neon_outer_products,
+};
 
 }  // namespace pbgen
 #endif

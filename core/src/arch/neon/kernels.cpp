@@ -10,7 +10,10 @@ bool supported() { return true; }
 
 }  // namespace
 
-const Kernels neon_kernels = {"neon", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes};
+const Kernels neon_kernels = {
+    "neon", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes,
+    calculate, fold, fold_rows, mix, &neon_outer_products,
+};
 
 }  // namespace pbgen
 #endif

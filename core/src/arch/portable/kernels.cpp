@@ -10,6 +10,9 @@ bool supported() { return true; }
 
 }  // namespace
 
-const Kernels portable_kernels = {"portable", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes};
+const Kernels portable_kernels = {
+    "portable", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes,
+    calculate, fold, fold_rows, mix, &portable_outer_products,
+};
 
 }  // namespace pbgen

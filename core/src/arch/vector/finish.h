@@ -1,50 +1,10 @@
 // What is done with a layer's sums, and the range of its inputs.
 #pragma once
 
-#include "round.h"
+#include "math.h"
 
 namespace pbgen {
 namespace {
-
-inline Floats magnitude(Floats x) { return (Floats)((Ints)x & INT32_MAX); }
-
-// exp(x) for x <= 0, to 2 units in the last place: 2^n times a polynomial of the rest (Cephes). Below -87, 0 or nearly.
-inline Floats exp_negative(Floats x) {
-    x = x < -87 ? splat(-87) : x;  // a NaN stays
-    const Floats n = round(x * 1.44269504088896341f);
-    Floats rest = x - n * 0.693359375f;
-    rest = rest + n * 2.12194440e-4f;
-    Floats sum = splat(1.9875691500e-4f);
-    constexpr float coefficients[] = {
-        1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 0.5f, 1, 1,
-    };
-    for (float coefficient : coefficients) sum = sum * rest + coefficient;
-    const Words power = (Words)(to_integers(n) + 127) << 23;  // the bits of 2^n
-    return sum * (Floats)power;
-}
-
-// x + x^3 times a polynomial of x^2, to 2 units in the last place for |x| < 0.625 (Cephes).
-inline Floats tanh_near_zero(Floats x) {
-    const Floats square = x * x;
-    Floats sum = splat(-5.70498872745e-3f);
-    constexpr float coefficients[] = {2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f};
-    for (float coefficient : coefficients) sum = sum * square + coefficient;
-    return sum * square * x + x;
-}
-
-// With e = exp(-2 |x|): tanh(|x|) = (1 - e) / (1 + e). Near 0 the difference would have few digits left.
-inline Floats tanh(Floats x) {
-    const Floats e = exp_negative(magnitude(x) * -2);
-    const Ints sign = (Ints)x & INT32_MIN;
-    const Floats far = (Floats)((Ints)((1 - e) / (1 + e)) | sign);
-    return magnitude(x) < 0.625f ? tanh_near_zero(x) : far;
-}
-
-// With e = exp(-|x|): 1 / (1 + e) for x >= 0, e / (1 + e) below.
-inline Floats sigmoid(Floats x) {
-    const Floats e = exp_negative(-magnitude(x));
-    return (x < 0 ? e : splat(1)) / (1 + e);
-}
 
 // Comparisons with a NaN are false, so it stays.
 inline Floats activate(Floats x, const Epilogue& epilogue) {

@@ -5,7 +5,9 @@
 #include "broadcast.h"
 #include "channelwise.h"
 #include "dots.h"
+#include "elementwise.h"
 #include "finish.h"
+#include "fold.h"
 #include "lookup.h"
 #include "planes.h"
 

@@ -63,6 +63,9 @@ struct IntegerTables {
     static constexpr size_t max_tables = INT16_MAX / largest_entry;
     static constexpr int dropped_bits = sum_digits;
 
+    // Which of two neighbouring integers is the low half of their word.
+    static constexpr size_t low_half = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+
     // Sources are padded with zeros.
     static size_t words(size_t inputs) { return divide_up(inputs, 8) * 4; }
 
@@ -70,8 +73,8 @@ struct IntegerTables {
         UNROLL for (size_t i = 0; i < table_words; ++i) {
             const auto a = load<Words>(words + i * stride + vector * pixels);
             const auto b = load<Words>(words + i * stride + vector * pixels + lanes);
-            x[2 * i] = (Entry)((a & 0xffff) | b << 16);
-            x[2 * i + 1] = (Entry)(a >> 16 | (b & 0xffff0000));
+            x[2 * i + low_half] = (Entry)((a & 0xffff) | b << 16);
+            x[2 * i + 1 - low_half] = (Entry)(a >> 16 | (b & 0xffff0000));
         }
     }
 

@@ -18,11 +18,16 @@
 namespace pbgen {
 namespace {
 
+// A file may ask for wider ones before it includes this.
+#ifndef VECTOR_BYTES
 #ifdef __AVX2__
-constexpr size_t vector_bytes = 32;
+#define VECTOR_BYTES 32
 #else
-constexpr size_t vector_bytes = 16;
+#define VECTOR_BYTES 16
 #endif
+#endif
+
+constexpr size_t vector_bytes = VECTOR_BYTES;
 
 using Floats = float __attribute__((vector_size(vector_bytes)));
 using Ints = int32_t __attribute__((vector_size(vector_bytes)));
@@ -63,10 +68,10 @@ inline Floats load_first(const float* from, size_t count) {
 #endif
 
 // Of each four lanes the first with the second and the third with the fourth; and the first two with the last two.
-#ifdef __AVX2__
+#if VECTOR_BYTES == 32
 inline Floats swap_neighbours(Floats x) { return SHUFFLE(x, x, 1, 0, 3, 2, 5, 4, 7, 6); }
 inline Floats swap_pairs(Floats x) { return SHUFFLE(x, x, 2, 3, 0, 1, 6, 7, 4, 5); }
-#else
+#elif VECTOR_BYTES == 16
 inline Floats swap_neighbours(Floats x) { return SHUFFLE(x, x, 1, 0, 3, 2); }
 inline Floats swap_pairs(Floats x) { return SHUFFLE(x, x, 2, 3, 0, 1); }
 #endif
@@ -75,9 +80,9 @@ inline Floats splat(float value) { return value - Floats{}; }
 
 // sums[i] + a[2 i] b[2 i] + a[2 i + 1] b[2 i + 1].
 inline Ints add_pairs(Ints sums, Shorts a, Shorts b) {
-#if defined(__AVX2__)
+#if VECTOR_BYTES == 32
     return sums + (Ints)__builtin_ia32_pmaddwd256(a, b);
-#elif defined(__SSE2__)
+#elif defined(__SSE2__) && VECTOR_BYTES == 16
     return sums + (Ints)__builtin_ia32_pmaddwd128(a, b);
 #elif defined(__aarch64__)
     const int16x4_t low_a = vmovn_s32((int32x4_t)a), high_a = vshrn_n_s32((int32x4_t)a, 16);

@@ -23,6 +23,7 @@ class Faces:
     def __init__(self, size: int, channels: int, seed: int = 0) -> None:
         self.size, self.channels, self.seed = size, channels, seed
         self.skipped: list[str] = []
+        self.digest = self.name
 
     def images(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """Images number `indices` (n,): uint8 (n, channels, size, size)."""

@@ -1,0 +1,89 @@
+// Many numbers made one, and few rows made one by weights.
+#pragma once
+
+#include "../kernels.h"
+#include "math.h"
+
+namespace pbgen {
+namespace {
+
+template <class Function>
+inline void with_fold(Fold kind, const Function& function) {
+    switch (kind) {
+        case Fold::sum: return function([](auto a, auto b) { return a + b; });
+        case Fold::max: return function([](auto a, auto b) { return greater(a, b); });
+        case Fold::min: return function([](auto a, auto b) { return less(a, b); });
+    }
+}
+
+template <size_t vectors, class Join>
+inline void fold_vectors(const float* values, size_t rows, size_t step, float* totals, Join join) {
+    Floats some[vectors];
+    UNROLL for (size_t v = 0; v < vectors; ++v) some[v] = load<Floats>(totals + v * lanes);
+    for (; rows; --rows, values += step)
+        UNROLL for (size_t v = 0; v < vectors; ++v) some[v] = join(some[v], load<Floats>(values + v * lanes));
+    UNROLL for (size_t v = 0; v < vectors; ++v) store(totals + v * lanes, some[v]);
+}
+
+void fold_rows(Fold kind, const float* values, size_t rows, ptrdiff_t step, size_t columns, float* totals) {
+    with_fold(kind, [=](auto join) {
+        const auto stride = static_cast<size_t>(step);
+        size_t c = 0;
+        for (; c + 4 * lanes <= columns; c += 4 * lanes) fold_vectors<4>(values + c, rows, stride, totals + c, join);
+        for (; c + lanes <= columns; c += lanes) fold_vectors<1>(values + c, rows, stride, totals + c, join);
+        for (; c < columns; ++c) {
+            float some = totals[c];
+            const float* at = values + c;
+            for (size_t row = 0; row < rows; ++row, at += step) some = join(some, *at);
+            totals[c] = some;
+        }
+    });
+}
+
+// In four chains of vectors, which hide an addition's latency and keep sums short.
+float fold(Fold kind, const float* values, size_t count) {
+    float result = 0;
+    with_fold(kind, [&](auto join) {
+        constexpr size_t chains = 4;
+        size_t i = 0;
+        float total;
+        if (count >= lanes) {
+            Floats some[chains];
+            size_t used = 0;
+            for (; used < chains && i + lanes <= count; ++used, i += lanes) some[used] = load<Floats>(values + i);
+            for (; i + chains * lanes <= count; i += chains * lanes)
+                UNROLL for (size_t chain = 0; chain < chains; ++chain)
+                    some[chain] = join(some[chain], load<Floats>(values + i + chain * lanes));
+            for (; i + lanes <= count; i += lanes) some[0] = join(some[0], load<Floats>(values + i));
+            for (size_t chain = 1; chain < used; ++chain) some[0] = join(some[0], some[chain]);
+            float folded[lanes];
+            store(folded, some[0]);
+            UNROLL for (size_t half = lanes / 2; half; half /= 2)
+                for (size_t lane = 0; lane < half; ++lane) folded[lane] = join(folded[lane], folded[lane + half]);
+            total = folded[0];
+        } else {
+            total = values[i++];
+        }
+        for (; i < count; ++i) total = join(total, values[i]);
+        result = total;
+    });
+    return result;
+}
+
+// result[c] = sum over t of weights[t] rows[t][c].
+void mix(const float* const* rows, const float* weights, size_t count, size_t columns, float* result) {
+    size_t c = 0;
+    for (; c + lanes <= columns; c += lanes) {
+        Floats sum = weights[0] * load<Floats>(rows[0] + c);
+        for (size_t t = 1; t < count; ++t) sum += weights[t] * load<Floats>(rows[t] + c);
+        store(result + c, sum);
+    }
+    for (; c < columns; ++c) {
+        float sum = weights[0] * rows[0][c];
+        for (size_t t = 1; t < count; ++t) sum += weights[t] * rows[t][c];
+        result[c] = sum;
+    }
+}
+
+}  // namespace
+}  // namespace pbgen

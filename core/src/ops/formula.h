@@ -1,0 +1,85 @@
+// A program made ready to run over many numbers at a time: each result has a place among few.
+#pragma once
+
+#include "../arch/kernels.h"
+#include "../program.h"
+#include "loops.h"
+
+namespace pbgen {
+
+class Formula {
+public:
+    explicit Formula(const Program& program);
+
+    // Places for results in between, at least.
+    size_t places() const { return places_; }
+    size_t inputs() const { return inputs_; }
+    size_t length() const { return length_; }
+
+    // result[i] is what comes of the inputs' i; `places` has places() times `place_numbers`, which is `count` or more.
+    void run(const Operand* inputs, size_t count, float* places, size_t place_numbers, float* result,
+             const Kernels& kernels) const;
+
+private:
+    struct Action {
+        Instruction instruction;
+        uint16_t place;
+        uint16_t operands[3];  // inputs, numbers, and then places
+    };
+
+    size_t inputs_, number_count_, length_, places_ = 0;
+    Action actions_[max_program_steps];
+    alignas(64) float numbers_[max_program_numbers][most_lanes];
+};
+
+// A thread's memory for a formula on tiles.
+class TileMaker {
+public:
+    // `data`: of the formula's inputs, which are the first of the loops' arrays.
+    TileMaker(const Formula& formula, const Loops& loops, const float* const* data, const Kernels& kernels)
+        : formula_(formula), loops_(loops), data_(data), kernels_(kernels), room_(formula) {}
+
+    // Numbers of a tile, such that all that is needed for it lies in the first cache.
+    static int64_t numbers(const Formula& formula) { return static_cast<int64_t>(Room(formula).numbers); }
+
+    // Rows of columns one after another, in `result`.
+    void make(const Walk& walk, float* result);
+
+    // The same, perhaps where they lie already.
+    const float* make(const Walk& walk);
+
+private:
+    static constexpr size_t all_numbers = 8192;
+
+    // The places' numbers, and from one place to the next. A processor takes addresses 4096 bytes apart for the same
+    // until it looks closer, and waits.
+    struct Room {
+        size_t step, numbers;
+
+        explicit Room(const Formula& formula) {
+            constexpr size_t most = 1024, gap = 9 * most_lanes;
+            const size_t part = all_numbers / (formula.places() + formula.inputs() + 1);
+            step = std::min(part, most + gap) / most_lanes * most_lanes;
+            numbers = step > 2 * gap ? step - gap : step;
+        }
+    };
+
+    Operand input(size_t i, const Walk& walk);
+    float* place(size_t i) { return memory_ + i * room_.step; }
+
+    struct Filled {
+        const float* from = nullptr;
+        int64_t rows = 0, columns = 0;
+    };
+
+    const Formula& formula_;
+    const Loops& loops_;
+    const float* const* data_;
+    const Kernels& kernels_;
+    const Room room_;
+    Filled filled_[max_program_inputs];
+    alignas(64) float ones_[max_program_inputs][most_lanes];
+    alignas(64) float memory_[all_numbers];
+};
+
+}  // namespace pbgen
