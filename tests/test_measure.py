@@ -14,6 +14,7 @@ from torch.library import custom_op
 
 import pbgen
 from pbgen import models
+from pbgen.binarize import latent_weights
 from pbgen.errors import PBGenError
 
 
@@ -347,6 +348,313 @@ def test_a_forward_method_that_looks_at_its_data():
     module = Looking()
     assert readers(module, torch.ones(1, 1, 2))["a"] == {"a", "b"}
     assert module.calls == 0
+
+
+# --- layers that no module of torch's calls -----------------------------------------------------------------------
+
+
+class Equal(nn.Module):
+    """A layer of the user's own: its weight is scaled as it is used."""
+
+    def __init__(self, function, *shape):
+        super().__init__()
+        self.function, self.weight, self.bias = function, nn.Parameter(torch.randn(shape)), nn.Parameter(torch.zeros(3))
+
+    def forward(self, x):
+        return self.function(x, self.weight * 0.3)
+
+
+def transposed_product(x, weight):
+    return (weight @ x.flatten(1).t()).t()
+
+
+FUNCTIONS = {
+    "conv2d": (lambda x, w: F.conv2d(x, w, padding=1, groups=2), (6, 2, 3, 3), "Conv2d", (1, 1, 6), 4 * 25),
+    "conv1d": (lambda x, w: F.conv1d(x.flatten(2), w), (5, 4, 3), "Conv1d", (1, 1, 5), 12 * 9),
+    "conv_transpose2d": (
+        lambda x, w: F.conv_transpose2d(x, w, groups=2), (4, 3, 2, 2), "ConvTranspose2d", (2, 2), 4 * 2 * 3 * 9),
+    "linear": (lambda x, w: F.linear(x.flatten(1), w), (7, 36), "Linear", (1, 1, 7), 36),
+    "x @ w": (lambda x, w: x.flatten(1) @ w, (36, 36), "Linear", (1, 36), 36),
+    "w @ x": (transposed_product, (36, 36), "Linear", (1, 1, 36), 36),
+    "on positions": (lambda x, w: x @ w.t(), (3, 3), "Linear", (1, 1, 3), 3),
+    "einsum": (lambda x, w: torch.einsum("nchw,cd->ndhw", x, w), (4, 4), "Linear", (1, 4), 4),
+    "leading one": (lambda x, w: F.conv2d(x, w[0]), (1, 5, 4, 3, 3), "Conv2d", (1, 1), 36),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functional_layers(name, batch):
+    function, shape, kind, leading_shape, _ = FUNCTIONS[name]
+    module = nn.Sequential(nn.ReLU(), Equal(function, *shape))
+    plan = pbgen.plan(module, torch.zeros(batch, 4, 3, 3), threshold=1)
+    (row,) = plan.layers
+    assert (row.name, row.kind, row.leading_shape) == ("1.weight", kind, leading_shape)
+    assert row.weights == module[1].weight.numel() and plan.unplanned == ()
+    with torch.no_grad():
+        module[1].weight.fill_(1 / 0.3)
+        terms = module(torch.ones(1, 4, 3, 3)).mean().item()
+    assert row.fan_in == pytest.approx(terms)
+    binary = pbgen.binarize(module, plan)[1].weight.detach()
+    channels = binary.reshape(*leading_shape, *shape[1:]).abs().transpose(1, 2).flatten(0, 1).flatten(1)
+    assert (channels == channels[:, :1]).all()  # one scale an output channel
+
+
+def test_functional_layers_need_a_plan():
+    module = Equal(F.linear, 3, 4)
+    with pytest.raises(PBGenError, match=r"^layer 'weight': a parameter, of which only a plan knows .*choosing"):
+        pbgen.binarize(module, ["weight"])
+    plan = pbgen.plan(module, torch.zeros(1, 4)).choosing(["weight"])
+    before = module.weight
+    pbgen.binarize(module, plan)
+    assert latent_weights(module) == {"weight": before}
+    assert pbgen.plan(module, torch.zeros(1, 4)).layers == pbgen.plan(Equal(F.linear, 3, 4), torch.zeros(1, 4)).layers
+    with pytest.raises(PBGenError, match=r"^layer '': a Equal cannot be binary; .*for its parameter 'weight' give a"):
+        pbgen.binarize(Equal(F.linear, 3, 4), [""])
+
+
+class OwnSpectral(nn.Module):
+    """As SAGAN's authors have it: the weight is computed by who calls the layer, by `forward` itself."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+        weight = layer.weight
+        del layer.weight
+        layer.weight_bar = weight
+        layer.u = nn.Parameter(torch.randn(len(weight)), requires_grad=False)
+
+    def forward(self, x):
+        weight = self.layer.weight_bar
+        matrix = weight.view(len(weight), -1)
+        v = F.normalize(torch.mv(matrix.t(), self.layer.u), dim=0)
+        self.layer.weight = weight / self.layer.u.dot(matrix.mv(v))
+        return self.layer.forward(x)
+
+
+def test_a_weight_that_the_caller_computes():
+    module = nn.Sequential(OwnSpectral(nn.Conv2d(2, 4, 3)), OwnSpectral(nn.Conv2d(4, 3, 3)))
+    plan = pbgen.plan(module, torch.zeros(1, 2, 6, 6), threshold=500)
+    assert [(row.name, row.kind, row.readers) for row in plan.layers] == [
+        ("0.layer.weight_bar", "Conv2d", ("1.layer.weight_bar",)),
+        ("1.layer.weight_bar", "Conv2d", ()),
+    ]
+    with pytest.raises(
+        PBGenError, match=r"^layer '0.layer': its weight is .* own, Conv2d or who calls it; give a plan"
+    ):
+        pbgen.binarize(module, "all")
+    pbgen.binarize(module, plan)
+    module(torch.zeros(1, 2, 6, 6))
+    sizes = module[0].layer.weight.detach().flatten(1).abs()
+    torch.testing.assert_close(sizes, sizes[:, :1].expand_as(sizes))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm, nn.utils.parametrizations.weight_norm])
+def test_forward_itself_is_called(norm):
+    class Direct(nn.Sequential):
+        def forward(self, x):
+            return self[1].forward(self[0].forward(x))
+
+    made = Direct(norm(nn.Conv2d(2, 4, 3)), norm(nn.Conv2d(4, 3, 3)))
+    assert pbgen.plan(made, torch.zeros(1, 2, 6, 6)) == pbgen.plan(
+        nn.Sequential(nn.Conv2d(2, 4, 3), nn.Conv2d(4, 3, 3)), torch.zeros(1, 2, 6, 6)
+    )
+
+
+class Mixed(nn.Module):
+    """What cannot be planned, beside what can."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.first, self.lstm = nn.Embedding(10, 8), nn.Linear(8, 8), nn.LSTM(8, 8)
+        self.cell, self.unused = nn.GRUCell(8, 8), nn.Linear(8, 2)
+        self.style, self.modulated = nn.Linear(8, 8), nn.Parameter(torch.randn(4, 8))
+        self.norm, self.slope = nn.LayerNorm(8), nn.PReLU(4)
+
+    def forward(self, words):
+        x, _ = self.lstm(self.norm(self.first(self.words(words))))
+        x = self.cell(x[:, -1])
+        return self.slope(torch.einsum("ni,noi->no", x, self.modulated * self.style(x)[:, None]))
+
+
+@pytest.mark.parametrize("cell", [nn.LSTM, nn.GRU])
+def test_what_is_not_planned_is_named(cell):
+    module = Mixed()
+    module.lstm = cell(8, 8)
+    plan = pbgen.plan(module, torch.zeros(1, 5, dtype=torch.long))
+    assert [row.name for row in plan.layers] == ["first", "style"]
+    gates = 4 if cell is nn.LSTM else 3
+    made = "its weight is made anew for each input"
+    assert {(other.name, other.kind, other.weights, other.reason) for other in plan.unplanned} == {
+        ("lstm", cell.__name__, 2 * gates * 64, ""),
+        ("cell", "GRUCell", 2 * 3 * 64, ""),
+        ("words", "Embedding", 80, ""),
+        ("modulated", "Mixed", 32, made),
+        ("unused", "Linear", 16, "not passed by the example"),
+    }
+    assert [row.readers for row in plan.layers] == [("style",), ()]
+    total = sum(row.weights for row in (*plan.layers, *plan.unplanned))
+    last = str(plan).splitlines()[-1]
+    assert (
+        f"of {total:,} weights; not planned: lstm ({cell.__name__}) {100 * 2 * gates * 64 / total:.0f}%, cell " in last
+    )
+    assert f"modulated (Mixed, {made}) 3%, 1 more {100 * 16 / total:.0f}%" in last
+
+
+def test_a_module_without_a_layer_names_its_weights():
+    with pytest.raises(PBGenError, match=r"^LSTM: nothing to plan: .* none of ConvTranspose1d, .*; it has LSTM$"):
+        pbgen.plan(nn.LSTM(3, 4), torch.zeros(1, 5, 3))
+
+
+class Constant(nn.Module):
+    """Something learned goes in, and chance."""
+
+    def __init__(self):
+        super().__init__()
+        self.start, self.first, self.embed = nn.Parameter(torch.randn(1, 4)), nn.Linear(4, 4), nn.Linear(4, 4)
+        self.noise, self.last = nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, z):
+        places = self.embed(torch.arange(4.0))
+        return self.last(self.first(self.start) + self.noise(torch.randn(1, 4)) + places + z)
+
+
+def test_layers_that_no_input_goes_through():
+    assert readers(Constant(), torch.zeros(1, 4)) == {
+        "embed": {"last"},
+        "first": {"last"},
+        "noise": {"last"},
+        "last": {"image"},
+    }
+
+
+def test_parameters_in_one_storage():
+    module = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
+    flat = torch.randn(32)
+    for i, layer in enumerate(module):
+        layer.weight.data = flat[16 * i : 16 * (i + 1)].view(4, 4)
+    assert readers(module, torch.zeros(1, 4)) == {"0": {"1"}, "1": {"image"}}
+
+
+# --- who averages: docs/theory.md ------------------------------------------------------------------------------------
+
+
+class Block(nn.Module):
+    """A feature map, and what becomes of it with a second layer's output, before a last layer."""
+
+    def __init__(self, mix, second=None):
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), second or nn.Linear(5, 8)
+        self.last, self.mix = nn.Conv2d(8, 3, 3), mix
+
+    def forward(self, x, z):
+        return self.last(self.mix(self.first(x), self.second(z)))
+
+
+def averaged(module, *inputs):
+    plan = pbgen.plan(module, inputs, threshold=300)
+    for row in plan.layers:
+        if not row.averaged:
+            assert row.degree_of_redundancy == row.fan_in
+    return {row.name: row.averaged for row in plan.layers}
+
+
+GAINS = {
+    "gain": lambda x, s: x * s[:, :, None, None],
+    "gain, normed": lambda x, s: F.instance_norm(x) * (1 + s.view(-1, 8, 1, 1)),
+    "bias": lambda x, s: x + s[:, :, None, None],
+    "expanded": lambda x, s: x * s[:, :, None, None].expand_as(x),
+    "in place": lambda x, s: x.mul_(s[:, :, None, None].sigmoid()),
+    "quotient": lambda x, s: x / s[:, :, None, None],
+}
+
+
+@pytest.mark.parametrize("name", GAINS)
+@pytest.mark.parametrize("batch", [1, 2])
+def test_gains_and_biases_of_a_channel_are_not_averaged(name, batch):
+    module = Block(GAINS[name])
+    assert averaged(module, torch.zeros(batch, 3, 6, 6), torch.zeros(batch, 5)) == {
+        "first": True,
+        "second": False,
+        "last": True,
+    }
+
+
+PLAIN = {
+    "a gate of each number": lambda x, y: x * y.sigmoid(),
+    "a sum": lambda x, y: x + y,
+    "pixel norm": lambda x, y: y * (y.square().mean(1, keepdim=True) + 1e-8).rsqrt() + x,
+    "instance norm by hand": lambda x, y: (y - y.mean((2, 3), keepdim=True)) / y.std((2, 3), keepdim=True) + x,
+    "a spatial norm's own gain": lambda x, y: F.instance_norm(x) * (1 + y),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_products_number_by_number_are_averaged(name):
+    module = Block(PLAIN[name], nn.Conv2d(5, 8, 3, padding=1))
+    assert all(averaged(module, torch.zeros(2, 3, 6, 6), torch.zeros(2, 5, 6, 6)).values())
+
+
+class Attention(nn.Module):
+    def __init__(self, fused):
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Linear(8, 8) for _ in range(4))
+        self.fused = fused
+
+    def forward(self, x):
+        q, k, v = self.query(x), self.key(x), self.value(x)
+        if self.fused:
+            return self.out(F.scaled_dot_product_attention(q, k, v))
+        return self.out((q @ k.transpose(1, 2)).softmax(-1) @ v)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_query_and_key_are_not_averaged(fused):
+    assert averaged(Attention(fused), torch.zeros(2, 5, 8)) == {
+        "query": False,
+        "key": False,
+        "value": True,
+        "out": True,
+    }
+
+
+def test_torchs_attention_makes_query_key_and_value_at_once():
+    module = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    assert averaged(module, torch.zeros(2, 5, 8)) == {
+        "self_attn.in_proj_weight": False,
+        "self_attn.out_proj": True,
+        "linear1": True,
+        "linear2": True,
+    }
+
+
+def test_query_is_a_part_of_a_weight():
+    module = nn.TransformerDecoderLayer(8, 2, 16, batch_first=True)
+    rows = pbgen.plan(module, (torch.zeros(2, 5, 8), torch.zeros(2, 3, 8))).layers
+    row = next(row for row in rows if row.name == "multihead_attn.in_proj_weight")
+    assert (row.weights, row.leading_shape, row.fan_in, row.averaged) == (3 * 64, (1, 1, 24), 8, False)
+    assert row.readers == ("multihead_attn.out_proj",)
+
+
+def test_a_depthwise_layer_is_passed_through():
+    """It mixes no channels, so who reads it averages what was wrong before it."""
+    block = [nn.Conv2d(3, 64, 1), nn.Conv2d(64, 64, 3, padding=1, groups=64), nn.ReLU(), nn.Conv2d(64, 32, 1)]
+    rows = pbgen.plan(nn.Sequential(*block, nn.Conv2d(32, 3, 1)), torch.zeros(1, 3, 8, 8)).layers
+    first, depthwise, *_ = rows
+    assert first.degree_of_redundancy == 3 * 64
+    assert depthwise.degree_of_redundancy == pytest.approx(depthwise.fan_in * 64)
+    rows = pbgen.plan(nn.Sequential(*block[:2]), torch.zeros(1, 3, 8, 8)).layers  # the image reads it
+    assert rows[0].degree_of_redundancy == pytest.approx(3 * rows[1].fan_in)
+
+
+def test_every_output_is_an_image():
+    class Two(Reused):
+        def forward(self, x):
+            h = self.first(x)
+            return self.last(self.again(h)), h
+
+    assert readers(Two(), torch.zeros(1, 4)) == {"first": {"again", "image"}, "again": {"last"}, "last": {"image"}}
 
 
 # --- the module is left as it was ------------------------------------------------------------------------------------

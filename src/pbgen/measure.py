@@ -155,6 +155,7 @@ class _Follower(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __
         self._slots = slots(module)
         self._batch = batch
         self._refused: dict[Slot, str] = {}
+        self._read: frozenset[str] = frozenset()  # names of parameters
         parameters = dict(module.named_parameters())
         for name, tensor in [*parameters.items(), *module.named_buffers()]:
             if self.of(tensor).state and name in parameters:
@@ -168,6 +169,7 @@ class _Follower(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __
                     self.mark(made, Origin(state=frozenset(names)))
 
     def layer(self, func: torch._ops.OpOverload, args: tuple[Any, ...], result: Any) -> str | None:
+        self._read |= self.of(args).state
         for value, weight, measure in _products(func, args):
             slot = self._slot(value, weight)
             if slot is None:
@@ -224,17 +226,20 @@ class _Follower(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __
         return (own,) if own != 1 else ()
 
     def unplanned(self) -> list[Unplanned]:
-        """The other weights, all parameters but vectors, by the module that owns them; the largest first."""
+        """The other weights, all parameters but vectors; the largest first.
+
+        Those of a module of torch's are one, under its name; those of a user's have the parameters' names.
+        """
         planned = {layer.slot for layer in self.layers.values()}
-        owners = {slot.path for slot in planned}
+        read = {self._slots[name] for name in self._read if name in self._slots}
         found: dict[str, Unplanned] = {}
         for slot in dict.fromkeys(self._slots.values()):
             weights = slot.parameter.numel()
             if slot in planned or weights == max(slot.parameter.shape, default=1):
                 continue
-            name = slot.name if slot.path in owners else slot.path
+            name = slot.path if type(slot.owner).__module__.startswith("torch.") else slot.name
             before = found[name].weights if name in found else 0
-            reason = self._refused.get(slot, "")
+            reason = self._refused.get(slot, "") if slot in read else "not passed by the example"
             found[name] = Unplanned(name, type(slot.owner).__name__, before + weights, reason)
         return sorted(found.values(), key=lambda other: -other.weights)
 
@@ -297,16 +302,17 @@ def _leading_shape(parameter: nn.Parameter, read: Tensor, call: _Call) -> tuple[
     """What the parameter's first axis is split into, to see it as (groups, inputs, outputs, rest...).
 
     `read` is what the call makes of it. Views and operators that go element by element keep the order of strides, so
-    the axis of the outputs is the one with the same stride. None where it is not among the first two.
+    the axis of the outputs is the one with the same stride, also where a part is read. None where it is not among the first two.
     """
     size, stride = read.shape[call.outputs_axis], read.stride(call.outputs_axis)
     alike = [axis for axis, n in enumerate(parameter.shape) if n == size]
     exact = [axis for axis in alike if size == 1 or parameter.stride(axis) == stride]
     if read.shape == parameter.shape and read.dim() > 2:
         exact = exact if len(exact) == 1 else [call.outputs_axis]
-    axes = exact or (alike if len(alike) == 1 else [])
+    part = [axis for axis, n in enumerate(parameter.shape) if n > size and parameter.stride(axis) == stride]
+    axes = exact or part or (alike if len(alike) == 1 else [])
     if not axes or axes[0] > 1:
         return None
     if axes[0] == 0:
-        return 1, 1, size
+        return 1, 1, parameter.shape[0]
     return call.groups, parameter.shape[0] // call.groups

@@ -154,7 +154,8 @@ class Unplanned:
     reason: str  # or ""
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.kind}{self.reason and ': '}{self.reason})" if self.name else self.kind
+        what = f"{self.kind}, {self.reason}" if self.reason else self.kind
+        return f"{self.name} ({what})" if self.name else what
 
 
 @dataclass(frozen=True)
