@@ -7,12 +7,13 @@ import threading
 import pytest
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 import pbgen
-from pbgen.binarize import binarize, binary_layers
+from pbgen.binarize import binarize, binary_layers, latent_weights
 from pbgen.errors import PBGenError
 from pbgen.modules import duplicate, inference_copy, unwrap
 
@@ -286,6 +287,66 @@ def test_what_to_do_about_a_computed_weight(make, message):
     module[3] = make(module[3])
     with pytest.raises(PBGenError, match=f"^layer '3': its weight is {message}"):
         binarize(module, "all")
+
+
+class Functional(nn.Module):
+    """Layers of the user's own code, with weights that it scales."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Parameter(torch.randn(8, 6, 3, 3))
+        self.up = nn.ParameterList([nn.Parameter(torch.randn(8, 4, 2, 2))])
+        self.mix = nn.Parameter(torch.randn(4, 3))
+
+    def forward(self, x):
+        x = F.conv2d(x, self.conv * 0.2, padding=1).relu()
+        x = F.conv_transpose2d(x, self.up[0] / self.up[0].square().mean(), stride=2)
+        return torch.tanh(x.permute(0, 2, 3, 1) @ self.mix).permute(0, 3, 1, 2)
+
+
+def test_functional_layers_are_planned_binarized_and_packed(tmp_path):
+    torch.manual_seed(0)
+    module = Functional()
+    plan = pbgen.plan(module, Z, threshold=1)
+    assert plan.binary == ["conv", "up.0", "mix"]
+    optimizer = torch.optim.Adam(module.parameters(), 0.01)
+    binarize(module, plan)
+    assert pbgen.plan(module, Z, threshold=1) == plan
+    before = {name: weight.detach().clone() for name, weight in latent_weights(module).items()}
+    module(Z).square().mean().backward()
+    optimizer.step()
+    assert all(not torch.equal(weight, before[name]) for name, weight in latent_weights(module).items())
+    info = pbgen.pack(module, Z, tmp_path / "g.safetensors")
+    assert [layer.binary for layer in info.layers] == [True] * 3
+    images = torch.from_numpy(pbgen.Engine(tmp_path / "g.safetensors")(Z.numpy()))
+    torch.testing.assert_close(images, module.eval()(Z).detach(), atol=1e-4, rtol=0)
+    other = Functional()
+    state = module.state_dict()
+    other.load_state_dict({k.replace("parametrizations.", "").replace(".original", ""): state[k] for k in state})
+    again = binarize(Functional(), plan)
+    again.load_state_dict(other.state_dict())
+    torch.testing.assert_close(again.eval()(Z), module(Z))
+
+
+class Silent(nn.Sequential):
+    def eval(self):
+        super().eval()
+
+
+def test_eval_that_returns_nothing():
+    assert chosen(Silent(*network())) == chosen(network())
+
+
+def test_a_plan_that_chooses_nothing_says_why():
+    plan = pbgen.plan(network(), Z)
+    with pytest.raises(
+        PBGenError, match=r"^nothing to binarize: the plan has no binary layer, as the largest degree of "
+    ):
+        binarize(network(), plan)
+    with pytest.raises(
+        PBGenError, match=r"\(layer '0'\) and its threshold 10,000; plan with a lower threshold, or name"
+    ):
+        binarize(network(), plan)
 
 
 # --- copies ----------------------------------------------------------------------------------------------------------

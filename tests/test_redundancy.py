@@ -13,6 +13,7 @@ from pbgen.errors import PBGenError
 from pbgen.redundancy import (
     LayerDimensions,
     Plan,
+    Unplanned,
     conv_multiply_adds,
     conv_transpose_multiply_adds,
     decide,
@@ -132,12 +133,41 @@ def test_the_table():
     assert all(len(line) < 120 for line in lines)
 
 
+def test_the_last_line_counts_all_weights():
+    others = [Unplanned("lstm", "LSTM", 10_000, ""), *(Unplanned(f"g{i}", "Mine", 300, "a reason") for i in range(3))]
+    line = str(decide([layer("a", 100), layer("b", 5)], threshold=100, unplanned=others)).splitlines()[-1]
+    assert line == (
+        "1 of 2 layers binary (R >= 100), 6.02% of 11,635 weights; "
+        "not planned: lstm (LSTM) 86%, g0 and 2 more (Mine, a reason) 8%"
+    )
+    assert "99.99% of 7,000,007 weights" in str(decide([layer("a", 1_000_000), layer("b", 1)]))
+    many = [Unplanned(kind, kind, 10, "") for kind in "abcdef"]
+    assert str(decide([layer("a", 10_000)], unplanned=many)).endswith(
+        "99.91% of 70,060 weights; not planned: a (a) <1%, b (b) <1%, c (c) <1%, d (d) <1%, 2 more <1%"
+    )
+
+
+def test_who_averages():
+    shared = replace(layer("gain", 10, ("conv",)), averaged=False)
+    depthwise = replace(layer("depthwise", 9, ("conv", "depthwise")), depthwise=True)
+    layers = [shared, layer("pointwise", 10, ("depthwise",)), depthwise, layer("conv", 90, (), read_by_image=True)]
+    redundancy = {row.name: row.degree_of_redundancy for row in decide(layers).layers}
+    assert redundancy == {"gain": 10, "pointwise": 10 * 90, "depthwise": 9 * 90, "conv": 90}
+
+
 def test_save_and_load(tmp_path):
+    others = [Unplanned("lstm", "LSTM", 100, "")]
+    assert Plan.load(saved(decide(dcgan64(), unplanned=others), tmp_path)).unplanned == tuple(others)
     plan = decide(dcgan64(), threshold=5e5)
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
     assert Plan.load(str(tmp_path / "plan.json")).binary == ["l1", "l2", "l3"]
     assert json.loads((tmp_path / "plan.json").read_text())["pbgen_plan"] == 2
+
+
+def saved(plan, folder):
+    plan.save(folder / "saved.json")
+    return folder / "saved.json"
 
 
 def edit(path, value):
@@ -168,6 +198,8 @@ def edit(path, value):
         (edit(["threshold"], "1e4"), "threshold '1e4' is not"),
         (edit(["threshold"], math.nan), "threshold nan is not"),
         (edit(["threshold"], 10**400), "is not a positive number"),
+        (edit(["unplanned"], {}), "'unplanned' is not a list"),
+        (edit(["unplanned"], [{"name": "a"}]), "a layer has not just the fields kind, name, reason, weights"),
         (edit(["layers"], []), "'layers' is not a list of layers"),
         (edit(["layers"], {"a": 1}), "'layers' is not a list"),
         (edit(["layers", 0], 3), "a layer has not just the fields"),

@@ -20,7 +20,7 @@ from pbgen.visible import visible
 DEFAULT_THRESHOLD = 1e4
 _VERSION = 2
 _Row = TypeVar("_Row", "LayerPlan", "Unplanned")
-_NAMED = 4  # of what is not planned, in the last line of a table
+_NAMED = 4  # kinds of what is not planned, in the last line of a table
 
 
 def degree_of_redundancy(fan_in: float, reader_fan_in: float) -> float:
@@ -310,11 +310,21 @@ def _summary(plan: Plan) -> str:
         f"{len(plan.binary)} of {len(plan.layers)} layers binary (R >= {_number(plan.threshold)}), "
         f"{_share(binary, total, 2)} of {total:,} weights"
     )
-    named = [f"{visible(str(other))} {_share(other.weights, total, 0)}" for other in plan.unplanned[:_NAMED]]
-    rest = plan.unplanned[_NAMED:]
+    alike: dict[tuple[str, str], list[Unplanned]] = {}
+    for other in plan.unplanned:
+        alike.setdefault((other.kind, other.reason), []).append(other)
+    named = [_named(group, total) for group in list(alike.values())[:_NAMED]]
+    rest = [other.weights for group in list(alike.values())[_NAMED:] for other in group]
     if rest:
-        named.append(f"{len(rest)} more {_share(sum(other.weights for other in rest), total, 0)}")
+        named.append(f"{len(rest)} more {_share(sum(rest), total, 0)}")
     return f"{line}; not planned: {', '.join(named)}" if named else line
+
+
+def _named(alike: Sequence[Unplanned], total: int) -> str:
+    """The first of weights of one kind, how many more there are, and what share they have."""
+    first, more = alike[0], len(alike) - 1
+    named = replace(first, name=f"{first.name} and {more} more") if more else first
+    return f"{visible(str(named))} {_share(sum(other.weights for other in alike), total, 0)}"
 
 
 def _share(part: int, total: int, digits: int) -> str:

@@ -19,6 +19,13 @@ def test_the_plan_of_the_paper_s_network() -> None:
     assert table.marked == {4}
 
 
+def test_weights_that_are_not_planned_count() -> None:
+    module = torch.nn.Sequential(torch.nn.Embedding(10, 100), torch.nn.Linear(100, 150))
+    table = plan_table(pbgen.plan(module, torch.zeros(1, dtype=torch.long)))
+    assert table.rows[1] == ["0", "Embedding", "not planned", "", "", "", "float", "1,000", "4.00 kB", "4.00 kB"]
+    assert table.total is not None and table.total[-3:] == ["16,000", "64.0 kB", "64.0 kB"]
+
+
 def test_what_packing_did() -> None:
     layers = (LayerInfo("one", "conv_transpose", 1, 3200, 100), LayerInfo("two", "linear", 32, 400, 400))
     table = pack_table(PackInfo(4000, 1000, layers))

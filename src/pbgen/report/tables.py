@@ -109,7 +109,7 @@ class Table:
 def plan_table(plan: "Plan") -> Table:
     """Every layer of a plan: dimensions, F, R, predicted cost of the layer alone, decision, bytes of its weights.
 
-    Before: 4 bytes a weight. After: one bit a binary weight, 4 bytes a float one. Scales and shifts are not counted.
+    Below them the weights that the plan is not about. Before: 4 bytes a weight. After: one bit a binary weight, 4 bytes a float one. Scales and shifts are not counted.
     """
     rows, before, after = [], 0, 0
     for layer in plan.layers:
@@ -129,7 +129,12 @@ def plan_table(plan: "Plan") -> Table:
                 text.size(packed),
             ]
         )
-    weights = text.number(sum(layer.weights for layer in plan.layers))
+    for other in plan.unplanned:
+        size = 4 * other.weights
+        before, after = before + size, after + size
+        cells = ["", "", "", "float", text.number(other.weights), text.size(size), text.size(size)]
+        rows.append([other.name or other.kind, other.kind, other.reason or "not planned", *cells])
+    weights = text.number(before // 4)
     ratio = f"{text.times(before / after)} smaller" if after else ""
     return Table(
         ["layer", "kind", "dimensions", "F", "R", "alone", "becomes", "weights", "before", "after"],

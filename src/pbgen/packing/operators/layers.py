@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from pbgen.packing import sizes
 from pbgen.packing.call import Call, numbers_of
@@ -126,18 +127,32 @@ def addmm(call: Call) -> Step:
 
 def matmul(call: Call, left: str = "self", right: str = "other") -> Step:
     a, b = call[left], call[right]
-    if isinstance(b, Constant) and b.tensor.dim() == 2:
-        transposed = Constant(b.name, b.tensor.t())
-        values, scale = call.weights.get(transposed, "linear", 1)
-        x = call.as_value(a)
-        shape = (*x.shape[:-1], len(scale))
-        return Step("linear", call.name, shape, [x], weight=values, scale=scale, shift=np.zeros(len(scale)))
+    if _is_matrix(b):
+        return _linear(call, call.as_value(a), b, b.tensor.flatten(0, -2).t())
+    if _is_matrix(a):
+        x = call.as_value(b)
+        swap = [*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2] if len(x.shape) > 1 else [0]
+        return call.permute(_linear(call, call.permute(x, swap), a, a.tensor.flatten(0, -2)), swap)
     a, b = call.as_value(a), call.as_value(b)
     if len(a.shape) == 1:
         a = call.reshape(a, (1, *a.shape))
     if len(b.shape) == 1:
         b = call.reshape(b, (*b.shape, 1))
     return call.matmul(a, b)
+
+
+def _is_matrix(value: Any) -> bool:
+    """Whether it is one matrix of weights, whatever it is multiplied with."""
+    if not isinstance(value, Constant):
+        return False
+    return value.tensor.dim() == 2 or (value.tensor.dim() == 3 and len(value.tensor) == 1)
+
+
+def _linear(call: Call, x: Step, source: Constant, weight: Tensor) -> Step:
+    """x with its last axis multiplied by a weight of shape (outputs, inputs)."""
+    values, scale = call.weights.get(Constant(source.name, weight, source.binary), "linear", 1)
+    shape = (*x.shape[:-1], len(scale))
+    return Step("linear", call.name, shape, [x], weight=values, scale=scale, shift=np.zeros(len(scale)))
 
 
 def dot(call: Call) -> Step:
