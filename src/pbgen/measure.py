@@ -302,7 +302,8 @@ def _leading_shape(parameter: nn.Parameter, read: Tensor, call: _Call) -> tuple[
     """What the parameter's first axis is split into, to see it as (groups, inputs, outputs, rest...).
 
     `read` is what the call makes of it. Views and operators that go element by element keep the order of strides, so
-    the axis of the outputs is the one with the same stride, also where a part is read. None where it is not among the first two.
+    the axis of the outputs is the one with the same stride, also where a part is read. None where it is
+    not among the first two.
     """
     size, stride = read.shape[call.outputs_axis], read.stride(call.outputs_axis)
     alike = [axis for axis, n in enumerate(parameter.shape) if n == size]

@@ -109,7 +109,8 @@ class Table:
 def plan_table(plan: "Plan") -> Table:
     """Every layer of a plan: dimensions, F, R, predicted cost of the layer alone, decision, bytes of its weights.
 
-    Below them the weights that the plan is not about. Before: 4 bytes a weight. After: one bit a binary weight, 4 bytes a float one. Scales and shifts are not counted.
+    Below them the weights that the plan is not about. Before: 4 bytes a weight. After: one bit a binary weight, 4 bytes
+    a float one. Scales and shifts are not counted.
     """
     rows, before, after = [], 0, 0
     for layer in plan.layers:
