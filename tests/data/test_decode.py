@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pbgen.data.decode import FORMATS, READ, Crop, decode
+from pbgen.data.decode import FORMATS, READ, Crop, decode, picture
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
