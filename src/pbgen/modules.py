@@ -63,9 +63,8 @@ def inference_copy(module: nn.Module) -> nn.Module:
     for name, tensor in chain(module.named_parameters(), module.named_buffers()):
         if nn.parameter.is_lazy(tensor):
             raise PBGenError(f"{type(module).__name__}: its '{name}' has no shape yet; run the module once first")
-    twin = duplicate(module)
-    twin.eval()  # of users' modules some return nothing
-    twin.requires_grad_(False)
+    twin = duplicate(module).requires_grad_(False)
+    twin.eval()  # a module's own may return nothing
     for part in twin.modules():
         # Plain attributes too, which torch leaves alone.
         for name, value in list(vars(part).items()):

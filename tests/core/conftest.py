@@ -1,21 +1,15 @@
 """What the core's tests share."""
 
-import platform
 from pathlib import Path
 
 import pytest
+from archs import HERE
 from packed_files import Layer
 
 from pbgen import Engine, PBGenError
 
-ARCHS = {
-    "x86_64": ["portable", "avx2", "avx512", "avx512-vbmi"],
-    "aarch64": ["portable", "neon", "neon-dotprod"],
-    "arm64": ["portable", "neon", "neon-dotprod"],
-}
 
-
-@pytest.fixture(params=ARCHS.get(platform.machine(), ["portable"]))
+@pytest.fixture(params=HERE)
 def arch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """Each instruction set in turn, forced; those that this machine lacks are skipped."""
     monkeypatch.setenv("PBGEN_ARCH", request.param)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from archs import HERE
 from builds import CORE, build, core, needs_cmake, sanitized
-from conftest import ARCHS
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from packed_files import assert_close
@@ -24,7 +24,7 @@ IDENTITY = Program(1)
 
 
 # What these operators ask of a processor, its variants have in common.
-HERE = list(dict.fromkeys(arch.split("-")[0] for arch in ARCHS.get(platform.machine(), ["portable"])))
+FAMILIES = list(dict.fromkeys(arch.split("-")[0] for arch in HERE))
 CROSS = CORE / "cmake" / "aarch64-linux-gnu.cmake"
 
 
@@ -41,7 +41,10 @@ def programs_of(kind: str) -> list[str | Path]:
     return ["qemu-aarch64", "-cpu", "max", folder / "tests" / "pbgen_ops"]
 
 
-KINDS_OF_PROGRAM = [("installed", arch) for arch in HERE] + [("sanitized", HERE[0]), ("sanitized", HERE[-1])]
+KINDS_OF_PROGRAM = [("installed", arch) for arch in FAMILIES] + [
+    ("sanitized", FAMILIES[0]),
+    ("sanitized", FAMILIES[-1]),
+]
 if platform.machine() == "x86_64":
     KINDS_OF_PROGRAM.append(("emulated", "neon"))
 

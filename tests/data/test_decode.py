@@ -84,6 +84,18 @@ def test_jpeg_of_any_mode(kind: str, mode: str) -> None:
     assert np.abs(pixels - expected[:, None, None]).max() <= 3
 
 
+def test_a_whole_picture_is_upright_and_opaque() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 7000, 4), dtype=np.uint8)  # of several strips
+    image = Image.fromarray(pixels)
+    white = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    exif = Image.Exif()
+    exif[0x112] = 3  # upside down
+    for channels, mode in ((3, "RGB"), (1, "L")):
+        expected = np.asarray(white.convert(mode)).reshape(50, 7000, channels)
+        np.testing.assert_array_equal(picture(encoded(image), channels), expected)
+        np.testing.assert_array_equal(picture(encoded(image, exif=exif), channels), expected[::-1, ::-1])
+
+
 @pytest.mark.parametrize(("width", "height"), [(20, 20), (21, 20), (33, 20), (20, 33), (20, 21), (300, 20)])
 def test_the_centre_square_is_kept(width: int, height: int) -> None:
     """No resampling where the square has the size asked for: the pixels are those of the file."""

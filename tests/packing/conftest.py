@@ -58,9 +58,9 @@ class Packed:
 
     @property
     def programs(self) -> list[str]:
-        """Each node's operator, and the instructions of its program: conv relu."""
+        """Each node's operator, and the instructions of its program, "conv relu"; constants left out."""
         found = []
-        for node in self.graph.nodes:
+        for node in (node for node in self.graph.nodes if node.op != "constant"):
             found.append(" ".join([node.op, *(step[0] for step in node.attributes.get("program", []))]))
         return found
 

@@ -1,35 +1,29 @@
 """What cannot be packed is refused in one line that names it and its place, and nothing is written."""
 
+import dataclasses
 import re
 
 import pytest
 import torch
 import torch.nn.functional as F
+from small_modules import Function
 from torch import Tensor, nn
 
 from pbgen.binarize import binarize
-from pbgen.errors import PBGenError
+from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.packing import pack
-
-
-class Function(nn.Module):
-    def __init__(self, function, **tensors: Tensor) -> None:
-        super().__init__()
-        self.function = function
-        for name, tensor in tensors.items():
-            self.register_parameter(name, nn.Parameter(tensor))
-
-    def forward(self, *inputs: Tensor):
-        return self.function(self, *inputs)
+from pbgen.packing.file import read
 
 
 class Nested(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.block = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.GELU())
+        self.block = nn.Sequential(nn.LSTM(4, 5, batch_first=True))
+        self.other = nn.Sequential(nn.Conv3d(1, 1, 1), nn.Conv3d(1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.block(x)
+        x, _ = self.block(x)
+        return torch.lgamma(self.other(x[:, None, None])) + torch.sort(x)[0]
 
 
 class Borrowed(nn.Module):
@@ -42,7 +36,7 @@ class Borrowed(nn.Module):
         return F.conv_transpose2d(x, self.conv.weight)
 
 
-def training_norm(self, x: Tensor) -> Tensor:
+def training_norm(x: Tensor) -> Tensor:
     return F.batch_norm(x, torch.zeros(3), torch.ones(3), training=True)
 
 
@@ -55,72 +49,65 @@ def infinite() -> nn.Module:
 IMAGE = (3, 4, 4)
 REFUSED = [
     # module, shape of its input, what the message must say
-    (Nested(), IMAGE, r'gelu in layer "block.2" \(GELU\) cannot be packed; supported are .*transposed'),
-    (Function(lambda self, x: x.exp()), IMAGE, r"exp in the module's own forward \(Function\) cannot be packed"),
-    (nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect"), IMAGE, "pad in the module's own forward"),
-    (nn.Conv3d(3, 3, 1), (3, 2, 2, 2), "one to three dimensions|conv3d"),
-    (nn.PReLU(), IMAGE, "prelu"),
-    (nn.Upsample(scale_factor=2, mode="bicubic"), IMAGE, "upsample_bicubic2d"),
-    (nn.Upsample(scale_factor=2, mode="linear"), (3, 4), "upsample_linear1d"),
-    (nn.Upsample(scale_factor=2, mode="nearest-exact"), IMAGE, "upsample_nearest_exact2d"),
-    (nn.LayerNorm(4), IMAGE, "layer_norm"),
-    (nn.InstanceNorm2d(3), IMAGE, "instance_norm"),
-    (Function(lambda self, x: x.transpose(2, 3)), IMAGE, "transpose"),
-    (Function(lambda self, x: x.permute(0, 2, 3, 1)), IMAGE, "permute"),
-    (Function(lambda self, x: x[:, :2]), IMAGE, "slice"),
-    (Function(lambda self, x: sum(x.chunk(3, 1))), IMAGE, "chunk|split"),
-    (Function(lambda self, x: x * x), IMAGE, "mul in .*of two values"),
-    (Function(lambda self, x: x - x.tanh()), IMAGE, "sub in .*only plain sums"),
-    (Function(lambda self, x: torch.add(x, x, alpha=2)), IMAGE, "add in .*only plain sums"),
-    (Function(lambda self, x: x + x.tanh()[:, :1]), IMAGE, "slice"),
-    (nn.Linear(4, 2), IMAGE, r"linear in .*\[3, 4, 4\].*flatten it before"),
+    (
+        Nested(),
+        (7, 4),
+        r'hold lgamma in .*, sort in .*lstm in layer "block.0" \(LSTM\): re.*conv3d in layer "other.0".* and 1 more',
+    ),
+    (Function(lambda x: torch.fft.irfft(torch.fft.rfft(x))), IMAGE, "complex numbers"),
+    (nn.GRU(4, 3, batch_first=True), (7, 4), r"^gru in .*recurrent layers cannot be packed"),
     (nn.BatchNorm2d(3, track_running_stats=False), IMAGE, "batch_norm.*running statistics"),
     (Function(training_norm), IMAGE, "batch_norm.*running statistics"),
-    (Function(lambda self, x: F.dropout(x)), IMAGE, "dropout in .* cannot be packed"),
-    (Function(lambda self, x: x + torch.randn(3, 4, 4)), IMAGE, "randn in .*random numbers"),
-    (Function(lambda self, x: x + self.start, start=torch.ones(3, 4, 4)), IMAGE, 'add in .*reads "start", a learned'),
-    (Function(lambda self, x: F.linear(x, torch.tanh(x)).flatten(1)), (4,), "its weight is computed from the input"),
-    (Function(lambda self, x: F.linear(x, x[:2])), (4,), "slice|computed from the input"),
-    (Function(lambda self, x: self.w.repeat(len(x), 1), w=torch.ones(1, 4)), (4,), "does not depend on its input"),
-    (Function(lambda self, x: x), (4,), "nothing to pack"),
-    (Function(lambda self, x: x.reshape(-1, 8)), IMAGE, "view in .*mixes the images of a batch"),
-    (Function(lambda self, x: torch.cat([x, x])), IMAGE, "cat in .*mixes the images of a batch"),
-    (Function(lambda self, x: x.unsqueeze(0)), IMAGE, "unsqueeze in .*mixes the images of a batch"),
-    (Function(lambda self, x: x.reshape(3, len(x), 16).reshape(len(x), 48)), IMAGE, "mixes the images of a batch"),
-    (Function(lambda self, x: x.double()), IMAGE, "gives torch.float64"),
-    (Function(lambda self, x: (x, x)), IMAGE, "returns tuple, not one tensor"),
-    (Function(lambda self, x, y: x + y), IMAGE, "Function fails on an input"),
+    (Function(lambda x: F.dropout(x)), IMAGE, "dropout in .* at random; call it with training=self.training"),
+    (Function(lambda x: x + torch.randint(0, 3, (3, 4, 4))), IMAGE, "randint in .*random numbers"),
+    (Function(lambda w, x: w.w.repeat(len(x), 1), w=torch.ones(1, 4)), (4,), "does not depend on its input"),
+    (Function(lambda x: x), (4,), "nothing to pack"),
+    (Function(lambda x: x.reshape(-1, 8)), IMAGE, r"output.* has shape \[6, 8\] for one image"),
+    (Function(lambda x: torch.cat([x, x])), IMAGE, r"output.* has shape \[2, 3, 4, 4\] for one image"),
+    (Function(lambda x: x.mean()), IMAGE, r"output has shape \[\] for one image.*must be the batch"),
+    (Function(lambda x: x.unsqueeze(0)), IMAGE, r"output has shape \[1, 2, 3, 4, 4\] for 2 images"),
+    (Function(lambda x: x * x.mean(0, keepdim=True)), IMAGE, "depends on the others of its batch"),
+    (
+        Function(lambda x: x.reshape(3, len(x), 16).sum(0)),
+        IMAGE,
+        "depends on the others of its batch",
+    ),
+    (Function(lambda x: (x, 3)), IMAGE, "returns int, not tensors alone"),
+    (Function(lambda x: None), IMAGE, "returns no tensor"),
+    (Function(lambda x, y: x + y), IMAGE, "Function fails on an input"),
     (nn.Linear(5, 2), (4,), "Linear fails on an input of shape"),
-    (Function(lambda self, x: x.tanh() if x.sum() > 0 else x), IMAGE, "cannot be traced by torch.export"),
-    (nn.ConvTranspose2d(3, 2, 2, stride=3, padding=3), IMAGE, r'conv_transpose ".*": padding 3 is beyond'),
-    (Function(lambda self, x: x.view(len(x), 3, 2, 2, 4).tanh().flatten(1)), IMAGE, "one to three dimensions"),
-    (Borrowed(), IMAGE, "layer .conv.: its one-bit weights are not what the module computes with"),
+    (Function(lambda x: x.tanh() if x.sum() > 0 else x), IMAGE, "cannot be traced by torch.export"),
+    (Function(lambda x: x.flatten(1)[:, x[0].flatten() > 0].sum(1)), IMAGE, "hangs on values"),
+    (Borrowed(), (3, 4, 4), "layer .conv.: its one-bit weights are not what the module computes with"),
     (infinite(), (3,), 'layer "0": .*not finite'),
 ]
 
 
 @pytest.mark.parametrize(("module", "shape", "message"), REFUSED)
-def test_refused(tmp_path, module, shape, message) -> None:
+def test_refused(tmp_path, capfd, module, shape, message) -> None:
     path = tmp_path / "g.safetensors"
     with pytest.raises(PBGenError) as refusal:
         pack(module, torch.randn(2, *shape), path)
     assert re.search(message, str(refusal.value)), str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")  # of what torch would print
 
 
 @pytest.mark.parametrize(
     ("example", "message"),
     [
-        (None, "expected one tensor"),
-        ((torch.zeros(1, 4), torch.zeros(1, 4)), "got tuple"),
-        (torch.zeros(1, 4, dtype=torch.int64), "floating-point"),
+        (None, "expected a tensor"),
+        ((), "empty tuple"),
+        ({"x": torch.zeros(1, 4)}, "no keywords"),
+        ((torch.zeros(1, 4), 3), r"got int"),
         (torch.zeros(0, 4), "N at least 1"),
-        (torch.zeros(4), r"shape \[4\]"),
+        (torch.zeros(()), r"shape \[\]"),
+        (torch.zeros(1, 4, dtype=torch.complex64), "complex64"),
     ],
 )
 def test_bad_examples(tmp_path, example, message) -> None:
-    with pytest.raises(PBGenError, match=f"^example_input: .*{message}"):
+    with pytest.raises(PBGenError, match=f"^example_input.*{message}"):
         pack(nn.Linear(4, 2), example, tmp_path / "g.safetensors")
 
 
@@ -141,11 +128,46 @@ def test_a_module_with_a_memory_is_found_out(tmp_path) -> None:
         pack(Counting(), torch.randn(2, 3), tmp_path / "g.safetensors")
 
 
-def test_a_module_tied_to_its_batch_is_found_out(tmp_path) -> None:
-    """Its reshape keeps dimension 0 at the batch size that is traced, and at no other."""
-    from pbgen.packing.export import BATCH
+FIXED = {
+    "a branch at odd sizes": (lambda x: F.pad(x, (0, 1)) if x.shape[-1] % 2 else x * 2, (1, 3, 8, 8)),
+    "a branch at large sizes": (lambda x: x * 3 if x.shape[-1] > 100 else x * 2, (1, 3, 8, 8)),
+}
 
-    module = Function(lambda self, x: x.reshape(BATCH, -1).tanh() if len(x) == BATCH else x.flatten(1).sigmoid())
-    with pytest.raises(PBGenError, match="differs from the module's by"):
-        pack(module, torch.randn(2, 3, 4), tmp_path / "g.safetensors")
-    assert list(tmp_path.iterdir()) == []
+
+@pytest.mark.parametrize("name", FIXED)
+def test_sizes_that_choose_what_is_computed_are_fixed(tmp_path, name) -> None:
+    function, shape = FIXED[name]
+    path = tmp_path / "g.safetensors"
+    with pytest.warns(PBGenWarning, match="^the packed file works at the example's size alone: ") as warned:
+        pack(Function(function), torch.randn(shape), path)
+    assert "\n" not in str(warned[0].message)
+    assert read(path)[0].inputs[0].shape == shape
+
+
+def test_a_network_with_a_smallest_size_says_so(tmp_path) -> None:
+    module = Function(lambda x: x * 2 if x.shape[-1] > 6 else x * 3)
+    with pytest.warns(PBGenWarning, match="below 7"):
+        pack(module, torch.randn(1, 3, 8, 9), tmp_path / "g.safetensors")
+
+
+@dataclasses.dataclass
+class Sample:
+    sample: Tensor
+    mean: Tensor
+
+
+OUTPUTS = {
+    "one": (lambda x: x.tanh(), ["output"]),
+    "tuple": (lambda x: (x.tanh(), x * 2), ["output_0", "output_1"]),
+    "nested": (lambda x: {"image": x.tanh(), "sides": [x * 2, None, x * 3]}, ["image", "sides.0", "sides.2"]),
+    "dataclass": (lambda x: Sample(x.tanh(), x.mean((2, 3))), ["sample", "mean"]),
+    "the input again": (lambda x: (x.tanh(), x), ["output_0", "output_1"]),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_outputs_by_name(tmp_path, name) -> None:
+    function, names = OUTPUTS[name]
+    path = tmp_path / "g.safetensors"
+    pack(Function(function), torch.randn(2, 3, 5, 6), path)
+    assert [output for output, _ in read(path)[0].outputs] == names

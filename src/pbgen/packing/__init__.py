@@ -26,7 +26,7 @@ from pbgen.packing.lower import Tensors, lower
 from pbgen.packing.operators import KNOWN
 from pbgen.packing.rebuilt import rebuild
 from pbgen.packing.translate import translate
-from pbgen.packing.verify import Inputs, Made, check_batch, made, verify, verify_sizes
+from pbgen.packing.verify import Inputs, Made, made, verify, verify_sizes
 
 __all__ = ["LayerInfo", "PackInfo", "file", "pack", "rebuild"]
 
@@ -43,7 +43,8 @@ def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: st
 
     Raises PBGenError where the module cannot be traced, holds operators that cannot be packed (all named, with their
     places in the module) or a binary layer that would not be stored as bits, mixes the images of a batch, where `path`
-    cannot be written, or where the file would not make the module's images. Warns (PBGenWarning) where the file works at the example's size alone, with the reason.
+    cannot be written, or where the file would not make the module's images. Warns (PBGenWarning) where the file works
+    at the example's size alone, with the reason.
     """
     check_writable(path)
     inputs = _inputs(example_input)
@@ -92,7 +93,8 @@ def _trial(frozen: Frozen, inputs: Inputs, expected: tuple[list[Made], Made | No
         path.write_bytes(contents)
         verify(path, *expected, frozen.module)
         if free:
-            verify_sizes(path, frozen.module.float(), inputs)
+            for line in verify_sizes(path, frozen.module.float(), inputs, exported.bounds):
+                warnings.warn(line, PBGenWarning, stacklevel=4)
     return _Trial(graph, tensors, contents, exported.float_bytes)
 
 
@@ -100,14 +102,10 @@ def _expected(module: nn.Module, inputs: Inputs) -> tuple[list[Made], Made | Non
     """What the module makes of two images, different ones, each by itself, and of both at once where it can."""
     images = [tuple(value[index : index + 1] for value in inputs) for index in range(2)]
     single = [made(module, image, seed) for seed, image in enumerate(images)]
-    for one in single:
-        check_batch(one.outputs, 1)
     try:
-        together = made(module, inputs)
+        return single, made(module, inputs)
     except PBGenError:  # a module made for one image
         return single, None
-    check_batch(together.outputs, len(inputs[0]))
-    return single, together
 
 
 def _inputs(example: Tensor | tuple[Tensor, ...]) -> Inputs:
@@ -130,7 +128,8 @@ def _pair(value: Tensor, name: str) -> Tensor:
         raise PBGenError(f"{name}: expected a tensor (N, ...), or a tuple of such, got {type(value).__name__}")
     if value.dim() < 1 or len(value) == 0 or value.is_complex():
         raise PBGenError(
-            f"{name}: expected numbers of shape (N, ...) with N at least 1, got {value.dtype} of shape {list(value.shape)}"
+            f"{name}: expected numbers of shape (N, ...) with N at least 1, got "
+            f"{value.dtype} of shape {list(value.shape)}"
         )
     value = value.detach().cpu()
     if not value.is_floating_point():

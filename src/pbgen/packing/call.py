@@ -1,4 +1,4 @@
-"""One use of an aten operator: where it stands in the module, what it reads, the steps it becomes, how it is refused."""
+"""One use of an aten operator: where it stands in the module, what it reads, its steps, and how it is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pbgen.packing.weights import Weights
 MAX_DIMENSIONS = 8
 
 
-class Refused(PBGenError):
+class RefusedError(PBGenError):
     """An operator that cannot be packed; `what` is said of it after its name."""
 
     def __init__(self, operator: str, place: str, what: str) -> None:
@@ -75,8 +75,8 @@ class Call:
     def axis(self, argument: str = "dim") -> int:
         return int(self[argument]) % max(1, len(self.value().shape))
 
-    def refuse(self, why: str) -> Refused:
-        return Refused(self.operator, self.place, why)
+    def refuse(self, why: str) -> RefusedError:
+        return RefusedError(self.operator, self.place, why)
 
     # Steps. Those that would do nothing are left out when steps are folded.
 

@@ -4,8 +4,9 @@ import dataclasses
 import logging
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from io import StringIO
 from typing import Any
 
 import sympy
@@ -14,12 +15,14 @@ import torch.utils._pytree as pytree
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
+from torch.overrides import TorchFunctionMode
 
 from pbgen.errors import PBGenError
 from pbgen.modules import first_line
 from pbgen.packing.freeze import Frozen, run
 from pbgen.packing.sizes import count
 
+MOST = 2**28  # the largest size of a packed file
 IMAGE = 4  # dimensions of a batch of images, whose channels are never free
 
 
@@ -42,6 +45,7 @@ class Exported:
     outputs: list[tuple[str, str]]  # a name for people, and the operator that makes it
     leaves: frozenset[str]  # names of the modules that hold no others
     hints: dict[sympy.Symbol, int]  # the free sizes as they are in the example
+    bounds: dict[str, dict[int, tuple[int, int]]]  # by input and axis, the sizes of which torch knows what is done
 
     @property
     def read(self) -> set[Constant]:
@@ -78,11 +82,12 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
         _outputs(program),
         _leaves(frozen.module),
         _hints(program, names, one),
+        _bounds(program, names),
     )
 
 
 def _traced(module: nn.Module, inputs: tuple[Tensor, ...], known: Collection[str], free: bool) -> ExportedProgram:
-    with _quiet(), torch.no_grad():
+    with _quiet(), torch.no_grad(), _Freely():
         try:
             shapes = _free_shapes(module, inputs) if free else None
             program = torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
@@ -91,6 +96,28 @@ def _traced(module: nn.Module, inputs: tuple[Tensor, ...], known: Collection[str
             return _taken_apart(program, known)
         except Exception as error:  # torch.export raises errors of many kinds
             raise PBGenError(f"{type(module).__name__} cannot be traced by torch.export: {_reason(error)}") from error
+
+
+class _Freely(TorchFunctionMode):
+    """What torch traces only with fixed sizes, in other words of the same meaning."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
+            return _max_pool1d(*args, **kwargs)
+        return function(*args, **kwargs)
+
+
+def _max_pool1d(
+    x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+) -> Tensor:
+    kernel, stride, padding, dilation = (
+        value[0] if isinstance(value, list | tuple) and value else value
+        for value in (kernel_size, stride, padding, dilation)
+    )
+    steps = (1, kernel if stride in (None, [], ()) else stride)
+    made = nn.functional.max_pool2d(x[..., None, :], (1, kernel), steps, (0, padding), (1, dilation), ceil_mode)
+    return made[..., 0, :]
 
 
 def _fixed_axes(program: ExportedProgram, inputs: tuple[Tensor, ...]) -> list[tuple[int, int]]:
@@ -126,11 +153,11 @@ def name_of(target: Any) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's own deprecations, and advice about speed that is not ours."""
+    """Without torch's own deprecations, advice about speed, and the programs that it prints where it fails."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -147,11 +174,11 @@ def _free_axes(value: Tensor) -> range:
 
 
 def _free_shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-    shapes = ShapesCollection()
+    shapes = ShapesCollection()  # type: ignore[no-untyped-call]
     for value in inputs:
         free = _free_axes(value)
         shapes[value] = {axis: Dim.AUTO if axis in free else Dim.STATIC for axis in range(value.dim())}
-    return shapes.dynamic_shapes(module, inputs)
+    return shapes.dynamic_shapes(module, inputs)  # type: ignore[no-untyped-call]
 
 
 def _written_anew(graph: fx.Graph) -> bool:
@@ -311,4 +338,15 @@ def _hints(program: ExportedProgram, names: list[str], inputs: tuple[Tensor, ...
         for size, hint in zip(placeholders[name].meta["val"].shape, value.shape, strict=True):
             if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
                 found.setdefault(size.node.expr, hint)
+    return found
+
+
+def _bounds(program: ExportedProgram, names: list[str]) -> dict[str, dict[int, tuple[int, int]]]:
+    found: dict[str, dict[int, tuple[int, int]]] = {}
+    placeholders = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+    for name in names:
+        for axis, size in enumerate(placeholders[name].meta["val"].shape):
+            bounds = program.range_constraints.get(count(size)) if isinstance(size, torch.SymInt) else None
+            if bounds is not None:
+                found.setdefault(name, {})[axis] = (int(bounds.lower), int(min(bounds.upper, MOST)))
     return found

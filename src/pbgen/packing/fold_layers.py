@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
@@ -80,6 +81,7 @@ def _before(constant: Step, view: Step, part: Step, number: int = 0) -> Step | N
     if numbers is None:
         return None
     numbers = numbers.reshape((1,) * (len(view.shape) - numbers.ndim) + numbers.shape)
+    made: Numbers | None
     if view.op == "permute":
         made = numbers.transpose(np.argsort(view.attributes["axes"]))
     elif view.op == "concat":
@@ -171,10 +173,17 @@ def _each_channel(term: Term, step: Step, layer: Step) -> Numbers | None:
     parts = [_each_channel(operand, step, layer) for operand in term.operands]
     if any(part is None for part in parts) or term.op not in _ARITHMETIC:
         return None
-    return _ARITHMETIC[term.op](*parts)
+    made: Numbers = _ARITHMETIC[term.op](*parts)
+    return made
 
 
-_ARITHMETIC = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative}
+_ARITHMETIC: dict[str, Any] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+}
 
 
 def _vector(value: Step, layer: Step) -> Numbers | None:

@@ -125,7 +125,7 @@ def _idle(step: Step) -> bool:
         return False
     match step.op:
         case "reshape" | "expand" | "slice" | "pad":
-            return step.attributes.get("step", 1) == 1
+            return bool(step.attributes.get("step", 1) == 1)
         case "permute":
             return bool(step.attributes["axes"] == sorted(step.attributes["axes"]))
         case "concat":

@@ -146,7 +146,7 @@ def _lowered(value: Any, sizes: SizeTable) -> Any:
 
 def _float32(step: Step, numbers: Any) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
-        numbers = np.ascontiguousarray(numbers, dtype="<f4")
-    if not np.all(np.isfinite(numbers)):
+        stored: NDArray[np.float32] = np.ascontiguousarray(numbers, dtype="<f4")
+    if not np.all(np.isfinite(stored)):
         raise PBGenError(f'layer "{step.name}": its weights, or those of the batch norm after it, are not finite')
-    return numbers
+    return stored

@@ -41,6 +41,8 @@ def at(value: Count, hints: dict[sympy.Symbol, int]) -> int:
 
 
 def floor_divided(value: Count, divisor: int) -> Count:
+    if isinstance(value, int):
+        return value // divisor
     return count(torch_functions.FloorDiv(sympy.sympify(value), divisor))
 
 
@@ -49,7 +51,7 @@ def larger(value: Count, other: int) -> Count:
         return max(value, other)
     if other == 0 and value.is_nonnegative is not None:
         return value if value.is_nonnegative else 0
-    return count(torch_functions.Max(value, other))
+    return count(torch_functions.Max(value, other))  # type: ignore[no-untyped-call]
 
 
 @lru_cache(maxsize=4096)
@@ -99,7 +101,7 @@ class SizeTable:
             return int(value)
         if value.is_Symbol:
             raise PBGenError(
-                "a size in the module hangs on values, as that of x[mask] does; in a packed file sizes hang on sizes alone"
+                "a size in the module hangs on values, as that of x[mask] does; in a packed file, on sizes alone"
             )
         if kind is sympy.Add:
             return self._sum(value)

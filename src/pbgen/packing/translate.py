@@ -10,7 +10,7 @@ from torch import Tensor, fx
 
 from pbgen.errors import PBGenError
 from pbgen.packing import sizes
-from pbgen.packing.call import Call, Refused, arguments, dtypes, place, step_name
+from pbgen.packing.call import Call, RefusedError, arguments, dtypes, place, step_name
 from pbgen.packing.export import Constant, Exported, name_of, overload_of
 from pbgen.packing.noise import drawn
 from pbgen.packing.operators import OPERATORS, REFUSALS
@@ -36,7 +36,7 @@ class _Translation:
         self.values: dict[fx.Node, Any] = {}
         self.weights = Weights()
         self.inputs: list[Step] = []
-        self.refused: list[Refused] = []
+        self.refused: list[RefusedError] = []
 
     def flow(self) -> Flow:
         for node in self.exported.nodes:
@@ -87,18 +87,16 @@ class _Translation:
                     _check_known(node)
                 return _Lost()
             return self._called(node)
-        except Refused as refusal:
+        except RefusedError as refusal:
             self.refused.append(refusal)
             return _Lost()
 
     def _called(self, node: fx.Node) -> Any:
         if node.target is operator.getitem:
-            source, index = node.args
-            value = self.values[cast(fx.Node, source)]
+            source, index = cast(tuple[fx.Node, int], node.args)
+            value = self.values[source]
             if index >= len(value) or value[index] is None:
-                raise Refused(
-                    name_of(cast(fx.Node, source).target), place(node), f"its result {index} cannot be packed"
-                )
+                raise RefusedError(name_of(source.target), place(node), f"its result {index} cannot be packed")
             return value[index]
         if _draws(node):
             return self._noise(node)
@@ -151,9 +149,10 @@ class _Translation:
         if not isinstance(value, Step):
             raise PBGenError(f'the module\'s output "{name}" is no tensor that depends on its input')
         if value.shape[0] != 1:
-            shape = ", ".join(map(str, value.shape))
+            shape = ", ".join(str(sizes.at(size, self.exported.hints)) for size in value.shape)
             raise PBGenError(
-                f'the module\'s output "{name}" has shape [{shape}] for one image; its first dimension must be the batch'
+                f'the module\'s output "{name}" has shape [{shape}] for one image; '
+                "its first dimension must be the batch"
             )
         return value
 
@@ -171,15 +170,15 @@ def _find(node: fx.Node) -> Any:
 
 
 def _check_known(node: fx.Node) -> None:
-    """Raises Refused where no operator of ours makes it."""
+    """Raises RefusedError where no operator of ours makes it."""
     name = name_of(node.target)
     results = node.meta["val"] if isinstance(node.meta["val"], tuple | list) else [node.meta["val"]]
     if any(isinstance(result, Tensor) and result.is_complex() for result in results):
-        raise Refused(name, place(node), "complex numbers cannot be packed")
+        raise RefusedError(name, place(node), "complex numbers cannot be packed")
     if name in REFUSALS:
-        raise Refused(name, place(node), REFUSALS[name])
+        raise RefusedError(name, place(node), REFUSALS[name])
     if not {name, overload_of(node.target)} & set(OPERATORS) and not _draws(node):
-        raise Refused(name, place(node), "cannot be packed")
+        raise RefusedError(name, place(node), "cannot be packed")
 
 
 def _depends(value: Any) -> bool:
@@ -195,7 +194,7 @@ def _computed_now(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
     """The value of an operator that depends on no input and no free size, such as a normalization of weights."""
     assert isinstance(node.target, torch._ops.OpOverload)
     if torch.Tag.nondeterministic_seeded in node.target.tags:
-        raise Refused(name_of(node.target), place(node), "draws random numbers in another way than randn and rand")
+        raise RefusedError(name_of(node.target), place(node), "draws random numbers in another way than randn and rand")
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda source: _plain(values[source]))
     kwargs = {key: "cpu" if key == "device" else value for key, value in kwargs.items()}
     result = node.target(*args, **kwargs)
@@ -252,7 +251,7 @@ def _unused(name: str, used: set[str]) -> str:
     return numbered
 
 
-def _all_in_one(refused: list[Refused]) -> PBGenError:
+def _all_in_one(refused: list[RefusedError]) -> PBGenError:
     """One line for all: each operator and reason with its first place and count."""
     counts = Counter((refusal.operator, refusal.what) for refusal in refused)
     parts = []

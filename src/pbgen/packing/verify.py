@@ -1,9 +1,10 @@
 """Whether a packed file makes what its module makes."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,10 @@ from pbgen.packing.rebuilt import Rebuilt, rebuild
 TOLERANCE = 1e-4  # of the largest value of the output
 ROUNDED = 1e-2  # the most that rounding is given credit for: a wrong step does more
 
+MOST_TRIED = 2048  # the largest bound of a size that is tried
+
 Inputs = tuple[Tensor, ...]
+Runner = Callable[[Inputs, list[Tensor]], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def tensors(module: nn.Module, outputs: object) -> list[Tensor]:
     return leaves
 
 
-def check_batch(outputs: list[Tensor], images: int) -> None:
+def _check_batch(outputs: list[Tensor], images: int) -> None:
     """Raises PBGenError where an output does not begin with the batch."""
     for output in outputs:
         if output.dim() == 0 or len(output) != images:
@@ -76,46 +80,92 @@ def verify(path: str | os.PathLike[str], expected: list[Made], batch: Made | Non
     ten times that is allowed, up to ROUNDED.
     """
     runs = _runner(path)
+    for one in [*expected, *([] if batch is None else [batch])]:
+        _check_batch(one.outputs, len(one.inputs[0]))
     for one in expected:
         _compare(runs, one, module, "its input and its weights")
     if batch is not None:
         _compare(runs, batch, module, None)
 
 
-def verify_sizes(path: str | os.PathLike[str], module: nn.Module, inputs: Inputs) -> Inputs | None:
-    """Compare at another size where the file's sizes are free; the inputs of that size, None where there is none that
-    the module takes. Raises SizesDifferError where the file makes something else."""
-    given = [
-        tuple(size if isinstance(size, str) else None for size in source.shape)
-        for source in read(path)[0].inputs
-        if source.noise is None
-    ]
-    for sizes in _other_sizes(inputs, given):
-        other = tuple(_resized(value, shape, sizes) for value, shape in zip(inputs, given, strict=True))
+Bounds = Mapping[str, Mapping[int, tuple[int, int]]]
+
+
+def verify_sizes(path: str | os.PathLike[str], module: nn.Module, inputs: Inputs, bounds: Bounds) -> list[str]:
+    """Compare at another size where the file's sizes are free, and beyond the sizes between which, as torch knows, the
+    module does one thing.
+
+    Raises SizesDifferError where the file makes something else at larger sizes; says so, a line each, where it does at
+    smaller ones.
+    """
+    sources = [source for source in read(path)[0].inputs if source.noise is None]
+    shapes = [tuple(size if isinstance(size, str) else None for size in source.shape) for source in sources]
+    runs = _runner(path)
+    for sizes in _other_sizes(inputs, shapes):
+        if _agrees(runs, module, inputs, shapes, sizes):
+            break
+    warnings = []
+    for source, shape in zip(sources, shapes, strict=True):
+        for axis, (least, most) in bounds.get(source.name, {}).items():
+            name = shape[axis]
+            if name is None:
+                continue
+            if most < MOST_TRIED:
+                _agrees(runs, module, inputs, shapes, {**_example_sizes(inputs, shapes), name: most + 1})
+            if least > 2:  # torch takes no size of 1 for a free one
+                smaller = {**_example_sizes(inputs, shapes), name: least - 1}
+                try:
+                    _agrees(_or_nothing(runs), module, inputs, shapes, smaller)
+                except SizesDifferError:
+                    warnings.append(f"{name} below {least} makes the module do something else than the packed file")
+    return warnings
+
+
+def _or_nothing(runs: Runner) -> Runner:
+    """Where the file refuses the sizes, as a user would be told, nothing is to be compared."""
+
+    def safely(inputs: Inputs, drawn: list[Tensor]) -> list[Tensor]:
         try:
-            expected = made(module, other)
-        except PBGenError:  # a network's own limits, such as multiples of 16
-            continue
-        try:
-            _compare(_runner(path), expected, module.float(), "sizes of its inputs, in one way for all sizes")
-        except PBGenError as error:
-            raise SizesDifferError(f"at size {_said(sizes)} {error}") from None
-        return other
-    return None
+            return runs(inputs, drawn)
+        except PBGenError:
+            return []
+
+    return safely
+
+
+def _agrees(
+    runs: Runner, module: nn.Module, inputs: Inputs, shapes: list[tuple[str | None, ...]], sizes: dict[str, int]
+) -> bool:
+    """False where the module does not take these sizes, such as those that are no multiples of 16."""
+    other = tuple(_resized(value, shape, sizes) for value, shape in zip(inputs, shapes, strict=True))
+    try:
+        expected = made(module.float(), other)
+    except PBGenError:
+        return False
+    try:
+        _compare(runs, expected, module, "the sizes of its inputs, in one way for all sizes")
+    except PBGenError as error:
+        said = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+        raise SizesDifferError(f"at size {said} {error}") from None
+    return True
 
 
 def _other_sizes(inputs: Inputs, shapes: list[tuple[str | None, ...]]) -> Iterator[dict[str, int]]:
     """Sizes near the example's: odd ones, then multiples of more and more."""
-    example = {
+    example = _example_sizes(inputs, shapes)
+    if not example:
+        return
+    for more in (1, 2, 4, 8, 16, 32, 64, 128):
+        yield {name: size + more * (1 + 2 * (number % 2)) for number, (name, size) in enumerate(example.items())}
+
+
+def _example_sizes(inputs: Inputs, shapes: list[tuple[str | None, ...]]) -> dict[str, int]:
+    return {
         name: size
         for value, shape in zip(inputs, shapes, strict=True)
         for name, size in zip(shape, value.shape, strict=True)
         if name is not None
     }
-    if not example:
-        return
-    for more in (1, 2, 4, 8, 16, 32, 64, 128):
-        yield {name: size + more * (1 + 2 * (number % 2)) for number, (name, size) in enumerate(example.items())}
 
 
 def _resized(value: Tensor, shape: tuple[str | None, ...], sizes: dict[str, int]) -> Tensor:
@@ -128,20 +178,17 @@ def _resized(value: Tensor, shape: tuple[str | None, ...], sizes: dict[str, int]
     return value
 
 
-def _said(sizes: dict[str, int]) -> str:
-    return ", ".join(f"{name} = {size}" for name, size in sizes.items())
-
-
-Runner = Callable[[Inputs, list[Tensor]], list[Tensor]]
-
-
 def _compare(runs: Runner, one: Made, module: nn.Module, remedy: str | None) -> None:
     packed = runs(one.inputs, one.drawn)
-    for result, expected in zip(packed, one.outputs, strict=True):
+    for result, expected in zip(packed, one.outputs, strict=bool(packed)):
         if result.shape != expected.shape:
             raise PBGenError(
                 f"the packed generator makes {list(result.shape)} where the module makes {list(expected.shape)}; "
-                + ("keep dimension 0 for the batch" if remedy is None else f"shapes must depend on nothing but {remedy}")
+                + (
+                    "keep dimension 0 for the batch"
+                    if remedy is None
+                    else f"shapes must depend on nothing but {remedy}"
+                )
             )
         error = _difference(result, expected)
         if not error <= TOLERANCE and not error <= min(ROUNDED, 10 * _rounding(module, one)):
@@ -182,12 +229,7 @@ def _rounding(module: nn.Module, one: Made) -> float:
 def _runner(path: str | os.PathLike[str]) -> Runner:
     """The engine; in a source tree where it was not built, the rebuilt module."""
     sources = read(path)[0].inputs
-    if find_spec("pbgen._core") is None:
-        packed = rebuild(path)
-    else:
-        from pbgen.engine import Engine
-
-        packed = Engine(path)
+    packed = rebuild(path) if find_spec("pbgen._core") is None else _engine(path)
 
     def runs(inputs: Inputs, drawn: list[Tensor]) -> list[Tensor]:
         noise = {}
@@ -204,6 +246,12 @@ def _runner(path: str | os.PathLike[str]) -> Runner:
         return list(outputs) if isinstance(outputs, tuple) else [outputs]
 
     return runs
+
+
+def _engine(path: str | os.PathLike[str]) -> Callable[..., Any]:
+    from pbgen.engine import Engine
+
+    return Engine(path)
 
 
 def _array(value: Tensor) -> NDArray[np.float32]:

@@ -117,7 +117,9 @@ def rsub(x: Any, y: Any, alpha: Any = 1.0) -> Term:
 
 def div(x: Any, y: Any, rounding_mode: str | None = None) -> Term:
     quotient = number(x) / number(y)
-    return {None: lambda q: q, "floor": unary("floor"), "trunc": truncated}[rounding_mode](quotient)
+    if rounding_mode is None:
+        return quotient
+    return make("floor", quotient) if rounding_mode == "floor" else truncated(quotient)
 
 
 def fmod(x: Term, y: Term) -> Term:

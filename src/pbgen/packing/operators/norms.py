@@ -33,9 +33,9 @@ def instance_norm(call: Call) -> Step:
 def _by_running_statistics(call: Call, x: Step) -> Step:
     given = [call[name] for name in ("running_mean", "running_var", "weight", "bias")]
     if not all(value is None or isinstance(value, Constant) for value in given):
-        mean, variance, weight, bias = (value if value is None else _along_channels(call, x, value) for value in given)
-        y = call.map(lambda x, m, v, e: (x - m) * make("rsqrt", v + e), x, mean, variance, call["eps"])
-        return _affine(call, y, weight, bias)
+        means, variances = (_along_channels(call, x, value) for value in given[:2])
+        y = call.map(lambda x, m, v, e: (x - m) * make("rsqrt", v + e), x, means, variances, call["eps"])
+        return _affine(call, y, call["weight"], call["bias"])
     mean, variance, weight, bias = (value if value is None else numbers_of(value) for value in given)
     scale = (1.0 if weight is None else weight) / np.sqrt(variance + call["eps"])
     shift = (0.0 if bias is None else bias) - mean * scale
@@ -46,11 +46,10 @@ def _by_running_statistics(call: Call, x: Step) -> Step:
 
 def group_norm(call: Call) -> Any:
     x, groups = call.value(), call.get("num_groups", call.get("group"))
-    if not isinstance(x.shape[1], int):
-        raise call.refuse("its number of channels is free")
-    apart = call.reshape(x, (1, groups, x.shape[1] // groups, *x.shape[2:]))
+    within = sizes.floor_divided(x.shape[1], groups)
+    apart = call.reshape(x, (1, groups, within, *x.shape[2:]))
     mean, deviation = _statistics(call, apart, range(2, len(apart.shape)))
-    each = (1, groups, x.shape[1] // groups, *[1] * (len(x.shape) - 2))
+    each = (1, groups, within, *[1] * (len(x.shape) - 2))
     channels = (1, x.shape[1], *[1] * (len(x.shape) - 2))
     mean, deviation = (call.reshape(call.expand(part, each), channels) for part in (mean, deviation))
     y = call.map(lambda x, m, d: (x - m) * d, x, mean, deviation, shape=x.shape)

@@ -203,7 +203,7 @@ def padded(call: Call, x: Step, edges: Sequence[Count], mode: str = "constant", 
     shape = [sizes.count(size + low + high) for size, low, high in zip(x.shape, before, after, strict=True)]
     if isinstance(value, float | int) and math.isinf(value):
         value = math.copysign(LARGEST, value)
-    attributes = {"before": before, "mode": mode}
+    attributes: dict[str, Any] = {"before": before, "mode": mode}
     if mode == "constant":
         attributes["value"] = float(value)
     return call.step("pad", shape, [x], **attributes)
