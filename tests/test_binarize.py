@@ -211,7 +211,8 @@ def test_what_is_selected():
     module = network()
     assert binarize(module, "all") is module
     assert list(binary_layers(module)) == LATENT_NAMES
-    assert list(binary_layers(binarize(network(), ("2.0", "3")))) == ["2.0", "3"]
+    module = binarize(network(), ("2.0", "3", "2.0"))
+    assert list(binary_layers(module)) == ["2.0", "3"] and len(module[2][0].parametrizations["weight"]) == 1
     plan = pbgen.plan(network(), torch.zeros(1, 6), threshold=33)
     assert list(binary_layers(binarize(network(), plan))) == plan.binary == ["2.0"]
 

@@ -253,7 +253,7 @@ def _select(module: nn.Module, selection: Plan | str | Iterable[str]) -> list[tu
     rows = {row.name: row for row in selection.layers} if isinstance(selection, Plan) else {}
     known = {slot.name: slot for slot in slots(module).values()}
     chosen = []
-    for name in names:
+    for name in dict.fromkeys(names):
         layer, slot = modules.get(name), known.get(name)
         if isinstance(layer, LAYER_KINDS):
             slot = slot or _shared(name, layer)

@@ -6,7 +6,7 @@ from typing import Any, TypedDict, cast
 from zipfile import ZipFile
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
@@ -52,3 +52,13 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     if not isinstance(state, dict) or state.get("version") != _VERSION or set(state) != set(Checkpoint.__annotations__):
         raise PBGenError(f"{path}: not a version {_VERSION} checkpoint; train again with this version of PBGen")
     return cast(Checkpoint, state)
+
+
+def restore(module: nn.Module, state: dict[str, Any]) -> None:
+    """Load a module's own state, not a float one's into a binary module, which takes that as a beginning.
+
+    Raises RuntimeError where it is another module's.
+    """
+    if state.keys() != module.state_dict().keys():
+        raise RuntimeError("the state of another module")
+    module.load_state_dict(state)

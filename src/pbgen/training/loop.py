@@ -79,11 +79,11 @@ class Loop:
     def restore(self, state: Checkpoint) -> None:
         """Go on from `state`. Raises RuntimeError, ValueError or KeyError where it is of other networks."""
         generator, discriminator = self._train.generator, self._train.discriminator
-        generator.module.load_state_dict(state["generator"])
+        checkpoint.restore(generator.module, state["generator"])
         generator.optimizer.load_state_dict(state["generator_optimizer"])
-        discriminator.module.load_state_dict(state["discriminator"])
+        checkpoint.restore(discriminator.module, state["discriminator"])
         discriminator.optimizer.load_state_dict(state["discriminator_optimizer"])
-        self._average.module.load_state_dict(state["average"])
+        checkpoint.restore(self._average.module, state["average"])
         self._unlogged = list(state["unlogged"].to(self._fabric.device))
         self._step, self._seconds = state["step"], state["seconds"]
         self._logged = self._step, self._seconds

@@ -190,7 +190,7 @@ def load_run(path: str | os.PathLike[str], model: str | None = None, option: str
     with torch.random.fork_rng([]):
         generator = networks.build(config, plan).generator
     try:
-        generator.load_state_dict(state["average"])
+        checkpoint.restore(generator, state["average"])
     except RuntimeError:
         raise PBGenError(f"{path / CHECKPOINT}: belongs to another generator; restore the run's own") from None
     generator.requires_grad_(False).eval()
