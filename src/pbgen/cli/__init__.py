@@ -17,6 +17,7 @@ _LESS = {
     "inspect": "give a smaller --width",
     "evaluate": "give a smaller --count",
     "generate": "give a smaller --count or --scale",
+    "run": "give a smaller --tile, or fewer images at once",
     "bench": "give a smaller --batch",
 }
 """What to do where memory does not suffice, by command."""

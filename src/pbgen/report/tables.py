@@ -178,22 +178,26 @@ def bench_table(comparison: "Comparison") -> Table:
 
 
 def layer_table(times: "LayerTimes") -> Table:
-    """Every layer of ours with weights: kernel, multiply-adds a run in millions, time, rate in G a second, share."""
+    """Every layer of ours with weights: kernel, multiply-adds a run in millions, time, rate in G a second, share.
+
+    Multiply-adds are left out where they hang on the input's size.
+    """
     rows = [
         [
             layer.name,
             layer.kernel,
-            text.number(layer.operations / 1e6),
+            text.number(layer.operations / 1e6) if layer.operations else "",
             text.size(layer.weight_bytes),
             text.duration(layer.median),
-            f"{layer.operations / layer.median / 1e9:.0f}",
+            f"{layer.operations / layer.median / 1e9:.0f}" if layer.operations else "",
             f"{layer.median / times.seconds:.0%}",
         ]
         for layer in times.layers
     ]
     rows.append(["the rest", "", "", "", text.duration(times.rest), "", f"{times.rest / times.seconds:.0%}"])
-    operations, weights = text.number(times.operations / 1e6), text.size(times.weight_bytes)
-    rate = f"{times.operations / times.seconds / 1e9:.0f}"
+    known, weights = all(layer.operations for layer in times.layers), text.size(times.weight_bytes)
+    operations = text.number(times.operations / 1e6) if known else ""
+    rate = f"{times.operations / times.seconds / 1e9:.0f}" if known else ""
     columns = ["layer", "kernel", "M multiply-adds", "weights", "time", "G/s", "share"]
     return Table(
         columns,
