@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pbgen.errors import PBGenError
 from pbgen.packing import rebuild
 
 CALIBRATION = 300
@@ -68,6 +69,8 @@ def _openvino_model(module: nn.Module, example: Example) -> Any:
 def _ncnn(module: nn.Module, example: Example, file: str) -> None:
     import pnnx
 
+    if len(example) > 1:
+        raise PBGenError("it is compared on files of one input alone")  # what pnnx writes of several ends in a crash
     example = tuple(one[:1] for one in example)  # ncnn's images come one at a time
     with tempfile.TemporaryDirectory() as folder:
         traced = Path(folder, "traced.pt")
