@@ -257,7 +257,8 @@ void Convolution::add_inner_taps(Tile& tile, const Area& inner, const Rows<const
             const Tap row = tile.row_phase.tap(r), column = tile.column_phase.tap(c);
             const int64_t pixels =
                 (row.delta - first_row.delta) * input_.width + column.delta - first_column.delta;
-            taps[count++] = {tap_index(row, column), static_cast<ptrdiff_t>(pixels) * static_cast<ptrdiff_t>(weights_->groups * group_bytes_)};
+            taps[count++] = {tap_index(row, column),
+                             static_cast<ptrdiff_t>(pixels) * static_cast<ptrdiff_t>(weights_->groups * group_bytes_)};
             if (count < taps_together_) continue;
             accumulate(tile, taps, count, met);
             count = 0;
@@ -274,9 +275,9 @@ Convolution::Meetings Convolution::meetings(const Tile& tile, const Area& area, 
     const size_t step = static_cast<size_t>(columns_.input_step()) * pixel_bytes;
     Meetings met;
     const auto add = [&](int64_t image, int64_t i, int64_t begin, int64_t end) {
+        if (begin >= end) return;
         const int64_t y = i * rows_.input_step() + row.delta, x = begin * columns_.input_step() + column.delta;
         const uint8_t* source = data + static_cast<size_t>(sources.pixel(image, y, x, input_.width)) * pixel_bytes;
-        if (begin >= end) return;
         const auto count = static_cast<size_t>(end - begin), pixel = tile.pixel(image, i, begin);
         for (size_t j = 0; j < count; ++j) met.sources[met.count + j] = source + j * step;
         for (size_t j = 0; j < count; ++j) met.pixels[met.count + j] = static_cast<uint8_t>(pixel + j);
