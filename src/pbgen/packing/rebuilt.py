@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pbgen.errors import PBGenError
 from pbgen.latents import noise
+from pbgen.packing.batched import batched_values
 from pbgen.packing.file import read
 from pbgen.packing.graph import Graph, Node, Shape
 from pbgen.packing.rebuilt_layers import layer, layer_numbers
@@ -44,6 +45,7 @@ class Rebuilt(nn.Module):
         self.input_shape = _shapes([source.shape for source in graph.inputs if source.noise is None])
         self.output_shape = _shapes([graph.shape(value) for _, value in graph.outputs])
         self._nodes = [prepared(node) for node in graph.nodes]
+        self._batched = batched_values(graph)
         for number, node in enumerate(graph.nodes):
             for name, numbers in _numbers(graph, node, tensors).items():
                 self.register_buffer(f"{name}_{number}", torch.from_numpy(numbers))
@@ -59,8 +61,8 @@ class Rebuilt(nn.Module):
         sizes = self._sizes(given)
         batch = next(iter(given.values())).shape[0]
         values = [self._input(number, given, sizes, batch, seed) for number in range(len(self.graph.inputs))]
-        if batch == 1:
-            outputs = self._image(values, sizes)
+        if batch == 1 or (batch > 1 and self._batched):
+            outputs = self._image(values, sizes, batch)
         else:  # a graph says what becomes of one image
             images = [self._image([value[i : i + 1] for value in values], sizes) for i in range(batch)]
             empty = [self.like.new_empty(0, *_known(self.graph.shape(v), sizes)[1:]) for _, v in self.graph.outputs]
@@ -114,12 +116,14 @@ class Rebuilt(nn.Module):
             torch.from_numpy(noise(source.noise, seed, number, batch, _known(source.shape, sizes)[1:]))
         )
 
-    def _image(self, values: list[Tensor], sizes: dict[str, int]) -> list[Tensor]:
+    def _image(self, values: list[Tensor], sizes: dict[str, int], batch: int = 1) -> list[Tensor]:
         values = list(values)
         for number, node in enumerate(self._nodes):
             inputs = [values[source] for source in node.inputs]
             try:
                 shape = _known(node.shape, sizes)
+                if batch > 1 and len(values) in self._batched:
+                    shape = (batch, *shape[1:])
                 value = self._as_ours(self._value(number, node, inputs, shape, sizes))
             except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
                 raise PBGenError(f'{node.op} "{node.name}": {_first_line(error)}') from error
