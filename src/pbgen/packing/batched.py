@@ -7,7 +7,7 @@ _CONSTANTS = ("constant", "range")
 
 
 def batched_values(graph: Graph) -> frozenset[int]:
-    """The values whose leading 1 may as well be a batch: all but constants. Empty where that is not so of the others."""
+    """The values whose leading 1 may as well be a batch: all but constants. Empty where others are not so."""
     found = set(range(len(graph.inputs)))
     for number, node in enumerate(graph.nodes, start=len(graph.inputs)):
         if node.op in _CONSTANTS:
