@@ -18,7 +18,7 @@ from pbgen.bench.worker import resident_bytes
 from pbgen.errors import PBGenError
 
 WEIGHT_BYTES = 83_008
-"""Of the small generator, as float32; the scales of its binary layers stand beside them."""
+"""Of the small generator, as float32, the scales of its binary layers among them."""
 OTHERS = [name for name in ENGINES if not name.startswith("pbgen")]
 
 
