@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
-from torch.library import custom_op
+from torch import library, nn
 
 import pbgen
 from pbgen import models
@@ -263,7 +262,7 @@ def test_in_place_writes_into_views():
     }
 
 
-@custom_op("pbgen_tests::add_into", mutates_args=["target"])
+@library.custom_op("pbgen_tests::add_into", mutates_args=["target"])
 def add_into(target: torch.Tensor, value: torch.Tensor) -> None:
     target += value
 

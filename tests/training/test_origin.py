@@ -36,13 +36,13 @@ def write_model(folder: Path) -> Path:
 
 @pytest.fixture
 def begun(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
-    """A run in the folder "run" of a working folder "work", begun with paths relative to that."""
-    write_model(tmp_path / "work")
-    write_pictures(tmp_path / "work" / "data", seed=1)
-    monkeypatch.chdir(tmp_path / "work")
+    """A run in the folder "run" of a working folder "place", begun with paths relative to that."""
+    write_model(tmp_path / "place")
+    write_pictures(tmp_path / "place" / "data", seed=1)
+    monkeypatch.chdir(tmp_path / "place")
     config = tiny(model="net.py:pair", data="data", steps=1)
     train(config, "run")
-    (tmp_path / "work" / "ran").unlink()
+    (tmp_path / "place" / "ran").unlink()
     return config
 
 
@@ -52,10 +52,10 @@ def test_from_another_folder_it_takes_its_own(
     write_model(tmp_path / "other")
     write_pictures(tmp_path / "other" / "data", seed=2)
     monkeypatch.chdir(tmp_path / "other")
-    run = tmp_path / "work" / "run"
+    run = tmp_path / "place" / "run"
     train(replace(TrainConfig.load(run / "config.json", begun.model), steps=2), run, resume=True)
     assert load_run(run, begun.model).step == 2
-    assert (tmp_path / "work" / "ran").exists() and not (tmp_path / "other" / "ran").exists()
+    assert (tmp_path / "place" / "ran").exists() and not (tmp_path / "other" / "ran").exists()
 
 
 def test_no_code_runs_that_nobody_named(begun: TrainConfig, tiny: Tiny, tmp_path: Path) -> None:
@@ -75,14 +75,14 @@ def test_no_code_runs_that_nobody_named(begun: TrainConfig, tiny: Tiny, tmp_path
 def test_other_images_are_refused(begun: TrainConfig, tmp_path: Path) -> None:
     kept = {path.name: path.read_bytes() for path in Path("run").iterdir() if path.is_file()}
     shutil.move("data", "moved")
-    write_pictures(tmp_path / "work" / "data", seed=2)
+    write_pictures(tmp_path / "place" / "data", seed=2)
     longer = replace(begun, steps=2)
     told = r"data: no longer the images that run was begun with; name those by --data, or remove run/origin.json to go"
     with pytest.raises(PBGenError, match=told):
         train(longer, "run", resume=True)
     assert {path.name: path.read_bytes() for path in Path("run").iterdir() if path.is_file()} == kept
     train(replace(longer, data="moved"), "run", resume=True)
-    assert TrainConfig.stored("run/config.json").data == os.fspath(tmp_path / "work" / "moved")
+    assert TrainConfig.stored("run/config.json").data == os.fspath(tmp_path / "place" / "moved")
     Path("run/origin.json").unlink()
     train(replace(longer, steps=3), "run", resume=True)
     with pytest.raises(PBGenError, match="no longer the images"):  # from now on they are those of the run
@@ -91,7 +91,7 @@ def test_other_images_are_refused(begun: TrainConfig, tmp_path: Path) -> None:
 
 def test_images_that_are_gone_are_named(begun: TrainConfig) -> None:
     shutil.rmtree("data")
-    with pytest.raises(PBGenError, match=r"/work/data: no such folder or zip"):
+    with pytest.raises(PBGenError, match=r"/place/data: no such folder or zip"):
         train(replace(begun, steps=2), "run", resume=True)
 
 
