@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pytest
 
 from pbgen import PBGenError
-from pbgen.files import check_writable, write_atomically
+from pbgen.files import check_writable, write_arrays, write_atomically
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
@@ -188,3 +189,13 @@ def test_a_full_disk_is_told_whatever_a_library_makes_of_it(hide: type[Exception
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_have_whatever_names_they_have(tmp_path: Path) -> None:
+    """`file` and `allow_pickle` are options of NumPy's own function."""
+    arrays = {"file": np.arange(6.0).reshape(2, 3), "allow_pickle": np.zeros(0), "x/y": np.float32([1])}
+    write_arrays(tmp_path / "a.npz", arrays)
+    with np.load(tmp_path / "a.npz") as read:
+        assert list(read) == list(arrays)
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(read[name], array, strict=True)

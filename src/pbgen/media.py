@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pbgen.engine import Engine, Shape
 from pbgen.errors import PBGenError
-from pbgen.files import write_atomically
+from pbgen.files import write_arrays, write_atomically
 
 Floats = NDArray[np.float32]
 
@@ -113,7 +113,7 @@ def write(path: Path, content: Content, values: Range, rate: int) -> None:
     check(path, {name: array.shape for name, array in arrays.items()})
     array = next(iter(arrays.values()))
     if ending == ".npz":
-        write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]  # names are no options
+        write_arrays(path, arrays)
     elif ending == ".npy":
         write_atomically(path, lambda file: np.save(file, array))
     elif ending in SOUNDS:
@@ -185,7 +185,7 @@ def _read_arrays(path: Path, engine: Engine) -> Content:
 
 
 def _read_sound(path: Path, shape: Shape) -> tuple[Floats, int]:
-    import soundfile  # type: ignore[import-untyped]
+    import soundfile
 
     if len(shape) != 2:
         raise PBGenError(f"{path}: the network takes {_text(shape)}, no sound of (channels, samples); give a .npy")

@@ -15,7 +15,7 @@ import numpy as np
 from pbgen.bench.engines import ENGINES, Arrays, Floats
 from pbgen.engine import Engine, Shape
 from pbgen.errors import PBGenError
-from pbgen.files import write_atomically
+from pbgen.files import write_arrays
 
 MODULE = (sys.executable, "-P", "-m")
 """Runs a module of ours, and nothing that lies in the current folder under the name of one that it imports."""
@@ -50,7 +50,7 @@ class Inputs:
         if self.sizes and not any(None in source.shape for source in engine.inputs):
             raise PBGenError(f"--size {_text(self.sizes)}: {self.packed} has no free sizes; leave it out")
         arrays = engine.draw(*shapes, count=self.batch)
-        write_atomically(self.arrays, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]  # no options
+        write_arrays(self.arrays, arrays)
         return arrays
 
     def file(self, engine: str) -> Path:

@@ -174,11 +174,11 @@ def _free_axes(value: Tensor) -> range:
 
 
 def _free_shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-    shapes = ShapesCollection()  # type: ignore[no-untyped-call]
+    shapes = ShapesCollection()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     for value in inputs:
         free = _free_axes(value)
         shapes[value] = {axis: Dim.AUTO if axis in free else Dim.STATIC for axis in range(value.dim())}
-    return shapes.dynamic_shapes(module, inputs)  # type: ignore[no-untyped-call]
+    return shapes.dynamic_shapes(module, inputs)  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
 def _written_anew(graph: fx.Graph) -> bool:

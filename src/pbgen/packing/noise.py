@@ -34,11 +34,11 @@ def drawn(operator: str, arguments: dict[str, Any]) -> Drawn | None:
     return None
 
 
-class Replayed(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Replayed(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
     """Within it a module reads numbers from `source(kind, shape)` in the order in which it draws them."""
 
     def __init__(self, source: Callable[[str, tuple[int, ...]], Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.source = source
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

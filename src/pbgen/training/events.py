@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[import-untyped]
-from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
-from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[import-untyped]  # made by protoc, without types
+from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]  # made by protoc, without types
+from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]  # made by protoc, without types
 
 from pbgen.files import told_as
 
