@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from pbgen import PBGenError
-from pbgen.files import check_writable, write_arrays, write_atomically
+from pbgen.arrays import write_arrays
+from pbgen.files import check_writable, write_atomically
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:

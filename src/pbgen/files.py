@@ -4,15 +4,11 @@ import errno
 import io
 import os
 import stat
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pbgen.errors import PBGenError
 
@@ -39,18 +35,6 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], o
             _send(place, write)
         else:
             _replace(place, write)
-
-
-def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays by their names, whatever these are, as a .npz. Raises PBGenError as `write_atomically` does."""
-
-    def write(file: BinaryIO) -> None:
-        with zipfile.ZipFile(file, "w") as archive:
-            for name, array in arrays.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-
-    write_atomically(path, write)
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

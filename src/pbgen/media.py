@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pbgen.arrays import write_arrays
 from pbgen.engine import Engine, Shape
 from pbgen.errors import PBGenError
-from pbgen.files import write_arrays, write_atomically
+from pbgen.files import write_atomically
 
 Floats = NDArray[np.float32]
 
