@@ -77,7 +77,7 @@ def rate(case: Case, binary: bool, activations: str, threads: int, batch: int) -
     for _ in range(3):
         engine(z)
     runs = [engine.time_layers(z)[1][layer_info.name] for _ in range(25)]
-    return batch * layer_info.operations / float(np.median(runs)), layer_info.kernel
+    return batch * engine.operations(shape)[layer_info.name] / float(np.median(runs)), layer_info.kernel
 
 
 def main() -> None:

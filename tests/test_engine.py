@@ -183,7 +183,7 @@ def test_kernels_and_memory_are_told(engine: Engine, path: Path) -> None:
     assert list(engine.kernels) == ["0", "3"]
     assert "float32 weights" in engine.kernels["3"]
     # Of the 3 x 4 pairs of an input row and a row of taps, one at each end falls outside.
-    assert [layer.operations for layer in engine.layers] == [9 * 12 * 40, 10 * 10 * 40 * 3]
+    assert list(engine.operations(engine.input_shape).values()) == [9 * 12 * 40, 10 * 10 * 40 * 3]
     assert engine.layers[0].weight_bytes < 8 * 12 * 40 * 9 / 8
     engine(latent(1))
     assert path.stat().st_size / 4 < engine.resident_bytes < 1e6

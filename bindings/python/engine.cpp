@@ -118,6 +118,14 @@ public:
         return to_list(shapes);
     }
 
+    // Of each layer, for one image.
+    std::vector<uint64_t> operations(const std::vector<std::vector<size_t>>& inputs) {
+        const std::vector<pbgen_shape> shapes = to_shapes(inputs);
+        std::vector<uint64_t> operations(pbgen_layer_count(engine_));
+        if (pbgen_layer_operations(engine_, shapes.data(), operations.data())) raise_error();
+        return operations;
+    }
+
     size_t tiles(const std::vector<std::vector<size_t>>& inputs, size_t tile) {
         const std::vector<pbgen_shape> shapes = to_shapes(inputs);
         const size_t count = pbgen_tile_count(engine_, shapes.data(), tile);
@@ -160,13 +168,12 @@ public:
 
     size_t resident_bytes() const { return pbgen_resident_bytes(engine_); }
 
-    // (name, kernel, operations, bytes of weights) of each layer
+    // (name, kernel, bytes of weights) of each layer
     nb::list layers() const {
         nb::list result;
         for (size_t i = 0; i < pbgen_layer_count(engine_); ++i) {
             const pbgen_layer layer = pbgen_layer_info(engine_, i);
-            result.append(
-                nb::make_tuple(decode(layer.name), decode(layer.kernel), layer.operations, layer.weight_bytes));
+            result.append(nb::make_tuple(decode(layer.name), decode(layer.kernel), layer.weight_bytes));
         }
         return result;
     }
@@ -184,6 +191,7 @@ NB_MODULE(_core, module) {
         .def("time_layers", &Engine::time_layers, nb::arg("inputs"), nb::arg("outputs"), nb::arg("seconds"))
         .def("output_shapes", &Engine::output_shapes, nb::arg("inputs"))
         .def("complete_shapes", &Engine::complete_shapes, nb::arg("inputs"))
+        .def("operations", &Engine::operations, nb::arg("inputs"))
         .def("tiles", &Engine::tiles, nb::arg("inputs"), nb::arg("tile"))
         .def("run_tile", &Engine::run_tile, nb::arg("inputs"), nb::arg("outputs"), nb::arg("tile"), nb::arg("index"))
         .def_prop_ro("inputs", &Engine::inputs)

@@ -84,17 +84,18 @@ int pbgen_run_tile(pbgen_engine* engine, const float* const* inputs, const pbgen
 /* Numbers first .. first + count - 1 of those that `seed` begins: standard normal, or uniform in 0 .. 1. */
 void pbgen_draw(pbgen_noise kind, uint64_t seed, uint64_t first, size_t count, float* numbers);
 
-/* The layers with weights, in the order in which they run. `operations`: multiply-adds for one image, those with input
- * pixels outside the image left out; 0 where they hang on its size. `weight_bytes`: what the weights take in memory. */
+/* The layers with weights, in the order in which they run. `weight_bytes`: what the weights take in memory. */
 typedef struct pbgen_layer {
     const char* name;
     const char* kernel;
-    uint64_t operations;
     uint64_t weight_bytes;
 } pbgen_layer;
 
 size_t pbgen_layer_count(const pbgen_engine* engine);
 pbgen_layer pbgen_layer_info(const pbgen_engine* engine, size_t layer);
+
+/* Each layer's multiply-adds for one image; those with input pixels outside the image are left out. */
+int pbgen_layer_operations(pbgen_engine* engine, const pbgen_shape* shapes, uint64_t* operations);
 
 /* Like pbgen_run; seconds[i] is the time that layer i took. What is left of the whole went into other operators. */
 int pbgen_time_layers(pbgen_engine* engine, const float* const* inputs, const pbgen_shape* shapes, size_t batch,

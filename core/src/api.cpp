@@ -172,7 +172,15 @@ size_t pbgen_layer_count(const pbgen_engine* engine) { return engine->engine.lay
 
 pbgen_layer pbgen_layer_info(const pbgen_engine* engine, size_t layer) {
     const pbgen::LayerInfo& info = engine->engine.layers()[layer];
-    return {info.name.c_str(), info.kernel.c_str(), info.operations, info.weight_bytes};
+    return {info.name.c_str(), info.kernel.c_str(), info.weight_bytes};
+}
+
+int pbgen_layer_operations(pbgen_engine* engine, const pbgen_shape* shapes, uint64_t* operations) {
+    return guard(1, [&] {
+        const std::vector<uint64_t> all = engine->engine.operations(Shapes(engine, shapes).get());
+        std::copy(all.begin(), all.end(), operations);
+        return 0;
+    });
 }
 
 int pbgen_time_layers(pbgen_engine* engine, const float* const* inputs, const pbgen_shape* shapes, size_t batch,

@@ -217,7 +217,8 @@ void Arrangement::arrange_layer(size_t index, size_t value) {
     const bool direct = !tail && same_places(shape(value), strides, row_major(shape(value)));
     const Place out = direct ? destination(value, strides) : buffer(shape(value), strides);
     const bool planes = !tail && out.of == Place::Of::buffer && layer->makes_planes() && output_of_[value] != none;
-    const size_t told = extremes_for(node.inputs[0], *layer), position = layer_count_++;
+    const size_t told = extremes_for(node.inputs[0], *layer), position = operations_.size();
+    operations_.push_back(layer->operations());
     scratch_.include(layer->scratch(model_.threads().count()));
     layers_[value] = tail ? nullptr : layer;
     if (planes) made_.insert(output_of_[value]);

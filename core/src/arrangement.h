@@ -34,6 +34,8 @@ public:
     const std::vector<Shape>& inputs() const { return inputs_; }
     size_t outputs() const { return model_.graph().outputs.size(); }
     const Shape& output(size_t i) const { return bound_.shapes[model_.graph().outputs[i].value]; }
+    // Each layer's multiply-adds for one image.
+    const std::vector<uint64_t>& operations() const { return operations_; }
     // Numbers of memory that a run of one image takes.
     size_t workspace() const { return workspace_; }
 
@@ -105,7 +107,7 @@ private:
     std::set<size_t> made_;              // outputs that a layer writes itself
     std::vector<Place> places_;          // by value
     std::vector<std::shared_ptr<const Layer>> layers_;  // by value, where a layer makes it and nothing comes after
-    size_t layer_count_ = 0;
+    std::vector<uint64_t> operations_;
     std::vector<Step> steps_;
     std::vector<Block> buffers_;
     std::vector<Block> extremes_;      // of values that a layer makes for another

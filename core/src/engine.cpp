@@ -102,6 +102,12 @@ size_t Engine::workspace_bytes(const Shape* shapes, size_t batch) {
     return bytes;
 }
 
+std::vector<uint64_t> Engine::operations(const Shape* shapes) {
+    std::vector<uint64_t> operations;
+    with_arrangement(shapes, [&](const Arrangement& arrangement) { operations = arrangement.operations(); });
+    return operations;
+}
+
 void Engine::run(const float* const* inputs, const Shape* shapes, size_t batch, float* const* outputs, void* memory,
                  double* seconds) {
     if (seconds) std::fill_n(seconds, layers().size(), 0.0);

@@ -26,6 +26,8 @@ public:
     // where they are not what the graph takes.
     std::vector<Shape> output_shapes(const Shape* shapes);
     size_t workspace_bytes(const Shape* shapes, size_t batch);
+    // Each layer's multiply-adds for one image.
+    std::vector<uint64_t> operations(const Shape* shapes);
 
     // Any number of threads may call it at once, and a process may fork meanwhile. Inputs and outputs are row-major, one
     // image after another. `workspace`, where it is given, has workspace_bytes(shapes, batch), at any address. `seconds`,

@@ -88,8 +88,7 @@ void Model::load_layer(const Container& container, size_t index) {
     const CanonicalWeights all = canonical_weights(container.tensors[node.weight], node, shape);
     canonical = std::make_unique<CanonicalWeights>(all);
     const std::unique_ptr<Layer> made = layer(index, shape);
-    const bool sized = known(from) && known(node.shape);
-    layers_.push_back({node.name, made->kernel(), sized ? made->operations() : 0, made->weight_bytes()});
+    layers_.push_back({node.name, made->kernel(), made->weight_bytes()});
     const bool again = kept_.count(node.weight) || made->keeps_weights();
     if (again) kept_.insert(node.weight);
     canonical = std::make_unique<CanonicalWeights>(again ? all.kept() : all.forgotten());

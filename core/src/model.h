@@ -18,7 +18,6 @@ namespace pbgen {
 // For people.
 struct LayerInfo {
     std::string name, kernel;
-    uint64_t operations;  // for one image; 0 where they hang on its size
     size_t weight_bytes;
 };
 

@@ -17,10 +17,6 @@ void copy(const Reads& in, const Writes& out, Threads& threads);
 // out = program(inputs), each of which has out's shape, with strides of 0 where it is broadcast.
 void map(const Program& program, const Reads* inputs, const Writes& out, const Kernels& kernels, Threads& threads);
 
-// The same of rows `begin` .. `end` - 1 along an axis, by the calling thread alone.
-void map_rows(const Program& program, const Reads* inputs, const Writes& out, size_t axis, int64_t begin, int64_t end,
-              const Kernels& kernels);
-
 enum class Reduction : uint8_t { sum, mean, max, min };
 
 // Reduces program(inputs), each input having `shape`, over those dimensions that are 1 in out's shape and not in `shape`.

@@ -55,6 +55,13 @@ public:
     // Whether the engine takes these sizes; if not, pbgen_error() says why.
     bool works() const { return works_; }
     size_t workspace_bytes() const { return pbgen_workspace_bytes(engine_, shapes_.data(), batch_); }
+    uint64_t operations() const {
+        std::vector<uint64_t> layers(pbgen_layer_count(engine_));
+        pbgen_layer_operations(engine_, shapes_.data(), layers.data());
+        uint64_t sum = 0;
+        for (uint64_t operations : layers) sum += operations;
+        return sum;
+    }
     int run() { return pbgen_run(engine_, in_.data(), shapes_.data(), batch_, out_.data()); }
     int run_in(void* workspace) {
         return pbgen_run_in(engine_, in_.data(), shapes_.data(), batch_, out_.data(), workspace);

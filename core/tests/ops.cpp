@@ -99,14 +99,6 @@ bool run(const std::string& name, const Kernels& kernels, std::vector<float>& re
             return map(program, in.data(), out, kernels, threads), true;
         });
     }
-    if (name == "map_rows") {
-        const auto axis = word<size_t>();
-        const int64_t begin = word(), end = word();
-        const Program program = read_program();
-        return with(program.inputs + 1, [&](const auto& in, const Writes& out) {
-            return map_rows(program, in.data(), out, axis, begin, end, kernels), true;
-        });
-    }
     if (name == "reduce") {
         const auto kind = choice<Reduction>();
         const Program program = read_program();

@@ -48,14 +48,11 @@ class Input:
 class Layer:
     """A layer with weights.
 
-    kernel: what runs it. operations: multiply-adds for one image, those with pixels outside of it left out; 0 where
-    they hang on its size.
-    weight_bytes: what its weights take in memory.
+    kernel: what runs it. weight_bytes: what its weights take in memory.
     """
 
     name: str
     kernel: str
-    operations: int
     weight_bytes: int
 
 
@@ -202,6 +199,15 @@ class Engine:
             raise PBGenError(f"{len(shapes)} shapes given where the generator has {len(self.inputs)} inputs")
         found = self._output_shapes(self._with_noise([tuple(shape) for shape in shapes]))
         return found[0] if len(found) == 1 else tuple(found)
+
+    def operations(self, *shapes: Sequence[int]) -> dict[str, int]:
+        """Multiply-adds of each layer, by its name, for one image of inputs of these shapes, the batch left out.
+
+        Those with pixels outside the image are not counted. Raises PBGenError where the network takes no such inputs.
+        """
+        self.output_shape_for(*shapes)
+        counts = self._engine.operations([list(shape) for shape in self._with_noise([tuple(s) for s in shapes])])
+        return dict(zip(self.kernels, counts, strict=True))
 
     def draw(
         self, *shapes: Sequence[int], count: int = 1, seed: int = 0, first: int = 0

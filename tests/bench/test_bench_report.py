@@ -73,7 +73,4 @@ def test_layers_with_rates_and_shares() -> None:
         ["two", "float32", "10", "40.0 kB", "400 µs", "25", "40%"],
         ["the rest", "", "", "", "100 µs", "", "10%"],
     ]
-    free = layer_table(LayerTimes("float32", 1, 100, (layers[0], replace(layers[1], operations=0)), rest=0.1e-3))
-    assert free.rows[1][2:] == ["", "40.0 kB", "400 µs", "", "40%"]
-    assert free.total == ["all", "", "", "1.84 MB", "1.00 ms", "", ""]
     assert table.total == ["all", "", "160", "1.84 MB", "1.00 ms", "160", ""]

@@ -263,22 +263,6 @@ def test_map(operators: Operators, data: st.DataObject, shape: tuple[int, ...]) 
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5 * max(1, scale))
 
 
-@random_cases
-@given(data=st.data(), shape=shapes)
-def test_map_some_rows(operators: Operators, data: st.DataObject, shape: tuple[int, ...]) -> None:
-    inputs = [data.draw(arrays(shape)) for _ in range(2)]
-    axis = data.draw(st.integers(0, len(shape) - 1))
-    begin = data.draw(st.integers(0, shape[axis] - 1))
-    end = data.draw(st.integers(begin + 1, shape[axis]))
-    words = [axis, begin, end, *Program(2, (("add", 0, 1),)).words()]
-    out = data.draw(outputs(shape))
-    memory = operators.start("map_rows", words, [*inputs, out], 1)[1]
-    rows = tuple(slice(begin, end) if i == axis else slice(None) for i in range(len(shape)))
-    expected = out.view().copy()
-    expected[rows] = (inputs[0].view() + inputs[1].view())[rows]
-    np.testing.assert_array_equal(out.view(memory), expected)
-
-
 @pytest.mark.parametrize("channels", [1, 3, 4, 7, 16, 64, 65, 300])
 def test_numbers_of_channels(operators: Operators, channels: int) -> None:
     """Scale and shift of each channel, the channels innermost, into either layout."""

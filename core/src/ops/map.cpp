@@ -49,14 +49,4 @@ void map(const Program& program, const Reads* inputs, const Writes& out, const K
     });
 }
 
-void map_rows(const Program& program, const Reads* inputs, const Writes& out, size_t axis, int64_t begin, int64_t end,
-              const Kernels& kernels) {
-    Mapping mapping(program, inputs, out);
-    Shape shape = out.shape;
-    shape[axis] = end - begin;
-    for (size_t i = 0; i < program.inputs; ++i) mapping.data[i] += begin * inputs[i].strides[axis];
-    const Loops loops = mapping.loops(shape);
-    mapping.run(loops, 0, loops.blocks(), out.data + begin * out.strides[axis], kernels);
-}
-
 }  // namespace pbgen

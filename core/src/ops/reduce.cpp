@@ -137,12 +137,11 @@ private:
     void fold(int64_t begin, int64_t end, TileMaker& maker, double* totals) const {
         std::fill_n(totals, width(), folding_.start());
         const bool rows = reduced(loops_.rows_axis()), columns = reduced(loops_.columns_axis());
+        if (!columns) return fold_columns(begin, end, maker, totals);
         Walk walk(loops_, begin);
         for (int64_t i = begin; i < end; ++i, walk.next()) {
             const float* values = maker.make(walk);
-            if (!columns)
-                add_columns(values, walk.rows(), walk.columns(), totals);
-            else if (rows || walk.rows() == 1)
+            if (rows || walk.rows() == 1)
                 totals[0] = folding_.join(totals[0], fold(values, walk.rows() * walk.columns()));
             else
                 for (int64_t row = 0; row < walk.rows(); ++row)
@@ -154,19 +153,36 @@ private:
         return kernels_.fold(folding_.kind, values, static_cast<size_t>(count));
     }
 
-    // Where the columns are few, several rows are taken for a longer one.
-    void add_columns(const float* values, int64_t rows, int64_t columns, double* totals) const {
-        const int64_t together = std::min(rows, std::max<int64_t>(1, 64 / columns)), wide = together * columns;
+    // Rows of some tiles are put together in single precision, and that is joined in double. Where the columns are few,
+    // several rows are taken for a longer one.
+    void fold_columns(int64_t begin, int64_t end, TileMaker& maker, double* totals) const {
+        constexpr int64_t deepest = 64;
         float sums[most_columns];
-        for (int64_t some = together, left = rows; left; left %= some) {
-            if (left < some) some = 1;
-            const int64_t width = some == 1 ? columns : wide, count = left / some;
-            std::fill_n(sums, width, static_cast<float>(folding_.start()));
-            kernels_.fold_rows(folding_.kind, values, static_cast<size_t>(count), static_cast<ptrdiff_t>(width),
-                               static_cast<size_t>(width), sums);
-            values += count * width;
+        int64_t depth = 0, width = 0, columns = 1;
+        const auto join = [&] {
             for (int64_t first = 0; first < width; first += columns) join_all(sums + first, columns, totals);
+            depth = width = 0;
+        };
+        const auto add = [&](const float* values, int64_t rows, int64_t wide) {
+            if (wide != width || depth >= deepest) {
+                join();
+                width = wide;
+                std::fill_n(sums, width, static_cast<float>(folding_.start()));
+            }
+            kernels_.fold_rows(folding_.kind, values, static_cast<size_t>(rows), static_cast<ptrdiff_t>(wide),
+                               static_cast<size_t>(wide), sums);
+            depth += rows;
+        };
+        Walk walk(loops_, begin);
+        for (int64_t i = begin; i < end; ++i, walk.next()) {
+            const float* values = maker.make(walk);
+            columns = walk.columns();  // which are those of the totals: all tiles have the same
+            const int64_t together = std::min(walk.rows(), std::max<int64_t>(1, 64 / columns));
+            const int64_t whole = walk.rows() / together, rest = walk.rows() % together;
+            add(values, whole, together * columns);
+            if (rest) add(values + whole * together * columns, rest, columns);
         }
+        join();
     }
 
     void join_all(const float* sums, int64_t count, double* totals) const {

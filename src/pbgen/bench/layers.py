@@ -57,10 +57,11 @@ def time_layers(path: str | os.PathLike[str], activations: str, threads: int, in
     batch = len(given[0])
     for _ in range(WARM_UP):
         engine.time_layers(*given)
+    operations = list(engine.operations(*(array.shape[1:] for array in given)).values())
     seconds = np.array([_run(engine, given) for _ in range(runs)])
     low, median, high = np.percentile(seconds, [10, 50, 90], axis=0).tolist()
     times = tuple(
-        LayerTime(layer.name, layer.kernel, layer.operations * batch, layer.weight_bytes, median[i], low[i], high[i])
+        LayerTime(layer.name, layer.kernel, operations[i] * batch, layer.weight_bytes, median[i], low[i], high[i])
         for i, layer in enumerate(engine.layers)
     )
     return LayerTimes(activations, batch, runs, times, rest=median[-1])

@@ -20,7 +20,7 @@ from pbgen.errors import PBGenError
 MODULE = (sys.executable, "-P", "-m")
 """Runs a module of ours, and nothing that lies in the current folder under the name of one that it imports."""
 
-USUAL = 64
+USUAL = (64, 128, 256)
 """Pixels, or samples, along a free dimension of which nothing else is said."""
 
 
@@ -28,7 +28,8 @@ USUAL = 64
 class Inputs:
     """What the processes are given, in a folder of its own: the inputs, and for each engine what it reads.
 
-    sizes: of the free dimensions of each input, in their order; one for all of them, or None for USUAL.
+    sizes: of the free dimensions of each input, in their order; one for all of them, or None for the first of USUAL
+    that the generator takes.
     """
 
     packed: Path
@@ -46,12 +47,20 @@ class Inputs:
         Raises PBGenError where the packed file is none, or does not take inputs of these sizes.
         """
         engine = Engine(self.packed)
-        shapes = [_at(source.shape, self.sizes or (USUAL,)) for source in engine.inputs]
         if self.sizes and not any(None in source.shape for source in engine.inputs):
             raise PBGenError(f"--size {_text(self.sizes)}: {self.packed} has no free sizes; leave it out")
-        arrays = engine.draw(*shapes, count=self.batch)
+        arrays = engine.draw(*self._shapes(engine), count=self.batch)
         write_arrays(self.arrays, arrays)
         return arrays
+
+    def _shapes(self, engine: Engine) -> list[tuple[int, ...]]:
+        shapes = [_at(source.shape, self.sizes or USUAL[-1:]) for source in engine.inputs]
+        for size in () if self.sizes else USUAL[:-1]:
+            smaller = [_at(source.shape, (size,)) for source in engine.inputs]
+            with suppress(PBGenError):  # deep networks shrink small images to nothing
+                engine.output_shape_for(*smaller)
+                return smaller
+        return shapes
 
     def file(self, engine: str) -> Path:
         """What the engine reads: the packed file, or the same exported. Raises PBGenError where that cannot be done."""

@@ -25,7 +25,10 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, help="How often each engine has its turn.")] = 20,
     size: Annotated[
         str | None,
-        typer.Option(metavar="HxW", help="Of an input whose size is free: 256x256, or 100 for a sound; default: 64."),
+        typer.Option(
+            metavar="HxW",
+            help="Of an input whose size is free: 256x256, or 100 for a sound; default: 64, or more where it must be.",
+        ),
     ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Also time PBGen's layers one by one.")] = False,
     chart: Annotated[Path | None, typer.Option(help="Also draw the times, such as bench.png.")] = None,

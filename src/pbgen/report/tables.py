@@ -186,18 +186,17 @@ def layer_table(times: "LayerTimes") -> Table:
         [
             layer.name,
             layer.kernel,
-            text.number(layer.operations / 1e6) if layer.operations else "",
+            text.number(layer.operations / 1e6),
             text.size(layer.weight_bytes),
             text.duration(layer.median),
-            f"{layer.operations / layer.median / 1e9:.0f}" if layer.operations else "",
+            f"{layer.operations / layer.median / 1e9:.0f}",
             f"{layer.median / times.seconds:.0%}",
         ]
         for layer in times.layers
     ]
     rows.append(["the rest", "", "", "", text.duration(times.rest), "", f"{times.rest / times.seconds:.0%}"])
-    known, weights = all(layer.operations for layer in times.layers), text.size(times.weight_bytes)
-    operations = text.number(times.operations / 1e6) if known else ""
-    rate = f"{times.operations / times.seconds / 1e9:.0f}" if known else ""
+    operations, weights = text.number(times.operations / 1e6), text.size(times.weight_bytes)
+    rate = f"{times.operations / times.seconds / 1e9:.0f}"
     columns = ["layer", "kernel", "M multiply-adds", "weights", "time", "G/s", "share"]
     return Table(
         columns,
