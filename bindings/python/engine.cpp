@@ -166,7 +166,8 @@ public:
         for (size_t i = 0; i < pbgen_layer_count(engine_); ++i) {
             const pbgen_layer layer = pbgen_layer_info(engine_, i);
             result.append(
-                nb::make_tuple(decode(layer.name), decode(layer.kernel), layer.operations, layer.weight_bytes));
+                nb::make_tuple(decode(layer.name), decode(layer.kernel), layer.operations, layer.weight_bytes,
+                               layer.bits));
         }
         return result;
     }

@@ -20,6 +20,7 @@ struct LayerInfo {
     std::string name, kernel;
     uint64_t operations;  // for one image; 0 where they hang on its size
     size_t weight_bytes;
+    unsigned bits;  // of a weight in the file
 };
 
 class Model {

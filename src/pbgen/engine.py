@@ -51,12 +51,14 @@ class Layer:
     kernel: what runs it. operations: multiply-adds for one image, those with pixels outside of it left out; 0 where
     they hang on its size.
     weight_bytes: what its weights take in memory.
+    bits: of a weight in the file, 1 to 4 of planes of signs, else 16 or 32.
     """
 
     name: str
     kernel: str
     operations: int
     weight_bytes: int
+    bits: int
 
 
 class Engine:

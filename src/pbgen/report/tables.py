@@ -178,7 +178,7 @@ def bench_table(comparison: "Comparison") -> Table:
 
 
 def layer_table(times: "LayerTimes") -> Table:
-    """Every layer of ours with weights: kernel, multiply-adds a run in millions, time, rate in G a second, share.
+    """Every layer with weights: kernel, bits a weight, multiply-adds a run in millions, time, G a second, share.
 
     Multiply-adds are left out where they hang on the input's size.
     """
@@ -186,6 +186,7 @@ def layer_table(times: "LayerTimes") -> Table:
         [
             layer.name,
             layer.kernel,
+            str(layer.bits),
             text.number(layer.operations / 1e6) if layer.operations else "",
             text.size(layer.weight_bytes),
             text.duration(layer.median),
@@ -194,16 +195,16 @@ def layer_table(times: "LayerTimes") -> Table:
         ]
         for layer in times.layers
     ]
-    rows.append(["the rest", "", "", "", text.duration(times.rest), "", f"{times.rest / times.seconds:.0%}"])
+    rows.append(["the rest", "", "", "", "", text.duration(times.rest), "", f"{times.rest / times.seconds:.0%}"])
     known, weights = all(layer.operations for layer in times.layers), text.size(times.weight_bytes)
     operations = text.number(times.operations / 1e6) if known else ""
     rate = f"{times.operations / times.seconds / 1e9:.0f}" if known else ""
-    columns = ["layer", "kernel", "M multiply-adds", "weights", "time", "G/s", "share"]
+    columns = ["layer", "kernel", "bits", "M multiply-adds", "weights", "time", "G/s", "share"]
     return Table(
         columns,
         rows,
         frozenset(columns[2:]),
-        ["all", "", operations, weights, text.duration(times.seconds), rate, ""],
+        ["all", "", "", operations, weights, text.duration(times.seconds), rate, ""],
     )
 
 
