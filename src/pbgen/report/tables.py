@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pbgen.redundancy import predicted_cost
+from pbgen.redundancy import becomes, predicted_cost
 from pbgen.report import text
 
 if TYPE_CHECKING:
@@ -109,12 +109,12 @@ class Table:
 def plan_table(plan: "Plan") -> Table:
     """Every layer of a plan: dimensions, F, R, predicted cost of the layer alone, decision, bytes of its weights.
 
-    Below them the weights that the plan is not about. Before: 4 bytes a weight. After: one bit a binary weight, 4 bytes
-    a float one. Scales and shifts are not counted.
+    Below them the weights that the plan is not about. Before: 4 bytes a weight. After: as many bits a weight as the
+    layer has planes of signs, 4 bytes a float one. Scales and shifts are not counted.
     """
     rows, before, after = [], 0, 0
     for layer in plan.layers:
-        packed = -(-layer.weights // 8) if layer.binary else 4 * layer.weights
+        packed = layer.bits * -(-layer.weights // 8) if layer.binary else 4 * layer.weights
         before, after = before + 4 * layer.weights, after + packed
         rows.append(
             [
@@ -124,7 +124,7 @@ def plan_table(plan: "Plan") -> Table:
                 text.number(layer.fan_in),
                 text.number(layer.degree_of_redundancy),
                 text.times(predicted_cost(layer.degree_of_redundancy)),
-                "binary" if layer.binary else "float",
+                becomes(layer.bits),
                 text.number(layer.weights),
                 text.size(4 * layer.weights),
                 text.size(packed),
@@ -214,7 +214,7 @@ def pack_table(info: "PackInfo") -> Table:
         [
             layer.name,
             layer.kind,
-            "binary" if layer.binary else "float",
+            layer.weights,
             text.size(layer.float_bytes),
             text.size(layer.packed_bytes),
         ]
