@@ -73,9 +73,9 @@ size_t CanonicalWeights::kept_bytes() const {
     return (kept_bits_ ? kept_bits_->bytes() : 0) + (floats_ ? floats_->bytes() : 0);
 }
 
-CanonicalWeights::CanonicalWeights(const uint32_t* rows, size_t row_words, size_t all_groups, size_t group_outputs,
-                                   size_t group_inputs, size_t kernel_taps)
-    : groups(all_groups), outputs(group_outputs), inputs(group_inputs), taps(kernel_taps), rows_(rows),
+CanonicalWeights::CanonicalWeights(const uint32_t* rows, size_t row_words, size_t planes, size_t all_groups,
+                                   size_t group_outputs, size_t group_inputs, size_t kernel_taps)
+    : groups(all_groups), outputs(group_outputs), inputs(group_inputs), taps(kernel_taps), planes_(planes), rows_(rows),
       row_words_(row_words) {}
 
 float round_weights(float* weights, size_t taps, size_t count, size_t stride, float levels) {
@@ -115,7 +115,7 @@ void CanonicalWeights::copy_signs(size_t group, size_t output, size_t plane, uin
     const Place at = place(group, output);
     for (size_t tap = at.tap; tap < at.tap + taps; ++tap, rows += stride)
         if (rows_)
-            std::memcpy(rows, rows_ + (at.channel * at.step + tap) * row_words_, row_bytes());
+            std::memcpy(rows, rows_ + (plane * groups * outputs * taps + at.channel * at.step + tap) * row_words_, row_bytes());
         else
             copy_bits(bits_ + plane * plane_bytes(), uint64_t{at.channel} * inputs * at.step + tap, at.step, inputs, rows);
 }

@@ -23,9 +23,10 @@ public:
     // The same of numbers, which are copied.
     CanonicalWeights(const float* numbers, size_t groups, size_t outputs, size_t inputs, size_t taps);
 
-    // Signs as rows of bits over the inputs, [groups][outputs][taps], each of `row_words` words, whose bytes lie in the order
-    // of their bits.
-    CanonicalWeights(const uint32_t* rows, size_t row_words, size_t groups, size_t outputs, size_t inputs, size_t taps);
+    // Signs as rows of bits over the inputs, [planes][groups][outputs][taps], each of `row_words` words, whose bytes lie in
+    // the order of their bits.
+    CanonicalWeights(const uint32_t* rows, size_t row_words, size_t planes, size_t groups, size_t outputs, size_t inputs,
+                     size_t taps);
 
     // The same weights as those of a layer of one tap, whose output channels are [taps][outputs].
     CanonicalWeights taps_as_outputs() const;

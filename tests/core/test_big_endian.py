@@ -18,7 +18,7 @@ pytestmark = IBM_Z.needed
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-@pytest.mark.parametrize("planes", range(5), ids=["float", "one", "two", "three", "four"])
+@pytest.mark.parametrize("planes", [0, 1, 3], ids=["float", "one", "three"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_equal_torch(name: str, planes: int, dtype: type, tmp_path: Path) -> None:
     layer = replace(LAYERS[name], one_bit=planes > 0, planes=planes or 1, activation="tanh", dtype=dtype)

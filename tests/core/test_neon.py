@@ -15,7 +15,7 @@ pytestmark = ARM.needed
 
 
 @pytest.mark.parametrize("arch", ARM.archs)
-@pytest.mark.parametrize("planes", range(5), ids=["float", "one", "two", "three", "four"])
+@pytest.mark.parametrize("planes", [0, 1, 3], ids=["float", "one", "three"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_equal_torch(name: str, planes: int, arch: str, tmp_path: Path) -> None:
     layer = replace(LAYERS[name], one_bit=planes > 0, planes=planes or 1, activation="tanh")
@@ -28,7 +28,7 @@ def test_layers_equal_torch(name: str, planes: int, arch: str, tmp_path: Path) -
 @pytest.mark.parametrize("signs", ["signed", "unsigned", "mixed"])
 @pytest.mark.parametrize(
     ("name", "planes"),
-    [(name, planes) for name in LAYERS for planes in (1, 2, 3, 4) if name != "one"]
+    [(name, planes) for name in LAYERS for planes in (1, 3) if name != "one"]
     + [(name, 0) for name, layer in LAYERS.items() if layer.inputs >= 16],
 )
 def test_integers_equal_this_machine_to_the_bit(name: str, signs: str, planes: int, tmp_path: Path) -> None:
