@@ -25,8 +25,12 @@ PEAKS = {
     "float weights as int16": "int16-multiply-add",
     "float weights as int8, dot products": "int8",
     "float weights as int8, broadcast": "int16-multiply-add",
-    "one-bit weights, dot products of rows, int8": "int16-multiply-add",
-    "one-bit weights": "multiply-add",
+    **{
+        f"{bits}-bit weights{end}": peak
+        for end, peak in ((", dot products of rows, int8", "int16-multiply-add"), ("", "multiply-add"))
+        for bits in ("one", "two", "three", "four")
+    },
+    "channel by channel": "multiply-add",
 }
 """The peak in peaks.cpp for each kernel, by how its name begins; the first that fits counts."""
 BITS = {"avx512-vbmi": "512", "avx512": "512", "avx2": "256"}
@@ -66,7 +70,9 @@ def roofline(times: Mapping[str, Any], rates: Mapping[str, float], cache: int) -
     bandwidth = rates["read-l2" if weights <= cache else "read-memory"]
     rows, least = [], 0.0
     for layer in layers:
-        computing, reading = layer["operations"] / rates[peak(layer["kernel"])], layer["weight_bytes"] / bandwidth
+        # A lookup for each plane of signs.
+        lookups = layer["operations"] * (layer["bits"] if layer["kernel"].startswith("tables") else 1)
+        computing, reading = lookups / rates[peak(layer["kernel"])], layer["weight_bytes"] / bandwidth
         limit = max(computing, reading)
         least, total = least + limit, total + layer["median"]
         what = "multiply-adds" if computing >= reading else "bytes"

@@ -508,3 +508,81 @@ def test_pbgen_binarize_is_the_function_after_any_import(first):
     code += "\nassert isinstance(binarize, types.FunctionType), binarize\nfrom pbgen.binarize import binary_layers"
     code += "\nassert isinstance(pbgen.binarize, types.FunctionType)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+SEVERAL = ("bwn", "learned-scale")  # the methods that know weights of several bits
+
+
+def of_bits(layer, bits, method):
+    """The layer alone, with weights of so many bits."""
+    x = torch.zeros(1, *LAYERS[layer][1], dtype=torch.float64)
+    torch.manual_seed(1)
+    module = nn.Sequential(LAYERS[layer][0]().double())
+    return binarize(module, pbgen.plan(module, x).choosing({"0": bits}), method)[0]
+
+
+def distance(w, levels, a):
+    return (w - a * levels).square().sum().item()
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+@pytest.mark.parametrize("method", SEVERAL)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_several_bits(kind, method, bits):
+    layer = of_bits(kind, bits, method).eval()
+    latent = layer.parametrizations.weight.original.detach()
+    levels, scale = signs_and_scale(layer)
+    assert set(levels.flatten().tolist()) <= set(range(1 - 2**bits, 2**bits, 2)) and scale.min() > 0
+    for w, weight, level, a in zip(*(channels(layer, x) for x in (latent, layer.weight, levels)), scale, strict=True):
+        assert torch.equal(weight, level * a)
+        coarse = w.abs().mean()
+        assert distance(w, level, a) < distance(w, hard(w), coarse)  # nearer than one bit
+        if method == "bwn":  # the best scale for these levels
+            assert a.item() == pytest.approx(((w * level).sum() / level.square().sum()).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("method", SEVERAL)
+def test_the_gradient_of_several_bits(method):
+    layer = of_bits("linear", 2, method).train()
+    latent = layer.parametrizations.weight.original
+    with torch.no_grad():
+        latent[0, 0] = 30.0  # beyond all levels of its channel
+    g = torch.randn(3, 5, dtype=torch.float64)
+    step = layer.parametrizations.weight[0].step(latent.detach()[None, None]).detach().reshape(3, 1)
+    levels, scale = (value.detach() for value in signs_and_scale(layer))
+    (layer.weight * g).sum().backward()
+    v = latent.detach() / step
+    through = scale[:, None] / step * g * (v.abs() <= 4)
+    if method == "learned-scale":
+        expected = (g * torch.where(v.abs() <= 4, levels - v, levels)).sum(1)
+        torch.testing.assert_close(layer.parametrizations.weight[0].learned.grad, expected)
+    else:
+        through = through + levels / levels.square().sum(1, keepdim=True) * (g * levels).sum(1, keepdim=True)
+    torch.testing.assert_close(latent.grad, through)
+
+
+def test_which_methods_know_several_bits():
+    module = nn.Sequential(nn.Linear(5, 3))
+    plan = pbgen.plan(module, torch.zeros(1, 5)).choosing({"0": 3})
+    for method in set(METHODS) - set(SEVERAL):
+        with pytest.raises(PBGenError, match=rf"^layer '0': 3 bits, and method '{method}' has one; bwn, learned-scale"):
+            binarize(module, plan, method)
+    assert not binary_layers(module)
+
+
+def test_latent_weights_of_several_bits_are_not_clipped():
+    layer = of_bits("linear", 2, "bwn")
+    with torch.no_grad():
+        layer.parametrizations.weight.original.fill_(3.0)
+    clip_latent_weights(layer)
+    assert layer.parametrizations.weight.original.unique().item() == 3
+
+
+@pytest.mark.parametrize("method", SEVERAL)
+def test_a_float_state_begins_several_bits_as_binarize_would(method):
+    torch.manual_seed(0)
+    other = nn.Linear(5, 3).double()
+    layer, expected = of_bits("linear", 3, method), nn.Sequential(copy.deepcopy(other))
+    layer.load_state_dict(other.state_dict())
+    plan = pbgen.plan(expected, torch.zeros(1, 5, dtype=torch.float64)).choosing({"0": 3})
+    assert torch.equal(layer.weight, binarize(expected, plan, method)[0].weight)

@@ -240,7 +240,7 @@ class Shuffled(nn.Module):
 def test_a_binary_layer_that_would_be_packed_as_float_is_named(tmp_path):
     module = binarize(network(), ["0", "3"])
     nn.utils.parametrize.register_parametrization(module[3], "weight", Shuffled())
-    with pytest.raises(PBGenError, match=r"^layer '3': its one-bit weights are not what the module computes with, "):
+    with pytest.raises(PBGenError, match=r"^layer '3': its binary weights are not what the module computes with, "):
         pack(module, tmp_path)
 
 

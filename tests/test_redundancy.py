@@ -115,12 +115,23 @@ def test_a_choice_of_ones_own():
     names = [layer.name for layer in plan.layers]
     chosen = plan.choosing([names[4], names[1]])
     assert chosen.binary == [names[1], names[4]]
-    assert [replace(layer, binary=False) for layer in chosen.layers] == [
-        replace(layer, binary=False) for layer in plan.layers
-    ]
+    assert [replace(layer, bits=1) for layer in chosen.layers] == [replace(layer, bits=1) for layer in plan.layers]
     assert plan.choosing(plan.binary) == plan
     with pytest.raises(PBGenError, match="layer 'nothing': not in the plan; it has "):
         plan.choosing(["nothing"])
+
+
+def test_bits_of_each_layer():
+    plan = decide(dcgan64(), bits=3)
+    assert [layer.bits for layer in plan.layers] == [3, 3, 3, 3, 32] and plan.binary == ["l0", "l1", "l2", "l3"]
+    assert "3 bits" in str(plan)
+    chosen = plan.choosing({"l4": 4, "l1": 1, "l0": 32})
+    assert chosen.bits == {"l0": 32, "l1": 1, "l2": 32, "l3": 32, "l4": 4} and chosen.binary == ["l1", "l4"]
+    for bits in (0, 5, 2.0, True):
+        with pytest.raises(PBGenError, match=r"^layer 'l1': .* bits; a weight has 1 to 4, or 32 \(float\)"):
+            plan.choosing({"l1": bits})
+        with pytest.raises(PBGenError, match=r"^bits .*: must be 1 to 4"):
+            decide(dcgan64(), bits=bits)
 
 
 def test_the_table():
@@ -162,7 +173,7 @@ def test_save_and_load(tmp_path):
     plan.save(tmp_path / "plan.json")
     assert Plan.load(tmp_path / "plan.json") == plan
     assert Plan.load(str(tmp_path / "plan.json")).binary == ["l1", "l2", "l3"]
-    assert json.loads((tmp_path / "plan.json").read_text())["pbgen_plan"] == 2
+    assert json.loads((tmp_path / "plan.json").read_text())["pbgen_plan"] == 3
 
 
 def saved(plan, folder):
@@ -191,7 +202,7 @@ def edit(path, value):
         (lambda _: "[]", "'pbgen_plan' is missing"),
         (lambda _: "{}", "'pbgen_plan' is missing"),
         (lambda content: json.dumps(content)[:-30], "it is no JSON"),
-        (edit(["pbgen_plan"], 1), "version 1 where this release reads 2"),
+        (edit(["pbgen_plan"], 1), "version 1 where this release reads 3"),
         (edit(["pbgen_plan"], "1"), "version '1' where"),
         (edit(["pbgen_plan"], True), "version True where"),
         (edit(["threshold"], -1), "threshold -1 is not a positive number"),
@@ -206,7 +217,8 @@ def edit(path, value):
         (edit(["layers", 0, "extra"], 3), "a layer has not just the fields"),
         (edit(["layers", 0, "name"], 3), "layer 3: name cannot be '3'"),
         (edit(["layers", 0, "name"], "l1"), "two layers have the same name"),
-        (edit(["layers", 1, "binary"], 1), "layer 'l1': binary cannot be '1'"),
+        (edit(["layers", 1, "bits"], 5), "layer 'l1': bits cannot be '5'"),
+        (edit(["layers", 1, "bits"], True), "layer 'l1': bits cannot be 'True'"),
         (edit(["layers", 1, "weights"], True), "layer 'l1': weights cannot be 'True'"),
         (edit(["layers", 1, "weights"], -5), "layer 'l1': weights cannot be '-5'"),
         (edit(["layers", 1, "fan_in"], math.inf), "layer 'l1': fan_in cannot be 'inf'"),

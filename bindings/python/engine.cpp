@@ -168,12 +168,12 @@ public:
 
     size_t resident_bytes() const { return pbgen_resident_bytes(engine_); }
 
-    // (name, kernel, bytes of weights) of each layer
+    // (name, kernel, bytes of weights, bits of a weight) of each layer
     nb::list layers() const {
         nb::list result;
         for (size_t i = 0; i < pbgen_layer_count(engine_); ++i) {
             const pbgen_layer layer = pbgen_layer_info(engine_, i);
-            result.append(nb::make_tuple(decode(layer.name), decode(layer.kernel), layer.weight_bytes));
+            result.append(nb::make_tuple(decode(layer.name), decode(layer.kernel), layer.weight_bytes, layer.bits));
         }
         return result;
     }

@@ -125,12 +125,12 @@ void bind_training(nb::module_& module) {
              "groups"_a, "small"_a, "large"_a, "kernel"_a, "stride"_a, "padding"_a, "dilation"_a);
     nb::class_<Signs>(module, "Signs")
         .def("__init__",
-             [](Signs* self, const WeightShape& shape, size_t weights, unsigned threads) {
+             [](Signs* self, const WeightShape& shape, size_t weights, size_t planes, unsigned threads) {
                  const std::shared_ptr<Threads> pool = shared_threads(threads);
                  const nb::gil_scoped_release release;
-                 new (self) Signs(shape, floats(weights), *pool);
+                 new (self) Signs(shape, floats(weights), planes, *pool);
              },
-             "shape"_a, "weights"_a, "threads"_a)
+             "shape"_a, "weights"_a, "planes"_a, "threads"_a)
         .def("run",
              [](Signs& self, bool to_large, size_t count, Two small, Two large, size_t input, size_t scale,
                 size_t output, unsigned threads) {

@@ -84,11 +84,13 @@ int pbgen_run_tile(pbgen_engine* engine, const float* const* inputs, const pbgen
 /* Numbers first .. first + count - 1 of those that `seed` begins: standard normal, or uniform in 0 .. 1. */
 void pbgen_draw(pbgen_noise kind, uint64_t seed, uint64_t first, size_t count, float* numbers);
 
-/* The layers with weights, in the order in which they run. `weight_bytes`: what the weights take in memory. */
+/* The layers with weights, in the order in which they run. `weight_bytes`: what the weights take in memory. `bits`: of a
+ * weight in the file, 1 to 4 of planes of signs, else 16 or 32. */
 typedef struct pbgen_layer {
     const char* name;
     const char* kernel;
     uint64_t weight_bytes;
+    unsigned bits;
 } pbgen_layer;
 
 size_t pbgen_layer_count(const pbgen_engine* engine);

@@ -172,7 +172,7 @@ size_t pbgen_layer_count(const pbgen_engine* engine) { return engine->engine.lay
 
 pbgen_layer pbgen_layer_info(const pbgen_engine* engine, size_t layer) {
     const pbgen::LayerInfo& info = engine->engine.layers()[layer];
-    return {info.name.c_str(), info.kernel.c_str(), info.weight_bytes};
+    return {info.name.c_str(), info.kernel.c_str(), info.weight_bytes, info.bits};
 }
 
 int pbgen_layer_operations(pbgen_engine* engine, const pbgen_shape* shapes, uint64_t* operations) {

@@ -109,7 +109,7 @@ Convolution::Convolution(const Phases& rows, const Phases& columns, const Image&
     at_once_ = prepared && weights_->taps == 1 && weights_->blocks() == 1 && prepared <= tile_bytes / tile_pixels;
     group_bytes_ = prepared && !at_once_ ? prepared : inputs * sizeof(float);
     block_bytes_ = weights_->channelwise ? product.block * sizeof(float) : 0;
-    const size_t tap_bytes = product.weight_bytes(inputs, weights_->block_outputs(0));
+    const size_t tap_bytes = product.weight_bytes(inputs, weights_->block_channels(0));
     taps_together_ = std::min({most_taps, weights_->taps, product.together / tap_bytes});
     if (!weights_->scales()) return;
     scale_.assign(weights_->scales(), weights_->scales() + output_.channels);
@@ -198,7 +198,7 @@ void Convolution::run(const Rows<const void*>& sources, size_t images, const Ran
     };
     // A thread takes some small items at a time.
     const size_t taps = divide_up(weights_->taps, row_phases * column_phases);
-    const size_t work = shape.pixels() * taps * weights_->inputs * some_blocks * weights_->block_outputs(0);
+    const size_t work = shape.pixels() * taps * weights_->inputs * some_blocks * weights_->block_channels(0);
     const size_t step = std::clamp<size_t>(fewest_operations / work, 1, divide_up(items, size_t{16}));
     threads.parallel_for(divide_up(items, step), [&](size_t i) {
         for (size_t item = i * step; item < std::min(items, (i + 1) * step); ++item) run_item(item);
@@ -216,7 +216,7 @@ size_t Convolution::blocks_together(size_t pixels, size_t others, size_t threads
 }
 
 void Convolution::run_tile(Tile& tile, const Rows<const void*>& sources, const Output& output) const {
-    tile.sum_bytes = weights_->product.sum_bytes(weights_->block_outputs(tile.first_block), tile.pixels());
+    tile.sum_bytes = weights_->product.sum_bytes(weights_->block_channels(tile.first_block), tile.pixels());
     std::memset(tile.sums, 0, tile.sum_bytes * (tile.end_block - tile.first_block));
     add_taps(tile, sources);
     for (size_t block = tile.first_block; block < tile.end_block; ++block) finish_block(tile, block, output);
@@ -307,7 +307,7 @@ void Convolution::accumulate(Tile& tile, const TapShift* taps, size_t count, con
         for (size_t block = tile.first_block; block < tile.end_block; ++block) {
             TapWeights weights[most_taps];
             for (size_t t = 0; t < count; ++t) weights[t] = {w.tap(tile.group, block, taps[t].tap), taps[t].shift};
-            w.product.accumulate(weights, count, w.inputs, w.block_outputs(block), sources, met.pixels, met.count,
+            w.product.accumulate(weights, count, w.inputs, w.block_channels(block), sources, met.pixels, met.count,
                                  tile.block_sums(block));
         }
     };
@@ -326,7 +326,7 @@ void Convolution::accumulate(Tile& tile, const TapShift* taps, size_t count, con
 void Convolution::finish_block(const Tile& tile, size_t block, const Output& output) const {
     const Weights& w = *weights_;
     const size_t channels = w.block_outputs(block);
-    const size_t channel = tile.group * w.outputs + block * w.product.block;
+    const size_t channel = tile.group * w.outputs + block * w.block();
     Epilogue epilogue = epilogue_;
     if (epilogue.scale) epilogue.scale += channel;
     if (epilogue.shift) epilogue.shift += channel;
@@ -342,7 +342,8 @@ void Convolution::finish_block(const Tile& tile, size_t block, const Output& out
     alignas(64) float rows[tile_bytes / sizeof(float)];
     for (int64_t image = tile.images.begin; image < tile.images.end; ++image, pixel += count) {
         float* to = output.pixels + image * output_.size() + y * row + x * output_.channels;
-        const float* sums = w.product.collect(tile.block_sums(block), channels, pixel, count, tile.quantizations[image].scale, rows);
+        const float* sums = w.product.collect(tile.block_sums(block), channels, w.planes, pixel, count,
+                                              tile.quantizations[image].scale, rows);
         Extremes extremes;
         kernels_.finish(sums, w.product.block, channels, epilogue, to + channel, grid, output.extremes ? &extremes : nullptr);
         if (output.extremes) output.extremes[image].add(extremes);

@@ -53,7 +53,7 @@ DotRows::DotRows(const LayerShape& shape, const CanonicalWeights& weights, const
       groups_(weights.groups),
       inputs_(weights.inputs),
       outputs_(weights.outputs),
-      one_bit_(weights.one_bit()),
+      planes_(weights.planes()),
       products_(products),
       kernels_(kernels),
       piece_(piece_pixels(output_)),
@@ -97,12 +97,13 @@ DotRows::ColumnPhase DotRows::column_phase(int64_t first, size_t begin) const {
 }
 
 std::string DotRows::name() const {
-    const char* weights = one_bit_ ? "one-bit weights" : products_.quantized ? "float weights as int16" : "float32 weights";
-    return std::string(weights) + ", dot products of rows" + (products_.quantized ? ", int8" : "");
+    const char* const numbers = products_.quantized ? "float weights as int16" : "float32 weights";
+    const char* const weights[] = {numbers, "one-bit weights", "two-bit weights", "three-bit weights", "four-bit weights"};
+    return std::string(weights[planes_]) + ", dot products of rows" + (products_.quantized ? ", int8" : "");
 }
 
 void DotRows::arrange(const CanonicalWeights& canonical) {
-    const bool rounded = products_.quantized && !one_bit_;
+    const bool rounded = products_.quantized && !planes_;
     const size_t channels = groups_ * outputs_;
     weights_ = Aligned<uint8_t>(uint64_t{canonical.taps} * channels * inputs_ * products_.number_bytes);
     if (rounded && scale_.empty()) scale_.assign(channels, 1.0f);
@@ -112,7 +113,7 @@ void DotRows::arrange(const CanonicalWeights& canonical) {
     std::vector<float> numbers(canonical.taps * inputs_);
     for (size_t channel = 0; channel < channels; ++channel) {
         const size_t group = channel / outputs_, output = channel % outputs_;
-        canonical.copy_numbers(group, output, numbers.data());
+        canonical.copy_numbers(group, output, numbers.data(), inputs_);
         if (rounded) scale_[channel] *= round_weights(numbers.data(), canonical.taps, inputs_, inputs_, levels);
         for (int64_t row = 0; row < y_.kernel; ++row)
             for (const ColumnPhase& phase : phases_)

@@ -74,7 +74,7 @@ private:
     bool transposed_;
     Image input_, output_;
     size_t groups_, inputs_, outputs_;  // inputs and outputs: channels of one group
-    bool one_bit_;
+    size_t planes_;  // of signs, 0 where weights are numbers
     const DotProducts& products_;
     const Kernels& kernels_;
     std::vector<ColumnPhase> phases_;

@@ -277,11 +277,22 @@ private:
         if (tensor.dtype != DType::u8) {
             if (tensor.shape != shape) refuse_shape(fields, tensor);
         } else {
-            if (tensor.shape != std::vector<int64_t>{(weights + 7) / 8}) refuse_shape(fields, tensor);
-            if (weights % 8 && tensor.data[tensor.count - 1] >> weights % 8)
-                fields.refuse("tensor ", quote(tensor.name), ": the unused bits of the last byte are not 0");
+            check_planes(fields, tensor, weights);
         }
         share_weight(fields, node);
+    }
+
+    void check_planes(const Fields& fields, const Tensor& tensor, int64_t weights) const {
+        const std::vector<int64_t>& shape = tensor.shape;
+        const int64_t row = (weights + 7) / 8, planes = shape.size() == 2 ? shape[0] : 1;
+        if (shape.empty() || shape.size() > 2 || shape.back() != row) refuse_shape(fields, tensor);
+        if (shape.size() == 2 && (planes < 2 || planes > max_planes))
+            fields.refuse("tensor ", quote(tensor.name), " has ", planes, " planes; the shape of 2 to ", max_planes,
+                          " planes is [planes, ", row, "], that of one [", row, "]");
+        for (int64_t plane = 1; weights % 8 && plane <= planes; ++plane)
+            if (tensor.data[plane * row - 1] >> weights % 8)
+                fields.refuse("tensor ", quote(tensor.name), ": the unused bits of ",
+                              planes == 1 ? "the" : "a plane's", " last byte are not 0");
     }
 
     // Nodes that share a weight share what is made of it, which depends on its shape and the groups.

@@ -15,6 +15,7 @@ namespace pbgen {
 
 constexpr size_t none = SIZE_MAX;
 constexpr size_t max_ends = 64;  // inputs, or outputs
+constexpr int64_t max_planes = 4;  // of signs, of a weight
 constexpr int64_t max_elements = int64_t{1} << 28;  // of one value
 
 // An integer, or a size of the graph.

@@ -43,12 +43,12 @@ Quantization of_sums(const Extremes& extremes) {
 bool may_be_rounded(const LayerSize& size) {
     constexpr size_t fewest = 16;
     const size_t terms = size.inputs * size.taps;
-    if (size.one_bit) return terms <= 8'000'000;
+    if (size.planes) return terms * ((size_t{1} << size.planes) - 1) <= 8'000'000;
     return terms <= 66'000 && std::min(size.inputs, size.outputs) >= fewest;
 }
 
 // The same for a layer of the same products, each tap's output channels being channels of their own.
-LayerSize with_taps_as_outputs(const LayerSize& size) { return {size.one_bit, size.inputs, size.outputs * size.taps, 1}; }
+LayerSize with_taps_as_outputs(const LayerSize& size) { return {size.planes, size.inputs, size.outputs * size.taps, 1}; }
 
 bool spreads(const LayerShape& shape) {
     return shape.transposed && shape.groups == 1 && shape.input.pixels() == 1 && fills(shape.y, shape.output.height) &&
@@ -106,7 +106,7 @@ void Layer::choose(const LayerShape& shape, const CanonicalWeights& weights, Man
                                              arrange(all, chosen), epilogue, kernels_);
     };
     if (is_channelwise(shape, size)) {
-        convolver_ = convolution(weights.channels_as_outputs(), *kernels_.channelwise(size.one_bit));
+        convolver_ = convolution(weights.channels_as_outputs(), *kernels_.channelwise());
     } else if (!manner.resizes && spreads(shape)) {
         const CanonicalWeights spread = weights.taps_as_outputs();
         scale_ = repeat(epilogue.scale, size.outputs, size.taps);

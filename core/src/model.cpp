@@ -38,6 +38,10 @@ CanonicalWeights canonical_weights(const Tensor& tensor, const Node& node, const
             static_cast<size_t>(shape.input.channels) / groups, static_cast<size_t>(shape.y.kernel * shape.x.kernel)};
 }
 
+unsigned bits_of(const CanonicalWeights& weights, DType dtype) {
+    return weights.planes() ? static_cast<unsigned>(weights.planes()) : dtype == DType::f16 ? 16 : 32;
+}
+
 }  // namespace
 
 LayerShape layer_shape(const Node& node, const Shape& input, const Shape& output) {
@@ -88,7 +92,8 @@ void Model::load_layer(const Container& container, size_t index) {
     const CanonicalWeights all = canonical_weights(container.tensors[node.weight], node, shape);
     canonical = std::make_unique<CanonicalWeights>(all);
     const std::unique_ptr<Layer> made = layer(index, shape);
-    layers_.push_back({node.name, made->kernel(), made->weight_bytes()});
+    layers_.push_back({node.name, made->kernel(), made->weight_bytes(),
+                       bits_of(all, container.tensors[node.weight].dtype)});
     const bool again = kept_.count(node.weight) || made->keeps_weights();
     if (again) kept_.insert(node.weight);
     canonical = std::make_unique<CanonicalWeights>(again ? all.kept() : all.forgotten());

@@ -19,6 +19,7 @@ namespace pbgen {
 struct LayerInfo {
     std::string name, kernel;
     size_t weight_bytes;
+    unsigned bits;  // of a weight in the file
 };
 
 class Model {

@@ -41,11 +41,12 @@ Image image_of(const WeightShape& shape, Side side, const Images& images) {
 
 }  // namespace
 
-Signs::Signs(const WeightShape& shape, const float* weights, Threads& threads) : shape_(shape) {
+Signs::Signs(const WeightShape& shape, const float* weights, size_t planes, Threads& threads)
+    : shape_(shape), planes_(planes) {
     for (const Side side : {Side::small, Side::large}) {
         Rows& rows = rows_[static_cast<size_t>(side)];
         rows.words = divide_up(side == Side::small ? shape.large : shape.small, word_bits);
-        rows.bits = Aligned<uint32_t>(shape.channels(side) * shape.taps() * rows.words);
+        rows.bits = Aligned<uint32_t>(planes * shape.channels(side) * shape.taps() * rows.words);
     }
     const size_t taps = shape.taps();
     threads.parallel_for(shape.groups * taps, [&](size_t i) { pack(weights, i / taps, i % taps); });
@@ -61,22 +62,34 @@ Signs::~Signs() {
 void Signs::pack(const float* weights, size_t group, size_t tap) {
     const size_t taps = shape_.taps(), step = taps * shape_.large, columns = divide_up(shape_.large, word_bits) * word_bits;
     Rows &small = rows_[static_cast<size_t>(Side::small)], &large = rows_[static_cast<size_t>(Side::large)];
-    uint32_t* small_rows = small.bits.data() + (group * shape_.small * taps + tap) * small.words;
-    uint32_t* large_rows = large.bits.data() + (group * shape_.large * taps + tap) * large.words;
-    std::vector<uint32_t> words(columns);
+    std::vector<uint32_t> words(planes_ * columns);
+    std::vector<float> rest(planes_ > 1 ? shape_.large : 0);
     for (size_t first = 0; first < shape_.small; first += word_bits) {
         const size_t count = std::min(word_bits, shape_.small - first);
         std::fill(words.begin(), words.end(), 0);
         for (size_t i = 0; i < count; ++i) {
             const float* row = weights + (group * shape_.small + first + i) * step + tap * shape_.large;
-            for (size_t b = 0; b < shape_.large; ++b) words[b] |= row[b] >= 0 ? uint32_t{1} << i : 0;
+            // The highest plane first, and then what is left.
+            for (size_t plane = planes_; plane--; row = rest.data()) {
+                const auto factor = static_cast<float>(1 << plane);
+                uint32_t* const bits = words.data() + plane * columns;
+                for (size_t b = 0; b < shape_.large; ++b) bits[b] |= row[b] >= 0 ? uint32_t{1} << i : 0;
+                for (size_t b = 0; plane && b < shape_.large; ++b) rest[b] = row[b] - (row[b] >= 0 ? factor : -factor);
+            }
         }
-        for (size_t b = 0; b < shape_.large; ++b)
-            large_rows[b * taps * large.words + first / word_bits] = low_byte_first(words[b]);
-        for (size_t b = 0; b < columns; b += word_bits) {
-            transpose(words.data() + b);
-            for (size_t i = 0; i < count; ++i)
-                small_rows[(first + i) * taps * small.words + b / word_bits] = low_byte_first(words[b + i]);
+        for (size_t plane = 0; plane < planes_; ++plane) {
+            uint32_t* const bits = words.data() + plane * columns;
+            uint32_t* small_rows = small.bits.data() +
+                                   ((plane * shape_.groups + group) * shape_.small * taps + tap) * small.words;
+            uint32_t* large_rows = large.bits.data() +
+                                   ((plane * shape_.groups + group) * shape_.large * taps + tap) * large.words;
+            for (size_t b = 0; b < shape_.large; ++b)
+                large_rows[b * taps * large.words + first / word_bits] = low_byte_first(bits[b]);
+            for (size_t b = 0; b < columns; b += word_bits) {
+                transpose(bits + b);
+                for (size_t i = 0; i < count; ++i)
+                    small_rows[(first + i) * taps * small.words + b / word_bits] = low_byte_first(bits[b + i]);
+            }
         }
     }
 }
@@ -84,7 +97,7 @@ void Signs::pack(const float* weights, size_t group, size_t tap) {
 CanonicalWeights Signs::canonical(Side to) const {
     const Rows& rows = rows_[static_cast<size_t>(to)];
     const bool small = to == Side::small;
-    return {rows.bits.data(), rows.words, shape_.groups, small ? shape_.small : shape_.large,
+    return {rows.bits.data(), rows.words, planes_, shape_.groups, small ? shape_.small : shape_.large,
             small ? shape_.large : shape_.small, shape_.taps()};
 }
 

@@ -1,5 +1,5 @@
-// What a training step asks of a layer with binary weights, beside torch: the products with its signs, and the gradient
-// to its weights.
+// What a training step asks of a layer with binary weights, beside torch: the products with its signs, or with planes of
+// them, and the gradient to its weights.
 //
 // A convolution and a transposed convolution are one thing seen from two sides. Its weights [A][taps][B] connect a small
 // image, whose pixels have A channels, with a large one, of B channels: pixel i of the small image meets pixel
@@ -38,19 +38,20 @@ struct Images {
     int64_t small_height, small_width, large_height, large_width;
 };
 
-// The signs of a layer's weights, as the products in both directions read them.
+// The signs of a layer's weights, in planes, as the products in both directions read them.
 class Signs {
 public:
-    // +1 where a weight is at least 0, else -1. `weights` is read here alone.
-    Signs(const WeightShape& shape, const float* weights, Threads& threads);
+    // A weight is the nearest sum of 2^p s_p over the planes p: of one plane +1 where it is at least 0, else -1. `weights`
+    // is read here alone.
+    Signs(const WeightShape& shape, const float* weights, size_t planes, Threads& threads);
     ~Signs();
 
-    // The images of side `to` from those of the other: the sums of inputs times signs, times the `scale` of their channel
+    // The images of side `to` from those of the other: the sums of inputs times these sums, times the `scale` of their channel
     // where it is given.
     void run(Side to, const Images& images, const float* input, const float* scale, float* output, Threads& threads);
 
 private:
-    // Bit rows [groups][channels of one side][taps], each over the channels of the other.
+    // Bit rows [planes][groups][channels of one side][taps], each over the channels of the other.
     struct Rows {
         size_t words;  // of a row
         Aligned<uint32_t> bits;
@@ -69,6 +70,7 @@ private:
                                            Threads& threads);
 
     const WeightShape shape_;
+    const size_t planes_;
     Rows rows_[2];  // by the side whose channels the rows are
     std::atomic<Arranged*> arranged_[2]{};  // by the side whose images they make
 };

@@ -8,10 +8,6 @@
 namespace pbgen {
 namespace {
 
-void copy_every(const float* from, size_t step, size_t count, uint8_t* row) {
-    for (size_t i = 0; i < count; ++i) std::memcpy(row + i * sizeof(float), from + i * step, sizeof(float));
-}
-
 // Every `step`th bit from `at` on.
 void copy_bits(const uint8_t* bits, uint64_t at, size_t step, size_t count, uint8_t* row) {
     for (size_t i = 0; i < count; i += 8) {
@@ -19,6 +15,17 @@ void copy_bits(const uint8_t* bits, uint64_t at, size_t step, size_t count, uint
         for (size_t j = 0; j < 8 && i + j < count; ++j, at += step) byte |= (bits[at / 8] >> at % 8 & 1u) << j;
         *row++ = static_cast<uint8_t>(byte);
     }
+}
+
+size_t planes_of(const Tensor& tensor) {
+    if (tensor.dtype != DType::u8) return 0;
+    return tensor.shape.size() == 1 ? 1 : static_cast<size_t>(tensor.shape[0]);
+}
+
+// Output channels of a block: their planes fill the product's, as far as whole vectors do.
+size_t block_of(const Product& product, size_t planes) {
+    constexpr size_t lanes = 16;
+    return planes == 1 ? product.block : product.block / planes / lanes * lanes;
 }
 
 }  // namespace
@@ -29,9 +36,9 @@ CanonicalWeights::CanonicalWeights(const Tensor& tensor, size_t all_groups, size
       outputs(group_outputs),
       inputs(group_inputs),
       taps(kernel_taps),
-      one_bit_(tensor.dtype == DType::u8),
+      planes_(planes_of(tensor)),
       bits_(tensor.data) {
-    if (one_bit_) return;
+    if (planes_) return;
     auto floats = std::make_shared<Aligned<float>>(static_cast<size_t>(tensor.count));
     copy_floats(tensor, floats->data());
     floats_ = std::move(floats);
@@ -39,7 +46,7 @@ CanonicalWeights::CanonicalWeights(const Tensor& tensor, size_t all_groups, size
 
 CanonicalWeights::CanonicalWeights(const float* numbers, size_t all_groups, size_t group_outputs, size_t group_inputs,
                                    size_t kernel_taps)
-    : groups(all_groups), outputs(group_outputs), inputs(group_inputs), taps(kernel_taps), one_bit_(false) {
+    : groups(all_groups), outputs(group_outputs), inputs(group_inputs), taps(kernel_taps), planes_(0) {
     auto floats = std::make_shared<Aligned<float>>(count());
     std::memcpy(floats->data(), numbers, floats->bytes());
     floats_ = std::move(floats);
@@ -47,8 +54,8 @@ CanonicalWeights::CanonicalWeights(const float* numbers, size_t all_groups, size
 
 CanonicalWeights CanonicalWeights::kept() const {
     CanonicalWeights result = *this;
-    if (!one_bit_) return result;
-    auto bits = std::make_shared<Aligned<uint8_t>>((count() + 7) / 8);
+    if (!planes_) return result;
+    auto bits = std::make_shared<Aligned<uint8_t>>(planes_ * plane_bytes());
     std::memcpy(bits->data(), bits_, bits->bytes());
     result.bits_ = bits->data();
     result.kept_bits_ = std::move(bits);
@@ -66,9 +73,9 @@ size_t CanonicalWeights::kept_bytes() const {
     return (kept_bits_ ? kept_bits_->bytes() : 0) + (floats_ ? floats_->bytes() : 0);
 }
 
-CanonicalWeights::CanonicalWeights(const uint32_t* rows, size_t row_words, size_t all_groups, size_t group_outputs,
-                                   size_t group_inputs, size_t kernel_taps)
-    : groups(all_groups), outputs(group_outputs), inputs(group_inputs), taps(kernel_taps), rows_(rows),
+CanonicalWeights::CanonicalWeights(const uint32_t* rows, size_t row_words, size_t planes, size_t all_groups,
+                                   size_t group_outputs, size_t group_inputs, size_t kernel_taps)
+    : groups(all_groups), outputs(group_outputs), inputs(group_inputs), taps(kernel_taps), planes_(planes), rows_(rows),
       row_words_(row_words) {}
 
 float round_weights(float* weights, size_t taps, size_t count, size_t stride, float levels) {
@@ -99,27 +106,38 @@ CanonicalWeights CanonicalWeights::channels_as_outputs() const {
     return result;
 }
 
-void CanonicalWeights::copy(size_t group, size_t output, uint8_t* rows, size_t stride) const {
-    const size_t true_outputs = outputs / output_taps_, step = taps * output_taps_;
-    const size_t channel = group * true_outputs + output % true_outputs;
-    const size_t output_tap = output / true_outputs;
-    const uint64_t first = uint64_t{channel} * inputs * step + output_tap;
-    for (size_t tap = 0; tap < taps; ++tap, rows += stride)
-        if (rows_)
-            std::memcpy(rows, rows_ + (channel * step + output_tap + tap) * row_words_, row_bytes());
-        else if (floats_)
-            copy_every(floats_->data() + static_cast<size_t>(first) + tap, step, inputs, rows);
-        else
-            copy_bits(bits_, first + tap, step, inputs, rows);
+CanonicalWeights::Place CanonicalWeights::place(size_t group, size_t output) const {
+    const size_t true_outputs = outputs / output_taps_;
+    return {group * true_outputs + output % true_outputs, output / true_outputs, taps * output_taps_};
 }
 
-void CanonicalWeights::copy_numbers(size_t group, size_t output, float* numbers) const {
-    if (!one_bit()) return copy(group, output, reinterpret_cast<uint8_t*>(numbers), row_bytes());
+void CanonicalWeights::copy_signs(size_t group, size_t output, size_t plane, uint8_t* rows, size_t stride) const {
+    const Place at = place(group, output);
+    for (size_t tap = at.tap; tap < at.tap + taps; ++tap, rows += stride)
+        if (rows_)
+            std::memcpy(rows, rows_ + (plane * groups * outputs * taps + at.channel * at.step + tap) * row_words_, row_bytes());
+        else
+            copy_bits(bits_ + plane * plane_bytes(), uint64_t{at.channel} * inputs * at.step + tap, at.step, inputs, rows);
+}
+
+void CanonicalWeights::copy_numbers(size_t group, size_t output, float* numbers, size_t stride) const {
+    if (!planes_) {
+        const Place at = place(group, output);
+        for (size_t tap = 0; tap < taps; ++tap)
+            for (size_t i = 0; i < inputs; ++i)
+                numbers[tap * stride + i] = floats_->data()[(at.channel * inputs + i) * at.step + at.tap + tap];
+        return;
+    }
     std::vector<uint8_t> rows(taps * row_bytes());
-    copy(group, output, rows.data(), row_bytes());
-    for (size_t tap = 0; tap < taps; ++tap)
-        for (size_t i = 0; i < inputs; ++i)
-            *numbers++ = rows[tap * row_bytes() + i / 8] >> i % 8 & 1 ? 1.0f : -1.0f;
+    for (size_t plane = 0; plane < planes_; ++plane) {
+        copy_signs(group, output, plane, rows.data(), row_bytes());
+        const auto factor = static_cast<float>(1 << plane);
+        for (size_t tap = 0; tap < taps; ++tap)
+            for (size_t i = 0; i < inputs; ++i) {
+                const float number = rows[tap * row_bytes() + i / 8] >> i % 8 & 1 ? factor : -factor;
+                numbers[tap * stride + i] = plane ? numbers[tap * stride + i] + number : number;
+            }
+    }
 }
 
 Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threads& threads)
@@ -128,28 +146,33 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
       outputs(canonical.outputs),
       inputs(canonical.inputs),
       taps(canonical.taps),
-      one_bit(canonical.one_bit()),
+      planes(product.takes_signs ? canonical.planes() : 1),
       channelwise(canonical.channelwise()),
-      blocks_((outputs + product.block - 1) / product.block),
-      full_block_(product.weight_bytes(inputs, product.block)),
-      last_block_(product.weight_bytes(inputs, block_outputs(blocks() - 1))),
+      block_(block_of(product, planes)),
+      blocks_((outputs + block_ - 1) / block_),
+      full_block_(product.weight_bytes(inputs, planes * block_)),
+      last_block_(product.weight_bytes(inputs, block_channels(blocks() - 1))),
       data_(groups * group_bytes()),
-      scales_(product.rounded == Rounded::inputs && !canonical.one_bit() ? groups * outputs : 0) {
-    threads.parallel_for(groups * blocks(), [&](size_t i) {
-        const size_t group = i / blocks(), block = i % blocks(), count = block_outputs(block);
-        const size_t row = canonical.row_bytes();
-        std::vector<uint8_t> rows(taps * count * row);
-        for (size_t o = 0; o < count; ++o) {
-            const size_t output = block * product.block + o;
-            uint8_t* first = rows.data() + o * row;
-            canonical.copy(group, output, first, count * row);
-            if (scales_.size())
-                scales_.data()[group * outputs + output] =
-                    round_weights(reinterpret_cast<float*>(first), taps, inputs, count * inputs, 127);
-        }
-        for (size_t t = 0; t < taps; ++t)
-            product.arrange(rows.data() + t * count * row, inputs, count, data_.data() + offset(group, block, t));
-    });
+      scales_(product.rounded == Rounded::inputs ? groups * outputs : 0) {
+    threads.parallel_for(groups * blocks(), [&](size_t i) { arrange(canonical, i / blocks(), i % blocks()); });
+}
+
+void Weights::arrange(const CanonicalWeights& canonical, size_t group, size_t block) {
+    const size_t count = block_outputs(block), channels = block_channels(block);
+    const size_t row = product.takes_signs ? canonical.row_bytes() : inputs * sizeof(float), stride = channels * row;
+    std::vector<uint8_t> rows(taps * stride);
+    for (size_t o = 0; o < count; ++o) {
+        const size_t output = block * block_ + o;
+        for (size_t plane = 0; product.takes_signs && plane < planes; ++plane)
+            canonical.copy_signs(group, output, plane, rows.data() + (plane * count + o) * row, stride);
+        if (product.takes_signs) continue;
+        auto* numbers = reinterpret_cast<float*>(rows.data() + o * row);
+        canonical.copy_numbers(group, output, numbers, count * inputs);
+        if (!scales_.size()) continue;
+        scales_.data()[group * outputs + output] = round_weights(numbers, taps, inputs, count * inputs, 127);
+    }
+    for (size_t t = 0; t < taps; ++t)
+        product.arrange(rows.data() + t * stride, inputs, channels, data_.data() + offset(group, block, t));
 }
 
 size_t Weights::offset(size_t group, size_t block, size_t tap) const {

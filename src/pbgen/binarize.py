@@ -1,7 +1,8 @@
 """Binary weights for any torch module, in place: straight-through estimators as parametrizations.
 
-A binary layer computes with signs times one scale an output channel; the float weights behind them, the latent
-weights, stay the module's parameters and are what the optimizer moves.
+A binary layer computes with levels times one scale an output channel; the float weights behind them, the latent
+weights, stay the module's parameters and are what the optimizer moves. The levels of k bits are sums of k signs with
+factors 1, 2, 4, 8: the odd numbers from -(2^k - 1) to 2^k - 1, which are the signs themselves where k is 1.
 """
 
 import difflib
@@ -19,7 +20,7 @@ from torch.nn.utils.prune import BasePruningMethod
 from pbgen import norms
 from pbgen.errors import PBGenError
 from pbgen.modules import unwrap
-from pbgen.redundancy import Plan
+from pbgen.redundancy import MAX_BITS, Plan
 from pbgen.weights import LAYER_KINDS, Slot, computing_hooks, hook_tensor, slots
 
 Layer: TypeAlias = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.Conv1d | nn.Conv2d | nn.Linear
@@ -58,18 +59,50 @@ def _sign(x: Tensor) -> Tensor:
     return x.detach().sign().add_(0.5).sign_()
 
 
+def _level(x: Tensor, bits: int) -> Tensor:
+    """The nearest of the odd numbers from -(2^bits - 1) to 2^bits - 1; an even number goes to the one above."""
+    most = (1 << bits) - 1
+    return x.detach().mul(0.5).floor_().mul_(2).add_(1).clamp_(-most, most)
+
+
+# For normally distributed weights, the best scale of 2, 3 and 4 bits as a part of the mean size (Max 1960).
+_BEGIN = {1: 1.0, 2: 0.624, 3: 0.367, 4: 0.210}
+_FITTINGS = 4  # each brings the scale nearer to the best one; after four it hardly moves
+
+
+@torch.no_grad()
+def _fitted_step(weight: Tensor, bits: int) -> Tensor:
+    """The scale by which the levels of a channel are near its weights: least squares, in turn with the levels."""
+    axes = _within_channel(weight)
+    step = weight.abs().mean(axes, keepdim=True) * _BEGIN[bits]
+    for _ in range(_FITTINGS):
+        level = _level(weight / step.clamp_min(_LEAST), bits)
+        step = (weight * level).mean(axes, keepdim=True) / level.square().mean(axes, keepdim=True)
+    return step.clamp_min(_LEAST)
+
+
+_LEAST = 1e-30  # of a scale that something is divided by
+
+
 class Estimator(nn.Module, ABC):
     """A straight-through estimator: latent weights to signs times one scale an output channel.
 
-    The methods take and return weights seen as (groups, inputs, outputs, rest...), see `_leading_shape`.
+    The methods take and return weights seen as (groups, inputs, outputs, rest...), see `_leading_shape`. Those that
+    know weights of several bits have a `step`, the scale that latent weights are divided by to find their levels; of
+    one bit, signs are taken as they are.
     """
 
-    def __init__(self, latent: Tensor, leading_shape: tuple[int, ...]) -> None:
+    most_bits = 1
+
+    def __init__(self, latent: Tensor, leading_shape: tuple[int, ...], bits: int = 1) -> None:
         super().__init__()
         self.leading_shape = leading_shape
+        self.bits = bits
 
     def forward(self, latent: Tensor) -> Tensor:
         weight = self.balance(_split(latent, self.leading_shape))
+        if self.bits > 1:
+            return self.several(weight).reshape(latent.shape)
         signs = self.draw(weight) if self.training else _sign(weight)
         # The value of the signs, exactly, with the gradient of the surrogate.
         surrogate = self.surrogate(weight)
@@ -91,6 +124,22 @@ class Estimator(nn.Module, ABC):
     @abstractmethod
     def scale(self, weight: Tensor) -> Tensor:
         """The scales, (groups, 1, outputs, 1...)."""
+
+    def several(self, weight: Tensor) -> Tensor:
+        """Levels times scale. The gradient passes through a level where |w / step| <= 2^bits, and stops beyond."""
+        step = self.step(weight)
+        divided = weight / step
+        level = _level(divided, self.bits)
+        surrogate = divided.clamp(-(1 << self.bits), 1 << self.bits)
+        return (level + (surrogate - surrogate.detach())) * self.scale(weight)
+
+    def step(self, weight: Tensor) -> Tensor:
+        """What a level stands for, (groups, 1, outputs, 1...), where there are several bits; above 0."""
+        raise NotImplementedError
+
+    def levels(self, weight: Tensor) -> Tensor:
+        """The levels in evaluation."""
+        return _sign(weight) if self.bits == 1 else _level(weight / self.step(weight), self.bits)
 
     def begin(self, latent: Tensor) -> dict[str, Tensor]:
         """The estimator's own parameters, by name, where it begins with these latent weights."""
@@ -126,11 +175,22 @@ class BinaryWeightNetwork(Estimator):
     Forward: b = a * sign(w), a = mean |w| over the n weights of the output channel: the best such b in least squares.
     Gradient, with g = dL/db: dL/dw_i = a * g_i * [|w_i| <= 1] + sign(w_i) / n * sum_j g_j * sign(w_j). This is the
     product rule; of the sum, the paper writes the term j = i alone.
+    Of several bits: b = a * l, with the levels l of w / s and a = <w, l> / <l, l>, the best scale for these levels; s
+    is found by least squares in turn with the levels, and has no gradient.
     """
 
+    most_bits = MAX_BITS
+
     def scale(self, weight: Tensor) -> Tensor:
+        axes = _within_channel(weight)
+        if self.bits > 1:
+            level = self.levels(weight)
+            return (weight * level).mean(axes, keepdim=True) / level.square().mean(axes, keepdim=True)
         # mean |w|, written so that a weight of 0 has the gradient of its sign, +1: zero weights can leave zero.
-        return (weight * _sign(weight)).mean(_within_channel(weight), keepdim=True)
+        return (weight * _sign(weight)).mean(axes, keepdim=True)
+
+    def step(self, weight: Tensor) -> Tensor:
+        return _fitted_step(weight, self.bits)
 
 
 class IRNet(Estimator):
@@ -142,8 +202,8 @@ class IRNet(Estimator):
     to nearly the sign.
     """
 
-    def __init__(self, latent: Tensor, leading_shape: tuple[int, ...]) -> None:
-        super().__init__(latent, leading_shape)
+    def __init__(self, latent: Tensor, leading_shape: tuple[int, ...], bits: int = 1) -> None:
+        super().__init__(latent, leading_shape, bits)
         self.progress = 0.0
 
     def balance(self, weight: Tensor) -> Tensor:
@@ -165,19 +225,28 @@ class LearnedScale(Estimator):
     Forward: b = a * sign(w); a, one an output channel, is trained, and begins as mean |w| of its channel. (The paper's
     w = g * sign(w) / ||sign(w)||, with a = g / sqrt(n) as the parameter.)
     Gradient, with g = dL/db: dL/dw = a * g * [|w| <= 1]; dL/da = sum over the channel of g * sign(w).
+    Of several bits (Esser et al. 2020, LSQ, arXiv 1902.08153): b = a * l, l the levels of w / a, and a begins where
+    they are nearest to w; dL/dw = g where |w / a| <= 2^k, else 0; dL/da sums g * (l - w / a), beyond 2^k g * l.
     An optimizer made before `binarize` does not know the new parameter: make it after.
     """
 
-    def __init__(self, latent: Tensor, leading_shape: tuple[int, ...]) -> None:
-        super().__init__(latent, leading_shape)
+    most_bits = MAX_BITS
+
+    def __init__(self, latent: Tensor, leading_shape: tuple[int, ...], bits: int = 1) -> None:
+        super().__init__(latent, leading_shape, bits)
         self.learned = nn.Parameter(self.begin(latent.detach())["learned"])
 
     def begin(self, latent: Tensor) -> dict[str, Tensor]:
         weight = _split(latent, self.leading_shape)
+        if self.bits > 1:
+            return {"learned": _fitted_step(weight, self.bits).flatten()}
         return {"learned": weight.abs().mean(_within_channel(weight)).flatten()}
 
     def scale(self, weight: Tensor) -> Tensor:
         return self.learned.reshape(_one_per_channel(weight))
+
+    def step(self, weight: Tensor) -> Tensor:
+        return self.scale(weight).clamp_min(_LEAST)
 
 
 METHODS: dict[str, type[Estimator]] = {
@@ -195,8 +264,9 @@ def binarize(module: nn.Module, selection: Plan | str | Iterable[str], method: s
     `selection` is a plan (its binary layers), "all" (every layer of a kind in LAYER_KINDS) or layer names as in
     `named_modules()` of the module itself, out of what wraps it (DataParallel, torch.compile, ...). Weights that code
     of the user's computes with (F.conv2d, a matrix product) have parameters' names, and need a plan: it knows which
-    axis the outputs are on. `method` is a name in METHODS. The latent weights stay the very same parameters, so an
-    optimizer made before goes on with them. In `state_dict()` they are LAYER.parametrizations.weight.original;
+    axis the outputs are on. A plan also says how many bits, 1 to 4, the weights of each layer have; more than one is
+    for "bwn" and "learned-scale". `method` is a name in METHODS. The latent weights stay the very same parameters, so
+    an optimizer made before goes on with them. In `state_dict()` they are LAYER.parametrizations.weight.original;
     `load_state_dict` also takes a float module's state.
 
     weight_norm (hook or parametrization) is folded: its direction, the same parameter, takes the values of the weight
@@ -204,11 +274,13 @@ def binarize(module: nn.Module, selection: Plan | str | Iterable[str], method: s
     spectral_norm (either) stays, as a parametrization over the binary weights; its parameter becomes the latent ones.
 
     Raises PBGenError, and changes nothing, where the module cannot be seen into or is made ready for several processes
-    already, the method or a layer is unknown, a layer is of another kind, its weight is binary, pruned or otherwise
-    computed already, or shared with another layer, and where no layer is selected.
+    already, the method or a layer is unknown, the method has fewer bits, a layer is of another kind, its weight is
+    binary, pruned or otherwise computed already, or shared with another layer, and where no layer is selected.
     """
     if method not in METHODS:
         raise PBGenError(f"method '{method}': unknown; choose one of {', '.join(METHODS)}")
+    if isinstance(selection, Plan):
+        _check_bits(selection, method)
     inner = unwrap(module)
     if any(isinstance(part, nn.parallel.DistributedDataParallel) for part in module.modules()):
         raise PBGenError(
@@ -217,12 +289,22 @@ def binarize(module: nn.Module, selection: Plan | str | Iterable[str], method: s
     chosen = _select(inner, selection)
     for slot, leading_shape in chosen:
         _check(inner, slot, leading_shape, method)
+    bits = selection.bits if isinstance(selection, Plan) else {}
     for slot, leading_shape in chosen:
-        norms.insert(slot, partial(METHODS[method], leading_shape=leading_shape))
+        norms.insert(slot, partial(METHODS[method], leading_shape=leading_shape, bits=bits.get(slot.name, 1)))
         slot.owner.train(slot.owner.training)  # what was added begins in training mode
         load = partial(_take_float, slot.tensor)
         slot.owner.register_load_state_dict_pre_hook(load)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return module
+
+
+def _check_bits(plan: Plan, method: str) -> None:
+    for layer in plan.layers:
+        if layer.binary and layer.bits > METHODS[method].most_bits:
+            able = ", ".join(name for name, kind in METHODS.items() if kind.most_bits >= layer.bits)
+            raise PBGenError(
+                f"layer '{layer.name}': {layer.bits} bits, and method '{method}' has one; {able} have more"
+            )
 
 
 def _take_float(tensor: str, owner: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
@@ -376,7 +458,8 @@ def _latent(owner: nn.Module, tensor: str) -> nn.Parameter:
 
 @torch.no_grad()
 def signs_and_scale(layer: nn.Module, tensor: str = "weight") -> tuple[Tensor, Tensor]:
-    """The binary weight as it is in evaluation: signs (+1 or -1, shaped as the weight) and scale (C_out,).
+    """The binary weight as it is in evaluation: signs (+1 or -1, shaped as the weight) and scale (C_out,). Of several
+    bits, odd levels in the signs' place.
 
     Signs times scale, along the output channel, are exactly `layer.weight` in evaluation mode, or what another
     parametrization makes it of. Raises PBGenError where the layer is not binary.
@@ -386,14 +469,19 @@ def signs_and_scale(layer: nn.Module, tensor: str = "weight") -> tuple[Tensor, T
         raise PBGenError(f"{type(layer).__name__}: not a binary layer; binarize it first")
     latent = _latent(layer, tensor)
     weight = estimator.balance(_split(latent, estimator.leading_shape))
-    return _sign(weight).reshape(latent.shape), estimator.scale(weight).flatten()
+    return estimator.levels(weight).reshape(latent.shape), estimator.scale(weight).flatten()
 
 
 @torch.no_grad()
 def clip_latent_weights(module: nn.Module) -> None:
-    """Clip the latent weights of all binary layers to [-1, 1], in place: beyond, a straight-through gradient is 0."""
-    for latent in latent_weights(module).values():
-        latent.clamp_(-1, 1)
+    """Clip the latent weights of all one-bit layers to [-1, 1], in place: beyond, a straight-through gradient is 0.
+
+    Those of several bits have their own scale, and are left alone.
+    """
+    for slot in binary_weights(module).values():
+        estimator = estimator_of(slot.owner, slot.tensor)
+        if estimator is not None and estimator.bits == 1:
+            slot.parameter.clamp_(-1, 1)
 
 
 def set_progress(module: nn.Module, fraction: float) -> None:

@@ -49,11 +49,13 @@ class Layer:
     """A layer with weights.
 
     kernel: what runs it. weight_bytes: what its weights take in memory.
+    bits: of a weight in the file, 1 to 4 of planes of signs, else 16 or 32.
     """
 
     name: str
     kernel: str
     weight_bytes: int
+    bits: int
 
 
 class Engine:

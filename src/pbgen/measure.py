@@ -35,8 +35,14 @@ _OTHERS = (nn.RNNBase, nn.RNNCellBase, nn.Embedding, nn.EmbeddingBag, nn.Bilinea
 """Modules whose weights cannot be planned, though some of them make products with a matrix."""
 
 
-def plan(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], threshold: float = DEFAULT_THRESHOLD) -> Plan:
+def plan(
+    module: nn.Module,
+    example_input: Tensor | tuple[Tensor, ...],
+    threshold: float = DEFAULT_THRESHOLD,
+    bits: int = 1,
+) -> Plan:
     """Which layers of `module` may have binary weights: those with a degree of redundancy of at least `threshold`.
+    They get `bits` planes of signs each, 1 to 4.
 
     `example_input` is one input with its batch dimension, (1, 100) for instance, or a tuple of them where the module
     takes several; only its shape matters. The module is seen as it is in evaluation mode and float32, out of what wraps
@@ -45,7 +51,7 @@ def plan(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], threshol
     embeddings, layers that the example does not pass) are in `plan.unplanned`.
 
     Raises PBGenError where the module cannot be seen into or copied, it rejects the input, the input passes none of the
-    layers that a plan is about, or `threshold` is not a positive number.
+    layers that a plan is about, `threshold` is not a positive number, or `bits` is not 1 to 4.
     """
     module = unwrap(module)
     inputs = tuple(example_input) if isinstance(example_input, tuple | list) else (example_input,)
@@ -58,7 +64,7 @@ def plan(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], threshol
         kinds = ", ".join(kind.__name__ for kind in LAYER_KINDS)
         others = f"; it has {', '.join(str(other) for other in unplanned[:4])}" if unplanned else ""
         raise PBGenError(f"{type(module).__name__}: nothing to plan: the example input passes none of {kinds}{others}")
-    return decide((layer.dimensions() for layer in found), threshold, unplanned)
+    return decide((layer.dimensions() for layer in found), threshold, unplanned, bits)
 
 
 def _follow(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list["_Layer"], list[Unplanned]]:

@@ -18,7 +18,9 @@ from pbgen.files import write_atomically
 from pbgen.visible import visible
 
 DEFAULT_THRESHOLD = 1e4
-_VERSION = 2
+_VERSION = 3
+MAX_BITS = 4  # planes of signs that a weight may have
+FLOAT_BITS = 32
 _Row = TypeVar("_Row", "LayerPlan", "Unplanned")
 _NAMED = 4  # kinds of what is not planned, in the last line of a table
 
@@ -141,7 +143,12 @@ class LayerPlan:
     leading_shape: tuple[int, ...]
     fan_in: float
     degree_of_redundancy: float
-    binary: bool
+    bits: int  # of a weight: 1 to 4, or 32 where it stays in float
+
+    @property
+    def binary(self) -> bool:
+        """Whether the weights are signs times a scale, one plane of them or several."""
+        return self.bits < FLOAT_BITS
 
 
 @dataclass(frozen=True)
@@ -179,17 +186,29 @@ class Plan:
         """The names of the layers that stay in float."""
         return [layer.name for layer in self.layers if not layer.binary]
 
-    def choosing(self, names: Iterable[str]) -> "Plan":
-        """The same layers, of which `names` become binary, whatever their degree of redundancy.
+    @property
+    def bits(self) -> dict[str, int]:
+        """The bits of a weight by the layers' names."""
+        return {layer.name: layer.bits for layer in self.layers}
 
-        Raises PBGenError where there is no such layer.
+    def choosing(self, names: Iterable[str] | Mapping[str, int]) -> "Plan":
+        """The same layers, of which `names` become binary, whatever their degree of redundancy: with one bit a weight,
+        or as many as a mapping of names to bits says, 1 to 4, or 32 for float. All others stay in float.
+
+        Raises PBGenError where there is no such layer, or no such number of bits.
         """
-        chosen = set(names)
-        unknown = chosen - {layer.name for layer in self.layers}
+        chosen = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, 1)
+        unknown = chosen.keys() - {layer.name for layer in self.layers}
         if unknown:
             known = ", ".join(layer.name for layer in self.layers)
             raise PBGenError(f"layer '{min(unknown)}': not in the plan; it has {known}")
-        return replace(self, layers=tuple(replace(layer, binary=layer.name in chosen) for layer in self.layers))
+        for name, bits in chosen.items():
+            if not _is_bits(bits):
+                raise PBGenError(
+                    f"layer '{name}': {bits!r} bits; a weight has 1 to {MAX_BITS}, or {FLOAT_BITS} (float)"
+                )
+        layers = (replace(layer, bits=chosen.get(layer.name, FLOAT_BITS)) for layer in self.layers)
+        return replace(self, layers=tuple(layers))
 
     def __str__(self) -> str:
         return _table(self)
@@ -221,13 +240,21 @@ class Plan:
 
 
 def decide(
-    layers: Iterable[LayerDimensions], threshold: float = DEFAULT_THRESHOLD, unplanned: Iterable[Unplanned] = ()
+    layers: Iterable[LayerDimensions],
+    threshold: float = DEFAULT_THRESHOLD,
+    unplanned: Iterable[Unplanned] = (),
+    bits: int = 1,
 ) -> Plan:
-    """The plan for these layers. Raises PBGenError where `threshold` is not a positive number."""
+    """The plan for these layers: from the threshold on they get `bits` bits a weight, the others stay in float.
+
+    Raises PBGenError where `threshold` is not a positive number or `bits` is not 1 to 4.
+    """
+    if not _is_bits(bits) or bits == FLOAT_BITS:
+        raise PBGenError(f"bits {bits!r}: must be 1 to {MAX_BITS}")
     if not 0 < threshold < math.inf:
         raise PBGenError(f"threshold {threshold}: must be a positive number, such as {DEFAULT_THRESHOLD:g}")
     by_name = {layer.name: layer for layer in layers}
-    decided = (_decide_layer(layer, by_name, threshold) for layer in by_name.values())
+    decided = (_decide_layer(layer, by_name, threshold, bits) for layer in by_name.values())
     return Plan(tuple(decided), float(threshold), tuple(unplanned))
 
 
@@ -246,7 +273,9 @@ def _reader_fan_in(
     return largest
 
 
-def _decide_layer(layer: LayerDimensions, by_name: Mapping[str, LayerDimensions], threshold: float) -> LayerPlan:
+def _decide_layer(
+    layer: LayerDimensions, by_name: Mapping[str, LayerDimensions], threshold: float, bits: int
+) -> LayerPlan:
     redundancy = degree_of_redundancy(layer.fan_in, _reader_fan_in(layer, by_name))
     return LayerPlan(
         name=layer.name,
@@ -261,8 +290,13 @@ def _decide_layer(layer: LayerDimensions, by_name: Mapping[str, LayerDimensions]
         leading_shape=layer.leading_shape,
         fan_in=layer.fan_in,
         degree_of_redundancy=redundancy,
-        binary=redundancy >= threshold,
+        bits=bits if redundancy >= threshold else FLOAT_BITS,
     )
+
+
+def becomes(bits: int) -> str:
+    """What weights of so many bits are called: "binary", "2 bits", "float"."""
+    return {1: "binary", FLOAT_BITS: "float"}.get(bits, f"{bits} bits")
 
 
 def _number(value: float) -> str:
@@ -286,7 +320,7 @@ def _table(plan: Plan) -> str:
                 _number(layer.fan_in),
                 _number(layer.degree_of_redundancy),
                 f"{predicted_cost(layer.degree_of_redundancy):.2f}x",
-                "binary" if layer.binary else "float",
+                becomes(layer.bits),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -392,6 +426,10 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
+def _is_bits(value: Any) -> bool:
+    return _is_count(value) and (1 <= value <= MAX_BITS or value == FLOAT_BITS)
+
+
 def _is_decision(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -409,6 +447,6 @@ _FIELD_CHECKS: dict[str, Callable[[Any], bool]] = {
     "leading_shape": _is_shape,
     "fan_in": _is_number,
     "degree_of_redundancy": _is_number,
-    "binary": _is_decision,
+    "bits": _is_bits,
     "reason": _is_text,
 }

@@ -64,13 +64,13 @@ def test_no_chart_is_written_as_anything_else(tmp_path: Path) -> None:
 
 def test_layers_with_rates_and_shares() -> None:
     layers = (
-        LayerTime("one", "tables", 150_000_000, 1_800_000, 0.5e-3, 0.4e-3, 0.6e-3),
-        LayerTime("two", "float32", 10_000_000, 40_000, 0.4e-3, 0.3e-3, 0.5e-3),
+        LayerTime("one", "tables", 150_000_000, 1_800_000, 1, 0.5e-3, 0.4e-3, 0.6e-3),
+        LayerTime("two", "float32", 10_000_000, 40_000, 32, 0.4e-3, 0.3e-3, 0.5e-3),
     )
     table = layer_table(LayerTimes("float32", 1, 100, layers, rest=0.1e-3))
     assert table.rows == [
-        ["one", "tables", "150", "1.80 MB", "500 µs", "300", "50%"],
-        ["two", "float32", "10", "40.0 kB", "400 µs", "25", "40%"],
-        ["the rest", "", "", "", "100 µs", "", "10%"],
+        ["one", "tables", "1", "150", "1.80 MB", "500 µs", "300", "50%"],
+        ["two", "float32", "32", "10", "40.0 kB", "400 µs", "25", "40%"],
+        ["the rest", "", "", "", "", "100 µs", "", "10%"],
     ]
-    assert table.total == ["all", "", "160", "1.84 MB", "1.00 ms", "160", ""]
+    assert table.total == ["all", "", "", "160", "1.84 MB", "1.00 ms", "160", ""]

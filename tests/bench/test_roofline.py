@@ -20,10 +20,11 @@ sys.path.insert(0, str(BENCHMARKS))
 import roofline  # noqa: E402  # no package: a script
 
 LAYERS = [
-    {"name": "one", "kernel": "tables in registers (avx512)", "operations": 4e9, "weight_bytes": 500, "median": 0.2},
-    {"name": "two", "kernel": "tables in memory, int8 (neon)", "operations": 1e9, "weight_bytes": 3000, "median": 0.5},
+    {"name": "one", "kernel": "tables in registers (avx512)", "bits": 1, "operations": 4e9, "weight_bytes": 500},
+    {"name": "two", "kernel": "tables in memory, int8 (neon)", "bits": 2, "operations": 5e8, "weight_bytes": 3000},
 ]
 RATES = {"float32-registers-512": 40e9, "int16-tables-128": 10e9, "read-l2": 30e3, "read-memory": 10e3}
+LAYERS = [{**layer, "median": median} for layer, median in zip(LAYERS, (0.2, 0.5), strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,9 @@ def test_a_layer_is_limited_by_its_multiply_adds_or_its_bytes(cache: int, first:
         ("float weights as int8, dot products, folded (avx512-vbmi)", "int8-512"),
         ("float weights as int8, broadcast (avx2)", "int16-multiply-add-256"),
         ("tables in memory (avx2)", "float32-tables-256"),
-        ("one-bit weights, dot products (portable)", "multiply-add-128"),
+        ("one-bit weights, dot products of rows (portable)", "multiply-add-128"),
+        ("three-bit weights, dot products of rows, int8 (avx2)", "int16-multiply-add-256"),
+        ("channel by channel (avx512)", "multiply-add-512"),
         ("float weights as int8, dot products (neon-dotprod)", "int8-128"),
     ],
 )

@@ -31,6 +31,7 @@ def write_corpus(folder: Path, random: int = 3) -> None:
     every_operator(folder / "every operator.safetensors", channels=1)
     for i, layer in enumerate(LAYERS):
         layer.write(folder / f"layer {i}.safetensors")
+        replace(layer, planes=2 + i % 3).write(folder / f"planes {i}.safetensors")
         replace(layer, one_bit=False, dtype="float16").write(folder / f"float layer {i}.safetensors")
     for op, seed in graphs(random):
         made = random_graph(seed, op, nodes=4)

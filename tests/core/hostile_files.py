@@ -185,6 +185,7 @@ def broken_tensors() -> Iterator[tuple[str, bytes, str]]:
         yield f"{name} shift", with_tensors(lambda t, v=value: t["shift"].fill(v)), "`shift`: element 0 is not finite"
     yield "unused bits", with_tensors(lambda t: t["bits"].fill(255)), "`bits`: the unused bits"
     yield "a byte too many", with_tensors(lambda t: t.update(bits=np.zeros(41, np.uint8))), "`bits` has the wrong shape"
+    yield from broken_planes()
     yield "another tensor", with_tensors(lambda t: t.update(x=np.zeros(3, np.uint8))), "`x` is used by no node"
     yield "missing tensor", with_tensors(lambda t: t.pop("shift")), "tensor `shift` not found"
     yield "scale of U8", with_tensors(lambda t: t.update(scale=np.zeros(5, np.uint8))), "`scale` has the wrong shape"
@@ -197,3 +198,25 @@ def broken_tensors() -> Iterator[tuple[str, bytes, str]]:
     yield "scale as weight", with_node(0, weight="scale"), "`scale` has the wrong shape"
     odd = "a\nb\x1b[31m\0" + "\u4e2d" * 100
     yield "unprintable name", with_tensors(lambda t: t.update({odd: np.zeros(3, np.uint8)})), "used by no node"
+
+
+def broken_planes() -> Iterator[tuple[str, bytes, str]]:
+    """Weights of more bits than one, in rows of 40 bytes that hold 315 weights each."""
+
+    def planes(*shape: int, unused: int | None = None) -> bytes:
+        bits = np.zeros(shape, np.uint8)
+        if unused is not None:
+            bits[unused, -1] = 8
+        return with_tensors(lambda t: t.update(bits=bits))
+
+    yield "five planes", planes(5, 40), "tensor `bits` has 5 planes"
+    yield "one plane in two dimensions", planes(1, 40), "tensor `bits` has 1 planes; the shape of 2 to 4 planes is"
+    yield "no plane", with_header(lambda h: h["bits"].update(shape=[0, 40])), "dimensions must be positive"
+    yield "planes a byte too long", planes(2, 41), "`bits` has the wrong shape"
+    yield "planes a byte too short", planes(2, 39), "`bits` has the wrong shape"
+    yield "planes the other way", planes(40, 2), "`bits` has the wrong shape"
+    yield "planes of the weights' shape", planes(2, 5, 8), "`bits` has the wrong shape"
+    yield "planes one after another", planes(80), "`bits` has the wrong shape"
+    for plane in range(4):
+        yield f"unused bits of plane {plane}", planes(4, 40, unused=plane), "`bits`: the unused bits of a plane's last"
+    yield "more planes than there are bytes", with_header(lambda h: h["bits"].update(shape=[4, 40])), "disagree"

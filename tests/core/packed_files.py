@@ -19,6 +19,18 @@ def pack_bits(signs: np.ndarray) -> np.ndarray:
     return np.packbits(signs.ravel() > 0, bitorder="little")
 
 
+def pack_planes(levels: np.ndarray, planes: int) -> np.ndarray:
+    """Odd numbers from -(2^planes - 1) to 2^planes - 1, each the sum of 2^p times a sign over planes p."""
+    digits = (levels.astype(int) + (1 << planes) - 1) // 2
+    return pack_bits(digits) if planes == 1 else np.stack([pack_bits(digits >> p & 1) for p in range(planes)])
+
+
+def random_levels(rng: np.random.Generator, shape: tuple[int, ...], planes: int) -> np.ndarray:
+    if planes == 1:
+        return np.sign(rng.standard_normal(shape))
+    return 2.0 * rng.integers(0, 1 << planes, shape) + 1 - (1 << planes)
+
+
 def write(
     path: Path, input_shape: tuple[Count, ...], nodes: list[Node], tensors: Tensors, output: int | None = None
 ) -> Path:
@@ -70,6 +82,7 @@ class Layer:
     groups: int = 1
     transposed: bool = True
     one_bit: bool = True
+    planes: int = 1  # of signs, unless weights are floats
     epilogue: tuple[str, ...] = ("scale", "shift")
     activation: str = "none"
     dtype: Any = np.float32
@@ -83,12 +96,15 @@ class Layer:
         """In the file's canonical order: (C_out, C_in / groups, kernel...)."""
         rng = np.random.default_rng(self.seed)
         shape = (self.outputs, self.inputs // self.groups, *(self.attribute("kernel") if self.size else ()))
-        return np.sign(rng.standard_normal(shape)) if self.one_bit else rng.standard_normal(shape).astype(self.dtype)
+        if self.one_bit:
+            return random_levels(rng, shape, self.planes)
+        return rng.standard_normal(shape).astype(self.dtype)
 
     def vectors(self) -> Tensors:
         rng = np.random.default_rng(self.seed + 1)
         # Sums of fan-in terms come back to the size of one, where activations are neither linear nor saturated.
-        size = {"scale": (self.inputs // self.groups * math.prod(self.kernel)) ** -0.5, "shift": 1.0}
+        level = 2.0 ** (self.planes - 1)
+        size = {"scale": (self.inputs // self.groups * math.prod(self.kernel)) ** -0.5 / level, "shift": 1.0}
         return {name: (rng.standard_normal(self.outputs) * size[name]).astype(self.dtype) for name in self.epilogue}
 
     def reference(self, x: np.ndarray) -> np.ndarray:
@@ -122,7 +138,7 @@ class Layer:
 
     def tensors(self) -> Tensors:
         weights = self.weights()
-        return {"weight": pack_bits(weights) if self.one_bit else weights, **self.vectors()}
+        return {"weight": pack_planes(weights, self.planes) if self.one_bit else weights, **self.vectors()}
 
     def node(self, shape: tuple[int, ...], *inputs: int) -> Node:
         attributes: dict[str, Any] = {"weight": "weight", **{name: name for name in self.epilogue}}

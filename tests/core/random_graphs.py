@@ -315,7 +315,9 @@ def _epilogue(
 
 def _weight(builder: _Builder, *shape: int) -> str:
     if builder.rng.random() < 0.5:
-        return builder.tensor(np.packbits(builder.rng.random(math.prod(shape)) < 0.5, bitorder="little"))
+        planes = int(builder.rng.integers(1, 5))
+        rows = np.packbits(builder.rng.random((planes, math.prod(shape))) < 0.5, axis=1, bitorder="little")
+        return builder.tensor(rows if planes > 1 else rows[0])
     return builder.floats(*shape)
 
 

@@ -18,20 +18,20 @@ pytestmark = IBM_Z.needed
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
-@pytest.mark.parametrize("one_bit", [True, False], ids=["one-bit", "float"])
+@pytest.mark.parametrize("planes", [0, 1, 3], ids=["float", "one", "three"])
 @pytest.mark.parametrize("name", LAYERS)
-def test_layers_equal_torch(name: str, one_bit: bool, dtype: type, tmp_path: Path) -> None:
-    layer = replace(LAYERS[name], one_bit=one_bit, activation="tanh", dtype=dtype)
+def test_layers_equal_torch(name: str, planes: int, dtype: type, tmp_path: Path) -> None:
+    layer = replace(LAYERS[name], one_bit=planes > 0, planes=planes or 1, activation="tanh", dtype=dtype)
     x = layer.input(3)
     result, _ = IBM_Z.images("portable", layer.write(tmp_path / "g.safetensors"), "float32", x)
     reference = layer.reference(x)
     assert_close(result.reshape(reference.shape), reference)
 
 
-@pytest.mark.parametrize("one_bit", [True, False], ids=["one-bit", "float"])
+@pytest.mark.parametrize("planes", [0, 1, 3], ids=["float", "one", "three"])
 @pytest.mark.parametrize("name", [name for name, layer in LAYERS.items() if layer.inputs >= 16])
-def test_integers_equal_this_machine_to_the_bit(name: str, one_bit: bool, tmp_path: Path) -> None:
-    layer = replace(LAYERS[name], epilogue=(), one_bit=one_bit)
+def test_integers_equal_this_machine_to_the_bit(name: str, planes: int, tmp_path: Path) -> None:
+    layer = replace(LAYERS[name], epilogue=(), one_bit=planes > 0, planes=planes or 1)
     file, x = layer.write(tmp_path / "g.safetensors", behind=True), layer.input(3)
     result, kernels = IBM_Z.images("portable", file, "int8", x)
     assert "int8" in kernels

@@ -30,7 +30,7 @@ def quantized(x: np.ndarray) -> np.ndarray:
 def tables(layer: Layer, x: np.ndarray) -> tuple[Layer, np.ndarray]:
     """The 16 entries of each four inputs, rounded as docs/precision.md defines it, and a layer that picks among them.
 
-    The entries are its input's channels, and its weights are 1 where the one-bit weights are the entry's index, else 0.
+    The entries are its input's channels, and its weights are 2^p for each plane p whose bits are the entry's index.
     """
     groups, inputs, fours = layer.groups, layer.inputs // layer.groups, -(-layer.inputs // layer.groups // 4)
     four = np.zeros((len(x), groups, 4 * fours, *x.shape[2:]), np.float32)
@@ -44,13 +44,16 @@ def tables(layer: Layer, x: np.ndarray) -> tuple[Layer, np.ndarray]:
         if largest > 0:
             sums = signs @ np.rint(image * (np.float32(127 * 128) / largest))
             out[...] = np.floor((sums + 64) / 128) * (largest / np.float32(127))
-    positive = np.zeros((layer.outputs, 4 * fours, *layer.weights().shape[2:]), int)
-    positive[:, :inputs] = layer.weights() > 0
-    bits = positive.reshape(layer.outputs, fours, 1, 4, *positive.shape[2:])
-    indices = sum(bits[:, :, :, i] << i for i in range(4))
-    picked = indices == np.arange(16).reshape(16, *(1 for _ in positive.shape[2:]))
+    kernel = layer.weights().shape[2:]
+    digits = np.zeros((layer.outputs, 4 * fours, *kernel), int)
+    digits[:, :inputs] = (layer.weights() + 2**layer.planes - 1) // 2
+    digits = digits.reshape(layer.outputs, fours, 1, 4, *kernel)
+    weights = np.zeros((layer.outputs, 16 * fours, *kernel))
+    for plane in range(layer.planes):
+        indices = sum((digits[:, :, :, i] >> plane & 1) << i for i in range(4))
+        picked = indices == np.arange(16).reshape(16, *(1 for _ in kernel))
+        weights += picked.reshape(weights.shape) * 2.0**plane
     wide = replace(layer, inputs=16 * fours * groups)
-    weights = picked.reshape(layer.outputs, 16 * fours, *positive.shape[2:]).astype(np.float64)
     return with_weights(wide, weights, layer.vectors()), entries.reshape(len(x), -1, *x.shape[2:])
 
 
@@ -97,6 +100,21 @@ def test_layer_of_rounded_inputs(name: str, signs: str, one_bit: bool, arch: str
     kernel = check(layer, tmp_path / "g.safetensors", SIGNS[signs](layer.input(2)))
     if layer.groups == 1 and layer.inputs >= 16 and layer.outputs >= 16:
         assert ("int8" in kernel) == rounds(arch, one_bit)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_planes_of_rounded_inputs(name: str, arch: str, tmp_path: Path) -> None:
+    layer = replace(LAYERS[name], planes=3)
+    kernel = check(layer, tmp_path / "g.safetensors", layer.input(2))
+    if layer.groups == 1 and layer.inputs >= 16 and layer.outputs >= 16:
+        assert ("int8" in kernel) == rounds(arch, True)
+
+
+@pytest.mark.parametrize("outputs", [16, 17, 22, 33, 49, 65, 81])
+@pytest.mark.parametrize("planes", [2, 3, 4])
+def test_every_rest_of_the_lanes_in_planes(outputs: int, planes: int, arch: str, tmp_path: Path) -> None:
+    layer = Layer(40, outputs, (4, 4), (2, 2), (2, 2), transposed=False, planes=planes)
+    check(layer, tmp_path / "g.safetensors", layer.input(1))
 
 
 @pytest.mark.parametrize("inputs", range(1, 36))
@@ -151,11 +169,21 @@ def test_random_layer(tmp_path_factory: pytest.TempPathFactory, case: tuple[Laye
     check(layer, tmp_path_factory.getbasetemp() / "random.safetensors", SIGNS[signs](layer.input(batch)))
 
 
-def test_largest_sums(arch: str, tmp_path: Path) -> None:
-    """All weights +1 and all inputs at the highest level, so all entries are 127: the first to overflow, if any do."""
-    layer = replace(Layer(4096, 32, (5, 5), (5, 5)), epilogue=())
-    layer = with_weights(layer, np.ones((32, 4096, 5, 5)))
-    check(layer, tmp_path / "g.safetensors", np.full((1, 4096, 5, 5), 3, np.float32))
+@pytest.mark.parametrize("planes", [1, 4])
+@pytest.mark.parametrize(("inputs", "outputs"), [(4096, 32), (2640, 3)])
+def test_largest_sums(inputs: int, outputs: int, planes: int, arch: str, tmp_path: Path) -> None:
+    """All weights and all inputs at the highest level, so all entries are 127: the first to overflow, if any do."""
+    layer = replace(Layer(inputs, outputs, (5, 5), (5, 5)), epilogue=(), planes=planes)
+    layer = with_weights(layer, np.full((outputs, inputs, 5, 5), 2.0**planes - 1))
+    check(layer, tmp_path / "g.safetensors", np.full((1, inputs, 5, 5), 3, np.float32))
+
+
+def test_sums_that_may_not_fit_are_not_rounded(arch: str, tmp_path: Path) -> None:
+    """The terms' levels are 8 million at most."""
+    for inputs, fits in (533_333, True), (533_334, False):
+        layer = with_weights(Layer(inputs, 16, (), planes=4), np.full((16, inputs), 15.0))
+        (kernel,) = Engine(layer.write(tmp_path / "g.safetensors", behind=True), activations="int8").kernels.values()
+        assert ("int8" in kernel) == (fits and rounds(arch, True))
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -195,18 +223,19 @@ def test_ranges_found_by_the_layer_before(
 
 
 @pytest.mark.parametrize(
-    ("name", "one_bit"),
+    ("name", "planes"),
     [
-        (name, one_bit)
+        (name, planes)
         for name in ["dcgan middle", "dcgan last", "linear", "groups", "conv, stride 2", "kernel 9", "stride mixed"]
-        for one_bit in [True, False]
-        if one_bit or LAYERS[name].inputs >= 16
+        for planes in range(5)
+        if planes or LAYERS[name].inputs >= 16
     ],
 )
 def test_instruction_sets_agree_to_the_bit(
-    name: str, one_bit: bool, arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, planes: int, arch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layer = replace(LAYERS[name], epilogue=(), one_bit=one_bit, activation="none")
+    one_bit = planes > 0
+    layer = replace(LAYERS[name], epilogue=(), one_bit=one_bit, planes=planes or 1, activation="none")
     path, x = layer.write(tmp_path / "g.safetensors", behind=True), layer.input(3)
     this = Engine(path, activations="int8")
     monkeypatch.setenv("PBGEN_ARCH", "portable")

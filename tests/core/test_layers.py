@@ -84,6 +84,12 @@ def test_layer_equals_torch(name: str, one_bit: bool, arch: str, tmp_path: Path)
     check(replace(LAYERS[name], one_bit=one_bit), tmp_path / "g.safetensors", 2)
 
 
+@pytest.mark.parametrize("planes", [2, 3, 4])
+@pytest.mark.parametrize("name", LAYERS)
+def test_planes_equal_torch(name: str, planes: int, arch: str, tmp_path: Path) -> None:
+    check(replace(LAYERS[name], planes=planes), tmp_path / "g.safetensors", 2)
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3, 5, 8, 17, 33])
 @pytest.mark.parametrize("name", ["dcgan first", "dcgan middle", "dcgan last", "linear", "conv, stride 2"])
 def test_any_batch(name: str, batch: int, arch: str, tmp_path: Path) -> None:
@@ -113,6 +119,33 @@ def test_every_rest_of_the_tables(inputs: int, arch: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("one_bit", [True, False], ids=["one-bit", "float"])
 def test_every_rest_of_the_lanes(outputs: int, one_bit: bool, arch: str, tmp_path: Path) -> None:
     check(Layer(60, outputs, (3, 3), (2, 2), one_bit=one_bit), tmp_path / "g.safetensors", 1)
+
+
+@pytest.mark.parametrize("outputs", [15, 16, 17, 21, 22, 31, 32, 33, 48, 49, 64, 65, 79, 81, 127, 129])
+@pytest.mark.parametrize("planes", [2, 3, 4])
+def test_every_rest_of_the_lanes_in_planes(outputs: int, planes: int, arch: str, tmp_path: Path) -> None:
+    check(Layer(60, outputs, (3, 3), (2, 2), planes=planes), tmp_path / "g.safetensors", 1)
+
+
+@pytest.mark.parametrize("planes", [1, 2, 3, 4])
+def test_planes_stay_bits_in_memory(planes: int, arch: str, tmp_path: Path) -> None:
+    """But for padding, of tables and vectors; and where output channels are few, they are numbers."""
+    (layer,) = Engine(Layer(120, 96, (4, 4), (3, 3), planes=planes).write(tmp_path / "g.safetensors")).layers
+    assert layer.bits == planes
+    assert planes <= 8 * layer.weight_bytes / (120 * 96 * 9) <= 1.1 * planes
+
+
+def test_bits_are_told(tmp_path: Path) -> None:
+    layer = Layer(8, 8, (4, 4), (3, 3), planes=3)
+    for told, bits in (
+        (layer, 3),
+        (replace(layer, groups=8), 3),
+        (replace(layer, outputs=70), 3),
+        (replace(layer, one_bit=False), 32),
+        (replace(layer, one_bit=False, dtype=np.float16), 16),
+    ):
+        (found,) = Engine(told.write(tmp_path / "g.safetensors")).layers
+        assert found.bits == bits
 
 
 @pytest.mark.parametrize("outputs", [16, 32])
@@ -161,6 +194,7 @@ def random_layers() -> st.SearchStrategy[tuple[Layer, int]]:
             groups,
             transposed,
             draw(st.booleans()),
+            draw(st.integers(1, 4)),
             seed=draw(st.integers(0, 1000)),
         )
         return result, draw(st.integers(1, 4))

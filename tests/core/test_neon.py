@@ -15,10 +15,10 @@ pytestmark = ARM.needed
 
 
 @pytest.mark.parametrize("arch", ARM.archs)
-@pytest.mark.parametrize("one_bit", [True, False], ids=["one-bit", "float"])
+@pytest.mark.parametrize("planes", [0, 1, 3], ids=["float", "one", "three"])
 @pytest.mark.parametrize("name", LAYERS)
-def test_layers_equal_torch(name: str, one_bit: bool, arch: str, tmp_path: Path) -> None:
-    layer = replace(LAYERS[name], one_bit=one_bit, activation="tanh")
+def test_layers_equal_torch(name: str, planes: int, arch: str, tmp_path: Path) -> None:
+    layer = replace(LAYERS[name], one_bit=planes > 0, planes=planes or 1, activation="tanh")
     x = layer.input(3)
     result, _ = ARM.images(arch, layer.write(tmp_path / "g.safetensors"), "float32", x)
     reference = layer.reference(x)
@@ -27,12 +27,12 @@ def test_layers_equal_torch(name: str, one_bit: bool, arch: str, tmp_path: Path)
 
 @pytest.mark.parametrize("signs", ["signed", "unsigned", "mixed"])
 @pytest.mark.parametrize(
-    ("name", "one_bit"),
-    [(name, True) for name in LAYERS if name != "one"]
-    + [(name, False) for name, layer in LAYERS.items() if layer.inputs >= 16],
+    ("name", "planes"),
+    [(name, planes) for name in LAYERS for planes in (1, 3) if name != "one"]
+    + [(name, 0) for name, layer in LAYERS.items() if layer.inputs >= 16],
 )
-def test_integers_equal_this_machine_to_the_bit(name: str, signs: str, one_bit: bool, tmp_path: Path) -> None:
-    layer = replace(LAYERS[name], epilogue=(), one_bit=one_bit)
+def test_integers_equal_this_machine_to_the_bit(name: str, signs: str, planes: int, tmp_path: Path) -> None:
+    layer = replace(LAYERS[name], epilogue=(), one_bit=planes > 0, planes=planes or 1)
     file, x = layer.write(tmp_path / "g.safetensors", behind=True), layer.input(3)
     x = {"signed": x, "unsigned": np.abs(x), "mixed": np.concatenate([np.abs(x[:2]), x[2:]])}[signs]
     expected = Engine(file, activations="int8")(x)

@@ -1,7 +1,7 @@
 """Products with binary weights and all their gradients, in every instruction set, against torch in float64."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -34,21 +34,25 @@ class Case:
     transposed: bool = False
     batch: int = 2
     channels_last: bool = False
+    bits: int = 1
 
     def input(self) -> Tensor:
         return self._in_memory(torch.randn(self.batch, self.inputs, *self.size))
 
     def weight(self) -> Tensor:
-        """Signs times one scale an output channel."""
+        return self.weight_and_scale()[0]
+
+    def weight_and_scale(self) -> tuple[Tensor, Tensor]:
+        """Signs times one scale an output channel, or levels of several bits; and the scales, (outputs,)."""
         ones = [1] * len(self.kernel)
         if self.transposed:
             shape = (self.groups, self.inputs // self.groups, self.outputs // self.groups, *self.kernel)
-            scale = torch.rand(self.groups, 1, self.outputs // self.groups, *ones)
+            scale = torch.rand(self.groups, 1, self.outputs // self.groups, *ones) + 0.1
         else:
             shape = (self.outputs, self.inputs // self.groups, *self.kernel)
-            scale = torch.rand(self.outputs, 1, *ones)
-        weight = (scale + 0.1) * torch.randn(shape).sign()
-        return self._in_memory(weight.flatten(0, 1) if self.transposed else weight)
+            scale = torch.rand(self.outputs, 1, *ones) + 0.1
+        weight = scale * (torch.randint(0, 2**self.bits, shape) * 2 + 1 - 2**self.bits)
+        return self._in_memory(weight.flatten(0, 1) if self.transposed else weight), scale.flatten()
 
     def _in_memory(self, values: Tensor) -> Tensor:
         return values.to(memory_format=torch.channels_last) if self.channels_last and values.dim() == 4 else values
@@ -105,10 +109,12 @@ CASES |= {f"down: {name}": case for name, case in DOWN.items()}
 
 
 def all_equal(case: Case) -> None:
-    x, weight = case.input().requires_grad_(), case.weight().requires_grad_()
+    x, (weight, scale) = case.input().requires_grad_(), case.weight_and_scale()
+    weight.requires_grad_()
     exact_x, exact_weight = x.detach().double().requires_grad_(), weight.detach().double().requires_grad_()
     exact = case.reference(exact_x, exact_weight)
-    y = binary_convolution(x, weight, **case.options())
+    several = {} if case.bits == 1 else {"scale": scale, "bits": case.bits}
+    y = binary_convolution(x, weight, **case.options(), **several)
     assert case.channels_last or y.is_contiguous()
     towards = torch.randn_like(exact)
     gradients = torch.autograd.grad(y, (x, weight), towards.float())
@@ -130,6 +136,11 @@ def test_output_and_gradients(name: str, arch: str) -> None:
     all_equal(CASES[name])
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_several_bits(name: str, arch: str) -> None:
+    all_equal(replace(CASES[name], bits=3))
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     def two(low: int, high: int) -> Two:
@@ -145,7 +156,7 @@ def cases(draw: st.DrawFn) -> Case:
     inputs, outputs = (groups * draw(st.integers(1, 70 // groups)) for _ in range(2))
     return Case(
         inputs, outputs, size, kernel, stride, padding, output_padding, dilation, groups, transposed,
-        draw(st.integers(1, 5)), draw(st.booleans()),
+        draw(st.integers(1, 5)), draw(st.booleans()), draw(st.integers(1, 4)),
     )  # fmt: skip
 
 

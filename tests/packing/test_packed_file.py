@@ -207,7 +207,7 @@ def test_a_file_that_disagrees_is_not_written(small, tmp_path, monkeypatch) -> N
     module, path = small
     before = path.read_bytes()
     lower = importlib.import_module("pbgen.packing.lower")
-    monkeypatch.setattr(lower, "pack_signs", lambda signs: np.packbits(signs.reshape(-1) < 0))
+    monkeypatch.setattr(lower, "pack_planes", lambda signs, bits: np.packbits(signs.reshape(-1) < 0))
     with pytest.raises(PBGenError, match="differs from the module's by"):
         pack(module, torch.randn(2, 5), path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -39,7 +39,7 @@ def test_a_bar_for_every_layer_on_a_logarithmic_axis(plan: Plan) -> None:
 
 
 def test_bars_below_one_are_seen(plan: Plan) -> None:
-    low = replace(plan, layers=(replace(plan.layers[0], degree_of_redundancy=0.25, binary=False),))
+    low = replace(plan, layers=(replace(plan.layers[0], degree_of_redundancy=0.25, bits=32),))
     (axes,) = redundancy_chart(low).axes
     assert axes.get_xlim()[0] <= 0.25
 

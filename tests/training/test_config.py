@@ -187,3 +187,15 @@ def test_difference_names_the_first_option_but_steps() -> None:
     here, there = (TrainConfig(model=f"/{place}/net.py:gan", data=f"/{place}/photos") for place in ("here", "there"))
     assert here.difference(there) is None  # origin.json tells whether they are the same
     assert here.difference(replace(there, model="/b.py:other")) == "model: /here/net.py:gan, /b.py:other"
+
+
+def test_bits_are_those_of_a_partial_generator() -> None:
+    assert TrainConfig(bits=3, method="learned-scale").bits == 3
+    for wrong, message in (
+        ({"bits": 5}, "bits 5: must be 1 to 4"),
+        ({"bits": 0}, "bits 0: must be 1 to 4"),
+        ({"bits": 2, "generator": "binary"}, "bits 2: are those of a partial generator's layers"),
+        ({"bits": 2, "method": "irnet"}, "bits 2: method irnet has one; bwn and learned-scale have more"),
+    ):
+        with pytest.raises(PBGenError, match=f"^{message}"):
+            TrainConfig(**wrong)

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from pbgen.bench.training import VARIANTS, compare_training
 from pbgen.binarize import METHODS, binarize
 from pbgen.errors import PBGenError
+from pbgen.measure import plan
 from pbgen.training import LOSSES, TrainConfig, networks
 from pbgen.training.native import NativeLayers
 from pbgen.training.step import TrainingStep
@@ -65,6 +67,29 @@ def test_every_estimator_has_its_gradient(method: str, memory: torch.memory_form
     # In float32, torch itself is off by up to 1.4e-4 here.
     expected = gradients(copy.deepcopy(module).double(), x.detach().double().requires_grad_())
     with NativeLayers(module):
+        close(gradients(module, x), expected)
+
+
+def of_bits(bits: int, method: str) -> nn.Sequential:
+    module = layers()
+    chosen = plan(module, torch.zeros(1, 7)).choosing(dict.fromkeys(["0", "2", "4", "6", "8"], bits))
+    return cast(nn.Sequential, binarize(module, chosen, method))
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+@pytest.mark.parametrize("method", ["bwn", "learned-scale"])
+@pytest.mark.parametrize("norm", [False, True], ids=["", "spectral norm"])
+def test_several_bits_have_their_gradient(norm: bool, method: str, bits: int) -> None:
+    torch.manual_seed(0)
+    module = of_bits(bits, method)
+    if norm:
+        for layer in (module[0], module[2], module[4]):
+            nn.utils.parametrizations.spectral_norm(layer)
+        module.eval()
+    x = torch.randn(4, 7, requires_grad=True)
+    expected = gradients(copy.deepcopy(module).double(), x.detach().double().requires_grad_())
+    with NativeLayers(module):
+        assert all("forward" in vars(module[i]) for i in (0, 2, 4, 6, 8))
         close(gradients(module, x), expected)
 
 

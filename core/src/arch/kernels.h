@@ -48,9 +48,9 @@ struct Product {
     size_t (*sum_bytes)(size_t outputs, size_t pixels);
 
     // The weights of one tap of a block of `outputs` channels: bytes, and their making. Numbers come as float32
-    // [outputs][inputs], but integers from -127 to 127 if `quantized`; one-bit weights as rows of ceil(inputs / 8)
-    // bytes, bit i of a row being that of input i, set where it is +1. They are read from memory on cache lines where
-    // the size is a multiple of them.
+    // [outputs][inputs], but integers from -127 to 127 if inputs become integers; signs, if it `takes_signs`, as rows of
+    // ceil(inputs / 8) bytes, bit i of a row being that of input i, set where it is +1. They are read from memory on cache
+    // lines where the size is a multiple of them.
     size_t (*weight_bytes)(size_t inputs, size_t outputs);
     void (*arrange)(const void* weights, size_t inputs, size_t outputs, void* arranged);
 
@@ -65,11 +65,16 @@ struct Product {
                        const void* const* sources, const uint8_t* pixels, size_t count, void* sums);
 
     // The sums of `count` pixels, times `scale`: each pixel's in the order of the channels, `block` numbers from one
-    // pixel's to the next. They are written to `rows`, or where they lie as they should, found in place.
-    const float* (*collect)(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows);
+    // pixel's to the next. They are written to `rows`, or where they lie as they should, found in place. With `planes`
+    // of signs, planes * outputs channels were added up, [planes][outputs], and plane p counts 2^p times.
+    const float* (*collect)(const void* sums, size_t outputs, size_t planes, size_t pixel, size_t count, float scale,
+                            float* rows);
 
     // What prepare() makes integers.
     Rounded rounded;
+
+    // Whether weights are signs, rather than numbers.
+    bool takes_signs = false;
 
     // Taps are given several at a time as long as their weights have no more bytes than this, and otherwise one at a time.
     size_t together = 0;
@@ -77,7 +82,7 @@ struct Product {
 
 // What decides which product is the best for a layer. Inputs and outputs are those of one group.
 struct LayerSize {
-    bool one_bit;
+    size_t planes;  // of signs, 0 where weights are numbers
     size_t inputs, outputs, taps;
 };
 
@@ -143,14 +148,14 @@ struct Kernels {
     const char* name;
     bool (*supported)();
 
-    // Never nullptr. choose_integer is for int8 activations, whose sums fit 32 bits; of one-bit weights it may choose a
+    // Never nullptr. choose_integer is for int8 activations, whose sums fit 32 bits; of planes of signs it may choose a
     // product that is not quantized.
     const Product* (*choose)(const LayerSize& size);
     const Product* (*choose_integer)(const LayerSize& size);
 
     // For layers in which each channel is a group of its own. They are taken for layers of one input, with all channels
     // as outputs; the sources are a pixel's inputs from the block's first channel on.
-    const Product* (*channelwise)(bool one_bit);
+    const Product* (*channelwise)();
 
     // For float32 or for int8 activations.
     const DotProducts& (*dots)(bool integers);

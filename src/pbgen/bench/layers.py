@@ -15,12 +15,13 @@ WARM_UP = 5
 @dataclass(frozen=True)
 class LayerTime:
     """A layer with weights. operations: multiply-adds a run that land inside the output. weight_bytes: what its weights
-    take in memory. Seconds a run: median, 10th and 90th percentile."""
+    take in memory. bits: of a weight in the file. Seconds a run: median, 10th and 90th percentile."""
 
     name: str
     kernel: str
     operations: int
     weight_bytes: int
+    bits: int
     median: float
     low: float
     high: float
@@ -59,12 +60,12 @@ def time_layers(path: str | os.PathLike[str], activations: str, threads: int, in
         engine.time_layers(*given)
     operations = list(engine.operations(*(array.shape[1:] for array in given)).values())
     seconds = np.array([_run(engine, given) for _ in range(runs)])
-    low, median, high = np.percentile(seconds, [10, 50, 90], axis=0).tolist()
+    *each, rest = np.percentile(seconds, [50, 10, 90], axis=0).T.tolist()
     times = tuple(
-        LayerTime(layer.name, layer.kernel, operations[i] * batch, layer.weight_bytes, median[i], low[i], high[i])
-        for i, layer in enumerate(engine.layers)
+        LayerTime(layer.name, layer.kernel, count * batch, layer.weight_bytes, layer.bits, *spread)
+        for layer, count, spread in zip(engine.layers, operations, each, strict=True)
     )
-    return LayerTimes(activations, batch, runs, times, rest=median[-1])
+    return LayerTimes(activations, batch, runs, times, rest=rest[0])
 
 
 def _run(engine: Engine, given: list[Floats]) -> list[float]:

@@ -6,12 +6,15 @@ from typing import Annotated
 
 import typer
 
+from pbgen.redundancy import MAX_BITS
+
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="dcgan32, dcgan64, dcgan128, dcgan256 or file.py:factory")]
 Channels = Annotated[int, typer.Option(help="Channels of the images: 1 or 3.")]
 KernelSize = Annotated[int, typer.Option(help="Kernel of a built-in model: 4 or 5.")]
 Width = Annotated[int | None, typer.Option(help="Channels of a built-in model's widest layer; default: its own.")]
 Latent = Annotated[int, typer.Option(help="Length of a built-in model's latent vector.")]
 Threshold = Annotated[float, typer.Option(help="Layers with a degree of redundancy from here on get binary weights.")]
+Bits = Annotated[int, typer.Option(min=1, max=MAX_BITS, help="Bits of a weight in the layers from the threshold on.")]
 Data = Annotated[
     str,
     typer.Option(

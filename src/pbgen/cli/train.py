@@ -41,6 +41,7 @@ def train(
     generator_steps: Annotated[int, typer.Option(min=1, help="Updates of the generator in a step.")] = 1,
     method: Annotated[Method, typer.Option(help="How weights are made binary.")] = "bwn",
     threshold: options.Threshold = DEFAULT_THRESHOLD,
+    bits: options.Bits = 1,
     layers: Annotated[
         list[str] | None, typer.Option("--layer", help="A binary layer, instead of the plan's choice; may be repeated.")
     ] = None,

@@ -1,4 +1,4 @@
-"""An ordinary torch generator -> one small file with one-bit weights.
+"""An ordinary torch generator -> one small file with weights of one bit or a few.
 
 The data goes one way, a file each: freeze (the module as it is at inference) -> export (aten operators) -> translate
 (steps) -> fold (fewer steps) -> lower (graph and tensors) -> file -> verify.
@@ -33,7 +33,8 @@ __all__ = ["LayerInfo", "PackInfo", "file", "pack", "rebuild"]
 
 def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: str | os.PathLike[str]) -> PackInfo:
     """Write `module`, as it is in evaluation mode, to a packed file at `path`, with the layers that
-    `pbgen.binarize` made binary at one bit a weight and everything else in float32.
+    `pbgen.binarize` made binary at their bits a weight and everything else in float32, or in float16 where that is
+    exact: a module in half precision is packed so.
 
     `example_input` is a batch (N, ...) such as the module takes, N at least 1, or a tuple of batches where it takes
     several; the file works for any N, and for any other size that the module itself takes. Random numbers that the

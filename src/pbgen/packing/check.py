@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pbgen.errors import PBGenError
 from pbgen.packing.graph import Count, Graph, Node, Shape, weight_shape
+from pbgen.redundancy import MAX_BITS
 
 MAX_RANK = 8
 MAX_ENDS = 64  # inputs, and outputs
@@ -166,7 +167,12 @@ def _tensors(where: str, graph: Graph, node: Node, tensors: dict[str, NDArray[An
         _require(where, right, f"tensor {name} holds {tensor.dtype}, expected {' or '.join(dtypes)}")
         shape = _tensor_shape(where, graph, node, attribute)
         if tensor.dtype == np.uint8:
-            shape = (-(-math.prod(map(int, shape)) // 8),)
+            planes = tensor.shape[:-1]
+            right = planes == () or (len(planes) == 1 and 2 <= planes[0] <= MAX_BITS)
+            _require(
+                where, right, f"tensor {name} has shape {list(tensor.shape)}; planes of bits are 2 to {MAX_BITS} rows"
+            )
+            shape = (*planes, -(-math.prod(map(int, shape)) // 8))
         _require(where, tensor.shape == shape, f"tensor {name} has shape {list(tensor.shape)}, expected {list(shape)}")
 
 

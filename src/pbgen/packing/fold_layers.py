@@ -8,7 +8,7 @@ import numpy as np
 
 from pbgen.packing.fold_programs import MAX_INPUTS, MAX_INSTRUCTIONS
 from pbgen.packing.fold_views import replaced_outputs, rewire
-from pbgen.packing.step import Flow, Numbers, Step, Weight, is_constant
+from pbgen.packing.step import Flow, Numbers, Step, Weight, is_constant, is_half
 from pbgen.packing.term import Term, in_order, instructions, replaced, source
 
 
@@ -226,14 +226,17 @@ def _take_over(layer: Step, step: Step) -> bool:
 
 
 def scales_into_weights(flow: Flow) -> Flow:
-    """Float weights take up their scale, unless several layers share them and need not have the same scale."""
+    """Float weights take up their scale, unless several layers share them and need not have the same scale, or float16
+    holds them as they are."""
     steps = flow.steps()
     readers = Counter(step.weight for step in steps)
     for step in steps:
         weight, scale = step.weight, step.scale
         if weight is not None and scale is not None and not weight.binary and readers[weight] == 1:
             if np.any(scale != 1):
+                if is_half(weight.values):
+                    continue
                 along_channels = scale.reshape(-1, *[1] * (weight.values.ndim - 1))
-                step.weight = Weight((weight.values * along_channels).astype(np.float32), binary=False)
+                step.weight = Weight((weight.values * along_channels).astype(np.float32))
             step.scale = np.ones_like(scale)
     return flow

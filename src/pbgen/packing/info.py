@@ -8,6 +8,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pbgen.packing.graph import Graph, weight_shape
+from pbgen.packing.planes import planes
+from pbgen.redundancy import MAX_BITS, becomes
 from pbgen.visible import visible
 
 
@@ -17,13 +19,19 @@ class LayerInfo:
 
     name: str
     kind: str  # "conv_transpose", "conv" or "linear"
-    bits: int  # of a weight in the file: 1, 16 or 32
+    bits: int  # of a weight in the file: 1 to 4, 16 or 32
     float_bytes: int
     packed_bytes: int
 
     @property
     def binary(self) -> bool:
-        return self.bits == 1
+        """Whether it is planes of signs."""
+        return self.bits <= MAX_BITS
+
+    @property
+    def weights(self) -> str:
+        """What the weights are: "binary", "2 bits", "float16", "float"."""
+        return "float16" if self.bits == 16 else becomes(self.bits)
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class PackInfo:
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("layer", "kind", "weights", "float32 bytes", "packed bytes")]
         for layer in self.layers:
-            weights = "1 bit" if layer.binary else f"float{layer.bits}"
+            weights = {1: "1 bit", 32: "float32"}.get(layer.bits, layer.weights)
             rows.append((visible(layer.name), layer.kind, weights, f"{layer.float_bytes:,}", f"{layer.packed_bytes:,}"))
         other_float = self.float_bytes - sum(layer.float_bytes for layer in self.layers)
         other_packed = self.packed_bytes - sum(layer.packed_bytes for layer in self.layers)
@@ -75,6 +83,6 @@ def layer_infos(graph: Graph, tensors: Mapping[str, NDArray[Any]]) -> tuple[Laye
         count = 0 if name in counted else 1
         counted.add(name)
         weights = math.prod(weight_shape(graph, node))
-        bits = 1 if tensors[name].dtype == "uint8" else 8 * tensors[name].itemsize
+        bits = planes(tensors[name]) or 8 * tensors[name].itemsize
         infos.append(LayerInfo(node.name, node.op, bits, 4 * weights * count, tensors[name].nbytes * count))
     return tuple(infos)

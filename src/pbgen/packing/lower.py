@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from pbgen.errors import PBGenError
 from pbgen.packing.graph import Graph, Input, Node
+from pbgen.packing.planes import pack_planes
 from pbgen.packing.sizes import SizeTable
-from pbgen.packing.step import Flow, Step
+from pbgen.packing.step import Flow, Step, is_half
 from pbgen.packing.term import program
 
 Tensors = dict[str, NDArray[Any]]
@@ -44,11 +45,6 @@ def lower(flow: Flow) -> tuple[Graph, Tensors]:
         nodes.append(Node(step.op, step.name, reads, tuple(map(sizes, step.shape)), attributes))
     outputs = tuple((name, numbers[step]) for name, step in flow.outputs)
     return Graph(tuple(inputs), tuple(sizes.sizes), tuple(nodes), outputs), store.tensors
-
-
-def pack_signs(signs: NDArray[Any]) -> NDArray[np.uint8]:
-    """Weight i is bit i % 8, lowest first, of byte i / 8; 1 is +1 and 0 is -1."""
-    return np.packbits(signs.reshape(-1) > 0, bitorder="little")
 
 
 def _free_names(inputs: list[Step]) -> dict[sympy.Symbol, str]:
@@ -108,7 +104,7 @@ def _weight(step: Step, store: _Store) -> dict[str, str]:
     if step.weight is None:
         return {}
     values = step.weight.values
-    stored = pack_signs(values) if step.weight.binary else _float32(step, values)
+    stored = pack_planes(values, step.weight.bits) if step.weight.binary else _smallest(_float32(step, values))
     # The engine prepares a shared weight once, for layers of one kind and geometry.
     return {
         "weight": store.name_of(stored, f"{step.name}.weight", step.op, values.shape, step.attributes.get("groups"))
@@ -150,3 +146,8 @@ def _float32(step: Step, numbers: Any) -> NDArray[np.float32]:
     if not np.all(np.isfinite(stored)):
         raise PBGenError(f'layer "{step.name}": its weights, or those of the batch norm after it, are not finite')
     return stored
+
+
+def _smallest(numbers: NDArray[np.float32]) -> NDArray[Any]:
+    """In float16 where that is exact, as it is of a module in half precision."""
+    return numbers.astype("<f2") if is_half(numbers) else numbers

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pbgen.packing.graph import Graph, Node, weight_shape
+from pbgen.packing.planes import unpack_planes
 
 Attributes = dict[str, Any]
 
@@ -26,8 +27,7 @@ def layer_numbers(graph: Graph, node: Node, tensors: dict[str, NDArray[Any]]) ->
     found = {name: tensors[tensor] for name, tensor in names.items()}
     if "weight" in found and found["weight"].dtype == np.uint8:
         shape = weight_shape(graph, node)
-        bits = np.unpackbits(found["weight"], count=math.prod(shape), bitorder="little")
-        found["weight"] = (2.0 * bits - 1.0).reshape(shape)
+        found["weight"] = unpack_planes(found["weight"], math.prod(shape)).reshape(shape)
     if "weight" in found and "scale" in found:
         weight, scale = found["weight"], found.pop("scale").astype(np.float32)
         found["weight"] = weight.astype(np.float32) * scale.reshape(-1, *[1] * (weight.ndim - 1))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pbgen.packing.sizes import Counts
 from pbgen.packing.term import Term
+from pbgen.redundancy import FLOAT_BITS
 
 Numbers = NDArray[np.float64]
 
@@ -27,11 +28,16 @@ _order = itertools.count()
 class Weight:
     """A layer's weights in the file's canonical order, output channel first; several steps may share one.
 
-    `values` is float32, or int8 of +1 and -1 where `binary`.
+    `values` is float32, or int8 of odd levels from -(2^bits - 1) to 2^bits - 1 where it is binary, +1 and -1 for one
+    bit.
     """
 
     values: NDArray[Any]
-    binary: bool
+    bits: int = FLOAT_BITS
+
+    @property
+    def binary(self) -> bool:
+        return self.bits < FLOAT_BITS
 
 
 @dataclass(eq=False)
@@ -107,6 +113,12 @@ class Flow:
         found = Counter(source for step in self.steps() for source in step.reads)
         found.update(step for _, step in self.outputs)
         return found
+
+
+def is_half(numbers: NDArray[np.float32]) -> bool:
+    """Whether float16 holds these numbers exactly."""
+    with np.errstate(over="ignore"):
+        return bool(np.array_equal(numbers.astype(np.float16), numbers))
 
 
 def is_constant(step: Step) -> bool:

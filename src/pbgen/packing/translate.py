@@ -58,7 +58,7 @@ class _Translation:
         lost = frozenset().union(*(constant.binary for constant in self.exported.read)) - self.weights.binary
         if lost:
             raise PBGenError(
-                f"layer '{min(lost)}': its one-bit weights are not what the module computes with, which is derived "
+                f"layer '{min(lost)}': its binary weights are not what the module computes with, which is derived "
                 "from them, and no longer signs times a scale for each output channel; undo that, or leave the layer "
                 "in float"
             )

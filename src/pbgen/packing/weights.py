@@ -1,4 +1,4 @@
-"""Weights in the file's canonical order, and which of them are one-bit; constants that are read like values."""
+"""Weights in the file's canonical order, and which of them are planes of bits; constants that are read like values."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,9 @@ from pbgen.errors import PBGenError
 from pbgen.packing.export import Constant
 from pbgen.packing.step import Numbers, Step, Weight
 from pbgen.packing.term import LARGEST
+from pbgen.redundancy import MAX_BITS
+
+ROUNDING = 1e-6  # of a channel's largest weight: what float32 does to levels times scales
 
 
 class Weights:
@@ -48,8 +51,31 @@ def _split(constant: Constant, op: str, groups: int) -> tuple[Weight, Numbers]:
         # convolution borrows the weight of a transposed one, whose scale runs along the other channels.
         sizes = np.abs(values.reshape(len(values), -1))
         if np.array_equal(sizes, np.broadcast_to(sizes[:, :1], sizes.shape), equal_nan=True):
-            return Weight(np.where(values < 0, -1, 1).astype(np.int8), binary=True), sizes[:, 0].astype(np.float64)
-    return Weight(values, binary=False), np.ones(len(values))
+            return Weight(np.where(values < 0, -1, 1).astype(np.int8), bits=1), sizes[:, 0].astype(np.float64)
+        for bits in range(2, MAX_BITS + 1):
+            if (found := _levels(sizes.astype(np.float64), bits)) is not None:
+                levels, scale = found
+                levels = np.where(values < 0, -1, 1) * levels.reshape(values.shape)
+                return Weight(levels.astype(np.int8), bits), scale
+    return Weight(values), np.ones(len(values))
+
+
+def _levels(sizes: Numbers, bits: int) -> tuple[Numbers, Numbers] | None:
+    """Sizes (C_out, n) as odd levels below 2^bits times a scale an output channel, up to rounding in float32.
+
+    Which level the least size of a channel is, 1 or a larger one, is tried. None where there is no such scale.
+    """
+    least, largest = sizes.min(1, keepdims=True), sizes.max(1, keepdims=True)
+    levels, scale = np.ones_like(sizes), np.full_like(least, np.nan)
+    for level in range(1, 1 << bits, 2):
+        tried = least / level
+        with np.errstate(divide="ignore", invalid="ignore"):
+            near = np.clip(2 * np.floor(sizes / tried / 2) + 1, 1, (1 << bits) - 1)
+        fits = np.isnan(scale) & (np.abs(near * tried - sizes) <= ROUNDING * largest).all(1, keepdims=True)
+        levels, scale = np.where(fits, near, levels), np.where(fits, tried, scale)
+    zero = largest == 0
+    levels, scale = np.where(zero, 1, levels), np.where(zero, 0, scale)
+    return None if np.isnan(scale).any() else (levels, scale[:, 0])
 
 
 def _canonical(weight: Tensor, op: str, groups: int) -> NDArray[np.float32]:

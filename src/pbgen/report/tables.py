@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pbgen.redundancy import predicted_cost
+from pbgen.redundancy import becomes, predicted_cost
 from pbgen.report import text
 
 if TYPE_CHECKING:
@@ -109,12 +109,12 @@ class Table:
 def plan_table(plan: "Plan") -> Table:
     """Every layer of a plan: dimensions, F, R, predicted cost of the layer alone, decision, bytes of its weights.
 
-    Below them the weights that the plan is not about. Before: 4 bytes a weight. After: one bit a binary weight, 4 bytes
-    a float one. Scales and shifts are not counted.
+    Below them the weights that the plan is not about. Before: 4 bytes a weight. After: as many bits a weight as the
+    layer has planes of signs, 4 bytes a float one. Scales and shifts are not counted.
     """
     rows, before, after = [], 0, 0
     for layer in plan.layers:
-        packed = -(-layer.weights // 8) if layer.binary else 4 * layer.weights
+        packed = layer.bits * -(-layer.weights // 8) if layer.binary else 4 * layer.weights
         before, after = before + 4 * layer.weights, after + packed
         rows.append(
             [
@@ -124,7 +124,7 @@ def plan_table(plan: "Plan") -> Table:
                 text.number(layer.fan_in),
                 text.number(layer.degree_of_redundancy),
                 text.times(predicted_cost(layer.degree_of_redundancy)),
-                "binary" if layer.binary else "float",
+                becomes(layer.bits),
                 text.number(layer.weights),
                 text.size(4 * layer.weights),
                 text.size(packed),
@@ -178,7 +178,7 @@ def bench_table(comparison: "Comparison") -> Table:
 
 
 def layer_table(times: "LayerTimes") -> Table:
-    """Every layer of ours with weights: kernel, multiply-adds a run in millions, time, rate in G a second, share.
+    """Every layer with weights: kernel, bits a weight, multiply-adds a run in millions, time, G a second, share.
 
     Multiply-adds are left out where they hang on the input's size.
     """
@@ -186,6 +186,7 @@ def layer_table(times: "LayerTimes") -> Table:
         [
             layer.name,
             layer.kernel,
+            str(layer.bits),
             text.number(layer.operations / 1e6),
             text.size(layer.weight_bytes),
             text.duration(layer.median),
@@ -194,15 +195,15 @@ def layer_table(times: "LayerTimes") -> Table:
         ]
         for layer in times.layers
     ]
-    rows.append(["the rest", "", "", "", text.duration(times.rest), "", f"{times.rest / times.seconds:.0%}"])
+    rows.append(["the rest", "", "", "", "", text.duration(times.rest), "", f"{times.rest / times.seconds:.0%}"])
     operations, weights = text.number(times.operations / 1e6), text.size(times.weight_bytes)
     rate = f"{times.operations / times.seconds / 1e9:.0f}"
-    columns = ["layer", "kernel", "M multiply-adds", "weights", "time", "G/s", "share"]
+    columns = ["layer", "kernel", "bits", "M multiply-adds", "weights", "time", "G/s", "share"]
     return Table(
         columns,
         rows,
         frozenset(columns[2:]),
-        ["all", "", operations, weights, text.duration(times.seconds), rate, ""],
+        ["all", "", "", operations, weights, text.duration(times.seconds), rate, ""],
     )
 
 
@@ -212,7 +213,7 @@ def pack_table(info: "PackInfo") -> Table:
         [
             layer.name,
             layer.kind,
-            "binary" if layer.binary else "float",
+            layer.weights,
             text.size(layer.float_bytes),
             text.size(layer.packed_bytes),
         ]

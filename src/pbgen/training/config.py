@@ -10,6 +10,7 @@ from pbgen.binarize import METHODS
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
 from pbgen.models.load import code_file
+from pbgen.redundancy import MAX_BITS
 from pbgen.training.losses import LOSSES, Loss
 from pbgen.training.values import converted, shown
 
@@ -85,6 +86,7 @@ class TrainConfig:
     betas: tuple[float, float] = (0.5, 0.999)
     method: str = "bwn"  # how weights are binarized
     threshold: float = 1e4  # the degree of redundancy from which on the plan makes a layer binary
+    bits: int = 1  # of a weight in those layers, 1 to 4
     layers: tuple[str, ...] | None = None  # of a partially binary generator, by name: instead of the plan's choice
     average: float = 0.999  # decay of the exponential average of the generator; 0 takes the generator as it is
     seed: int = 0
@@ -107,6 +109,8 @@ class TrainConfig:
                 raise PBGenError(f"{name} {shown(value)}: at most {_MOST.get(name, _MOST_USUALLY)} is possible")
         if self.layers is not None and (self.generator != "partial" or not self.layers):
             raise PBGenError("layers: name at least one layer, of a partial generator")
+        if self.bits != 1 and self.generator != "partial":
+            raise PBGenError(f"bits {self.bits}: are those of a partial generator's layers; leave it out")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise PBGenError(f"{name} {getattr(self, name)!r}: choose one of {', '.join(map(str, choices))}")
@@ -114,6 +118,10 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise PBGenError(f"{name} {value}: must be greater than 0")
+        if not 1 <= self.bits <= MAX_BITS:
+            raise PBGenError(f"bits {self.bits}: must be 1 to {MAX_BITS}")
+        if self.bits > METHODS[self.method].most_bits:
+            raise PBGenError(f"bits {self.bits}: method {self.method} has one; bwn and learned-scale have more")
         if not 0 <= self.average < 1 or not all(0 <= beta < 1 for beta in self.betas):
             raise PBGenError(f"average {self.average}, betas {self.betas}: each must be at least 0 and less than 1")
         if self.teacher is None and self.imitation != TrainConfig.imitation:

@@ -16,6 +16,7 @@ from pbgen.binarize import (
     binary_layers,
     estimator_of,
     latent_weights,
+    signs_and_scale,
 )
 from pbgen.training.products import Geometry, PackedSigns, Source, product
 from pbgen.weights import LAYER_KINDS
@@ -76,9 +77,11 @@ class NativeLayers:
     def _source(self, name: str) -> Source:
         layer, latent = self._layers[name]
         estimator, geometry = estimator_of(layer), _geometry(layer, latent)
-        if type(estimator) not in _STRAIGHT_THROUGH or not _alone(layer):
+        bits = 1 if estimator is None else estimator.bits
+        if type(estimator) not in _STRAIGHT_THROUGH or not _alone(layer) or bits > 1:
             weight = layer.weight  # as it is made of the latent weights, with a gradient of its own
-            return Source(PackedSigns(geometry, weight, geometry.scale(weight)), weight)
+            levels = signs_and_scale(layer)[0] if bits > 1 else None
+            return Source(PackedSigns(geometry, weight, geometry.scale(weight, levels), bits), weight)
         learned = estimator.learned if isinstance(estimator, LearnedScale) else None
         if name not in self._packed:
             ones = torch.ones(geometry.outputs) if isinstance(estimator, BinaryConnect) else None
@@ -86,7 +89,8 @@ class NativeLayers:
         return Source(self._packed[name], latent, learned, latent=True)
 
 
-# Estimators whose signs are those of the latent weights, and whose gradient passes where these are within [-1, 1].
+# Estimators whose signs are those of the latent weights, and whose gradient passes where these are within [-1, 1]: with
+# one bit.
 _STRAIGHT_THROUGH = (BinaryConnect, BinaryWeightNetwork, LearnedScale)
 
 

@@ -69,8 +69,8 @@ def build(config: TrainConfig, plan: Plan | None = None, teacher: nn.Module | No
 
 
 def _plan(config: TrainConfig, generator: nn.Module, latent_shape: tuple[int, ...]) -> Plan:
-    plan = make_plan(generator, torch.zeros(1, *latent_shape), config.threshold)
-    return plan if config.layers is None else plan.choosing(config.layers)
+    plan = make_plan(generator, torch.zeros(1, *latent_shape), config.threshold, config.bits)
+    return plan if config.layers is None else plan.choosing(dict.fromkeys(config.layers, config.bits))
 
 
 def _memory_format(*modules: nn.Module) -> torch.memory_format:

@@ -9,7 +9,7 @@ Everything is exact but for the order of float32 sums, and does not depend on th
 """
 
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -64,12 +64,25 @@ class Geometry:
         """Channels of the output."""
         return self.channels[1 if self.transposed else 0]
 
-    def scale(self, weight: Tensor) -> Tensor:
-        """The scales of a weight that is signs times one scale an output channel, (outputs,)."""
+    def scale(self, weight: Tensor, levels: Tensor | None = None) -> Tensor:
+        """The scales of a weight that is signs, or else `levels`, times one scale an output channel, (outputs,)."""
+        scale = self._first(weight.detach()).abs()
+        return scale if levels is None else scale / self._first(levels).abs()
+
+    def _first(self, weight: Tensor) -> Tensor:
+        """One weight of each output channel, (outputs,)."""
         if self.transposed:
-            by_group = weight.detach().view(self.groups, -1, *weight.shape[1:])
-            return by_group[:, 0].flatten(2)[:, :, 0].abs().flatten()
-        return weight.detach().flatten(1)[:, 0].abs()
+            by_group = weight.view(self.groups, -1, *weight.shape[1:])
+            return by_group[:, 0].flatten(2)[:, :, 0].flatten()
+        return weight.flatten(1)[:, 0]
+
+    def divide(self, weight: Tensor, scale: Tensor) -> Tensor:
+        """The weight with each output channel divided by its number of `scale`, (outputs,)."""
+        ones = [1] * (weight.dim() - 2)
+        if self.transposed:
+            by_group = weight.view(self.groups, -1, *weight.shape[1:])
+            return (by_group / scale.view(self.groups, 1, -1, *ones)).view(weight.shape)
+        return weight / scale.view(-1, 1, *ones)
 
     def output_size(self, size: Two) -> Two:
         """Height and width of the output for those of the input."""
@@ -102,14 +115,18 @@ def _size(images: Tensor) -> Two:
 
 
 class PackedSigns:
-    """The signs of a weight, and the scales (output channels,), as the products read them."""
+    """The signs of a weight, or its planes of them, and the scales (output channels,), as the products read them."""
 
-    def __init__(self, geometry: Geometry, weight: Tensor, scale: Tensor | None) -> None:
-        """Pack `weight`, shaped as the layer has it. Scales of None stand for the mean |w| of each output channel."""
+    def __init__(self, geometry: Geometry, weight: Tensor, scale: Tensor | None, bits: int = 1) -> None:
+        """Pack `weight`, shaped as the layer has it. Of one bit only signs count, and scales of None stand for the mean
+        |w| of each output channel; of several, the levels nearest to weight / scale."""
         self.geometry = geometry
         self.shape = geometry.native
-        self.weight = weight.detach().movedim(1, -1).contiguous()  # (small, taps..., large / groups)
-        self.signs = _core.Signs(self.shape, self.weight.data_ptr(), torch.get_num_threads())
+        weight = weight.detach()
+        if bits > 1:
+            weight = geometry.divide(weight, cast(Tensor, scale))
+        self.weight = weight.movedim(1, -1).contiguous()  # (small, taps..., large / groups)
+        self.signs = _core.Signs(self.shape, self.weight.data_ptr(), bits, torch.get_num_threads())
         self.share = 0.0 if scale is not None else geometry.outputs / weight.numel()
         self.scale = (self.signed_sums(self.weight) * self.share) if scale is None else scale.detach().contiguous()
 
@@ -287,13 +304,16 @@ def binary_convolution(
     dilation: Numbers = 1,
     groups: int = 1,
     transposed: bool = False,
+    scale: Tensor | None = None,
+    bits: int = 1,
 ) -> Tensor:
     """What torch's conv1d, conv2d, conv_transpose1d, conv_transpose2d or linear (by the weight's dimensions) gives.
 
-    float32 on the CPU. `weight` must be signs times one scale an output channel; its gradient is that of any weight.
+    float32 on the CPU. `weight` must be signs times one scale an output channel, or of several `bits` levels times
+    `scale`, (outputs,); its gradient is that of any weight.
     """
     geometry = Geometry.of(weight, stride, padding, output_padding, dilation, groups, transposed)
-    source = Source(PackedSigns(geometry, weight, geometry.scale(weight)), weight)
+    source = Source(PackedSigns(geometry, weight, geometry.scale(weight) if scale is None else scale, bits), weight)
     y = product(x, source)
     source.close()
     return y

@@ -62,10 +62,10 @@ struct Broadcast {
                                   width);
     }
 
-    static const float* collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale,
+    static const float* collect(const void* sums, size_t outputs, size_t, size_t pixel, size_t count, float scale,
                                 float* rows) {
         if constexpr (unit_inputs == 1) return static_cast<const float*>(sums) + pixel * width;
-        return scale_sums(static_cast<const int32_t*>(sums) + pixel * width, width, outputs, count, scale, rows, width);
+        return scale_sums(static_cast<const int32_t*>(sums) + pixel * width, width, outputs, 1, count, scale, rows, width);
     }
 };
 

@@ -1,4 +1,4 @@
-// One-bit weights and sums of 8 bits, by tables in registers. The 16 signed sums of four inputs are bytes, so a register
+// Signs and sums of 8 bits, by tables in registers. The 16 signed sums of four inputs are bytes, so a register
 // holds the tables of 16 inputs. One permutation of bytes gives 16 output channels four sums each, which lie side by side,
 // and a dot product with ones adds them to an integer of 32 bits: 256 multiply-adds for two instructions.
 //
@@ -132,16 +132,17 @@ void accumulate(const TapWeights* taps, size_t tap_count, size_t inputs, size_t 
     run_vectors<Lookup, char>(divide_up(outputs, lanes), work, sources, pixels, count, sums, width(outputs));
 }
 
-const float* collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows) {
-    const size_t step = width(outputs);
-    return scale_sums(static_cast<const int32_t*>(sums) + pixel * step, step, outputs, count, scale, rows, block);
+const float* collect(const void* sums, size_t outputs, size_t planes, size_t pixel, size_t count, float scale,
+                     float* rows) {
+    const size_t step = width(planes * outputs);
+    return scale_sums(static_cast<const int32_t*>(sums) + pixel * step, step, outputs, planes, count, scale, rows, block);
 }
 
 }  // namespace
 
 const Product byte_lookup = {
     "tables in registers, int8", block, sum_bytes, weight_bytes, arrange, source_bytes, prepare, accumulate,
-    collect, Rounded::sums, taps_together,
+    collect, Rounded::sums, true, taps_together,
 };
 
 }  // namespace pbgen::avx512

@@ -4,7 +4,7 @@
 
 namespace pbgen::avx512 {
 
-const Product* channelwise(bool one_bit) { return pbgen::channelwise(one_bit); }
+const Product* channelwise() { return &channelwise_product; }
 
 }  // namespace pbgen::avx512
 #endif

@@ -30,12 +30,12 @@ bool supported() {
     return answer;
 }
 
-const Product* choose(const LayerSize& size) { return size.one_bit ? &avx512::lookup : &avx512::broadcast; }
+const Product* choose(const LayerSize& size) { return size.planes ? &avx512::lookup : &avx512::broadcast; }
 
 template <bool bytes>
 const Product* choose_integer(const LayerSize& size) {
     // Without permutations of bytes, tables of float32 are faster than those that are rounded.
-    if (size.one_bit) return bytes ? &avx512::byte_lookup : &avx512::lookup;
+    if (size.planes) return bytes ? &avx512::byte_lookup : &avx512::lookup;
     return bytes ? &avx512::byte_broadcast : &avx512::short_broadcast;
 }
 

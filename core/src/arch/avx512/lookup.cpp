@@ -1,4 +1,4 @@
-// One-bit weights by tables in registers. Five weights w0..w4 of one output channel make an index of 4 bits and a sign:
+// Signs by tables in registers. Five weights w0..w4 of one output channel make an index of 4 bits and a sign:
 // their sum of inputs is
 //     w0 x0 + ... + w4 x4  =  w0 (x0 + s1 x1 + ... + s4 x4),   s_i = w0 w_i = +-1,
 // and the bracket is one of 16 numbers: a table, built once a pixel, that fits one register. Lanes are output channels.
@@ -245,14 +245,27 @@ void accumulate(const TapWeights* taps, size_t tap_count, size_t inputs, size_t 
     run_vectors<Lookup, float>(divide_up(outputs, lanes), work, sources, pixels, count, sums, block);
 }
 
-const float* collect(const void* sums, size_t, size_t pixel, size_t, float, float*) {
-    return static_cast<const float*>(sums) + pixel * block;
+const float* collect(const void* sums, size_t outputs, size_t planes, size_t pixel, size_t count, float, float* rows) {
+    const float* from = static_cast<const float*>(sums) + pixel * block;
+    if (planes == 1) return from;
+    for (size_t p = 0; p < count; ++p)
+        for (size_t o = 0; o < outputs; o += lanes) {
+            const __mmask16 mask = first_lanes(outputs - o);
+            const float* plane = from + p * block + (planes - 1) * outputs + o;
+            __m512 sum = _mm512_maskz_loadu_ps(mask, plane);
+            for (size_t i = 1; i < planes; ++i) {
+                plane -= outputs;
+                sum = _mm512_fmadd_ps(sum, _mm512_set1_ps(2), _mm512_maskz_loadu_ps(mask, plane));
+            }
+            _mm512_store_ps(rows + p * block + o, sum);
+        }
+    return rows;
 }
 
 }  // namespace
 
 const Product lookup = {
-    "tables in registers", block, sum_bytes<max_vectors>, weight_bytes, arrange, source_bytes, prepare, accumulate, collect, Rounded::nothing, taps_together,
+    "tables in registers", block, sum_bytes<max_vectors>, weight_bytes, arrange, source_bytes, prepare, accumulate, collect, Rounded::nothing, true, taps_together,
 };
 
 }  // namespace pbgen::avx512

@@ -23,7 +23,7 @@ extern const DotProducts float_dots, short_dots, summed_short_dots;
 void prepare_shorts(const float* values, size_t count, const Quantization& quantization, void* source);
 void arrange_shorts(const float* values, size_t count, void* weights);
 
-const Product* channelwise(bool one_bit);
+const Product* channelwise();
 void finish(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
             Extremes* extremes);
 void to_planes(const float* pixels, size_t count, size_t channels, float* planes, size_t step);

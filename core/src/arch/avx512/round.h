@@ -13,13 +13,19 @@ inline __m512i quantize(const float* values, size_t count, const Quantization& q
     return _mm512_max_epi32(_mm512_set1_epi32(quantization.low), _mm512_min_epi32(_mm512_set1_epi32(quantization.high), q));
 }
 
-// The sums of `count` pixels, each so many numbers after the one before it, times `scale`.
-inline const float* scale_sums(const int32_t* from, size_t from_step, size_t outputs, size_t count, float scale,
-                               float* rows, size_t step) {
+// The sums of `count` pixels, each so many numbers after the one before it, of all planes, times `scale`.
+inline const float* scale_sums(const int32_t* from, size_t from_step, size_t outputs, size_t planes, size_t count,
+                               float scale, float* rows, size_t step) {
     for (size_t p = 0; p < count; ++p)
         for (size_t o = 0; o < outputs; o += lanes) {
-            const __m512 x = _mm512_cvtepi32_ps(_mm512_load_si512(from + p * from_step + o));
-            _mm512_store_ps(rows + p * step + o, _mm512_mul_ps(x, _mm512_set1_ps(scale)));
+            const __mmask16 mask = first_lanes(outputs - o);
+            const int32_t* plane = from + p * from_step + (planes - 1) * outputs + o;
+            __m512i sum = _mm512_maskz_loadu_epi32(mask, plane);
+            for (size_t i = 1; i < planes; ++i) {
+                plane -= outputs;
+                sum = _mm512_add_epi32(_mm512_add_epi32(sum, sum), _mm512_maskz_loadu_epi32(mask, plane));
+            }
+            _mm512_store_ps(rows + p * step + o, _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(scale)));
         }
     return rows;
 }

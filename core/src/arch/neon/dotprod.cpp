@@ -33,10 +33,10 @@ namespace {
 const Product* choose(const LayerSize& size) { return neon_kernels.choose(size); }
 
 const Product* choose_integer(const LayerSize& size) {
-    return size.one_bit ? neon_kernels.choose_integer(size) : &neon_byte_broadcast;
+    return size.planes ? neon_kernels.choose_integer(size) : &neon_byte_broadcast;
 }
 
-const Product* channelwise(bool one_bit) { return neon_kernels.channelwise(one_bit); }
+const Product* channelwise() { return neon_kernels.channelwise(); }
 
 const DotProducts& dots(bool integers) { return neon_kernels.dots(integers); }
 

@@ -77,7 +77,7 @@ struct Broadcast {
         }
     }
 
-    static const float* collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale,
+    static const float* collect(const void* sums, size_t outputs, size_t, size_t pixel, size_t count, float scale,
                                 float* rows) {
         const auto* from = static_cast<const float*>(sums) + pixel * width;
         if constexpr (unit_inputs == 1) return from;

@@ -19,11 +19,6 @@ void channelwise_arrange(const void* weights, size_t, size_t outputs, void* arra
     __builtin_memcpy(arranged, weights, outputs * sizeof(float));
 }
 
-void one_bit_channelwise_arrange(const void* weights, size_t, size_t outputs, void* arranged) {
-    for (size_t o = 0; o < outputs; ++o)
-        static_cast<float*>(arranged)[o] = static_cast<const uint8_t*>(weights)[o] ? 1.0f : -1.0f;
-}
-
 void channelwise_accumulate(const void* weights, size_t, size_t outputs, const void* const* sources,
                             const uint8_t* pixels, size_t count, void* sums) {
     const auto* weight = static_cast<const float*>(weights);
@@ -37,12 +32,12 @@ void channelwise_accumulate(const void* weights, size_t, size_t outputs, const v
     }
 }
 
-const float* channelwise_collect(const void* sums, size_t, size_t pixel, size_t, float, float*) {
+const float* channelwise_collect(const void* sums, size_t, size_t, size_t pixel, size_t, float, float*) {
     return static_cast<const float*>(sums) + pixel * channelwise_block;
 }
 
 const Product channelwise_product = {
-    "float32 weights, channel by channel",
+    "channel by channel",
     channelwise_block,
     channelwise_sum_bytes,
     channelwise_weight_bytes,
@@ -53,21 +48,6 @@ const Product channelwise_product = {
     channelwise_collect,
     Rounded::nothing,
 };
-
-const Product one_bit_channelwise_product = {
-    "one-bit weights, channel by channel",
-    channelwise_block,
-    channelwise_sum_bytes,
-    channelwise_weight_bytes,
-    one_bit_channelwise_arrange,
-    nullptr,
-    nullptr,
-    each_tap<channelwise_accumulate>,
-    channelwise_collect,
-    Rounded::nothing,
-};
-
-const Product* channelwise(bool one_bit) { return one_bit ? &one_bit_channelwise_product : &channelwise_product; }
 
 }  // namespace
 }  // namespace pbgen

@@ -25,6 +25,7 @@ const Product lookup_product = {
     each_tap<lookup_accumulate<FloatTables>>,
     lookup_collect<float>,
     Rounded::nothing,
+    true,
 };
 
 const Product integer_lookup_product = {
@@ -38,6 +39,7 @@ const Product integer_lookup_product = {
     each_tap<lookup_accumulate<IntegerTables>>,
     lookup_collect<int32_t>,
     Rounded::sums,
+    true,
 };
 
 const Product broadcast_product = {
@@ -72,12 +74,14 @@ const DotProducts integer_dots = {
     sizeof(int16_t), prepare_short_rows, arrange_short_rows, RowDots<ShortNumbers>::run, true,
 };
 
+const Product* channelwise() { return &channelwise_product; }
+
 const DotProducts& dots(bool integers) { return integers ? integer_dots : float_dots; }
 
-const Product* choose(const LayerSize& size) { return size.one_bit ? &lookup_product : &broadcast_product; }
+const Product* choose(const LayerSize& size) { return size.planes ? &lookup_product : &broadcast_product; }
 
 const Product* choose_integer(const LayerSize& size) {
-    return size.one_bit ? &integer_lookup_product : &integer_broadcast_product;
+    return size.planes ? &integer_lookup_product : &integer_broadcast_product;
 }
 
 }  // namespace

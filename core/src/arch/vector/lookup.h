@@ -1,4 +1,4 @@
-// One-bit weights. Four inputs of a pixel have 16 signed sums: a table. Four weight bits of an output channel are an
+// Weights that are signs. Four inputs of a pixel have 16 signed sums: a table. Four weight bits of an output channel are an
 // index into it, so one addition does four multiply-adds. Lanes are pixels; all output channels share the tables, which
 // lie in the first cache.
 #pragma once
@@ -135,12 +135,21 @@ void lookup_accumulate(const void* weights, size_t inputs, size_t outputs, const
         look_up_rows<Tables>(bytes, inputs, outputs, rows, sums);
 }
 
-// Sums: [outputs][tile_pixels].
+// Sums: [planes][outputs][tile_pixels].
 template <class Number>
-const float* lookup_collect(const void* sums, size_t outputs, size_t pixel, size_t count, float scale, float* rows) {
-    const Number* from = static_cast<const Number*>(sums) + pixel;
-    for (size_t o = 0; o < outputs; ++o, from += tile_pixels)
-        for (size_t p = 0; p < count; ++p) rows[p * lookup_block + o] = static_cast<float>(from[p]) * scale;
+const float* lookup_collect(const void* sums, size_t outputs, size_t planes, size_t pixel, size_t count, float scale,
+                            float* rows) {
+    const size_t plane = outputs * tile_pixels;
+    const Number* highest = static_cast<const Number*>(sums) + (planes - 1) * plane + pixel;
+    for (size_t o = 0; o < outputs; ++o, highest += tile_pixels) {
+        Number added[tile_pixels];
+        const Number *sum = highest, *next = highest;
+        for (size_t i = 1; i < planes; ++i, sum = added) {
+            next -= plane;
+            for (size_t p = 0; p < count; ++p) added[p] = 2 * sum[p] + next[p];
+        }
+        for (size_t p = 0; p < count; ++p) rows[p * lookup_block + o] = static_cast<float>(sum[p]) * scale;
+    }
     return rows;
 }
 

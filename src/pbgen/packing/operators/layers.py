@@ -198,7 +198,7 @@ def _picking(call: Call, op: str, x: Step, shape: Counts, geometry: dict[str, An
     kernel = geometry["kernel"]
     picks = np.eye(math.prod(kernel), dtype=np.float32).reshape(1, -1, *kernel)
     picks = picks.reshape(-1, 1, *kernel) if op == "conv" else picks
-    weight = Weight(np.tile(picks, (geometry["groups"], *[1] * (picks.ndim - 1))), binary=False)
+    weight = Weight(np.tile(picks, (geometry["groups"], *[1] * (picks.ndim - 1))))
     ones = np.ones(len(weight.values))
     return Step(op, call.name, shape, [x], geometry, weight=weight, scale=ones, shift=0 * ones)
 
@@ -235,7 +235,7 @@ def cumsum(call: Call) -> Step:
     axes = list(range(len(x.shape)))
     axes[axis], axes[-1] = axes[-1], axes[axis]
     swapped = call.permute(x, axes)
-    weight = Weight(np.tril(np.ones((size, size), np.float32)), binary=False)
+    weight = Weight(np.tril(np.ones((size, size), np.float32)))
     step = Step("linear", call.name, swapped.shape, [swapped], weight=weight, scale=np.ones(size), shift=np.zeros(size))
     return call.permute(step, axes)
 
