@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from builds import build, core, needs_cmake, run
+from builds import ROOT, build, core, needs_cmake, run
 from generators import every_operator
 from test_pbgen_run import pixels
 
@@ -22,8 +22,12 @@ pytestmark = [
 
 def program(library: str) -> Path:
     """pbgen-run for this processor and that C library. -O1: the build takes longer than the test."""
-    compiler = f"-DCMAKE_CXX_COMPILER={sys.executable};-m;ziglang;c++;-target;{MACHINE}-linux-{library}"
-    folder = build(f"zig-{library}", compiler, "-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-O1")
+    name = f"zig-{library}"
+    compiler = ROOT / "build" / f"{name}-c++"  # CMake forgets a compiler's arguments when it is called again
+    compiler.parent.mkdir(exist_ok=True)
+    compiler.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ziglang c++ -target {MACHINE}-linux-{library} "$@"\n')
+    compiler.chmod(0o755)
+    folder = build(name, f"-DCMAKE_CXX_COMPILER={compiler}", "-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-O1")
     return folder / "run" / "pbgen-run"
 
 
