@@ -18,9 +18,9 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.overrides import TorchFunctionMode
 
 from pbgen.errors import PBGenError
-from pbgen.modules import first_line
 from pbgen.packing.freeze import Frozen, run
 from pbgen.packing.sizes import count
+from pbgen.packing.untraced import untraced
 
 MOST = 2**28  # the largest size of a packed file
 IMAGE = 4  # dimensions of a batch of images, whose channels are never free
@@ -95,14 +95,19 @@ def _traced(module: nn.Module, inputs: tuple[Tensor, ...], known: Collection[str
                 program = program.run_decompositions({})  # which also does this, in general and slowly
             return _taken_apart(program, known)
         except Exception as error:  # torch.export raises errors of many kinds
-            raise PBGenError(f"{type(module).__name__} cannot be traced by torch.export: {_reason(error)}") from error
+            raise untraced(module, error) from error
 
 
 class _Freely(TorchFunctionMode):
-    """What torch traces only with fixed sizes, in other words of the same meaning."""
+    """What torch traces only with fixed sizes, or not at all, in other words of the same meaning."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
+        if getattr(function, "__self__", None) is Tensor.data:  # which passes by what torch traces
+            if function.__name__ == "__get__":
+                return args[0].detach()
+            if args[0].shape == args[1].shape:
+                return args[0].detach().copy_(args[1])
         if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
             return _max_pool1d(*args, **kwargs)
         return function(*args, **kwargs)
@@ -162,11 +167,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
-
-
-def _reason(error: Exception) -> str:
-    line = first_line(error)
-    return f"{type(error).__name__}: {line}" if line.startswith(("Please ", "It looks like")) else line
 
 
 def _free_axes(value: Tensor) -> range:
