@@ -25,8 +25,8 @@ from pbgen.packing.info import LayerInfo, PackInfo, layer_infos
 from pbgen.packing.lower import Tensors, lower
 from pbgen.packing.operators import KNOWN
 from pbgen.packing.rebuilt import rebuild
-from pbgen.packing.translate import translate
-from pbgen.packing.verify import Inputs, Made, made, verify, verify_sizes
+from pbgen.packing.translate import batch_norms, translate
+from pbgen.packing.verify import Inputs, Made, MixedError, made, verify, verify_sizes
 
 __all__ = ["LayerInfo", "PackInfo", "file", "pack", "rebuild"]
 
@@ -91,11 +91,25 @@ def _trial(frozen: Frozen, inputs: Inputs, expected: tuple[list[Made], Made | No
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "trial.safetensors")
         path.write_bytes(contents)
-        verify(path, *expected, frozen.module)
+        try:
+            verify(path, *expected, frozen.module)
+        except MixedError as error:
+            raise _named(error, batch_norms(exported)) from None
         if free:
             for line in verify_sizes(path, frozen.module.float(), inputs, exported.bounds):
                 warnings.warn(line, PBGenWarning, stacklevel=4)
     return _Trial(graph, tensors, contents, exported.float_bytes)
+
+
+def _named(error: MixedError, suspects: list[str]) -> PBGenError:
+    """The error, with the batch norms that may be its cause."""
+    if not suspects:
+        return error
+    more = f" and {len(suspects) - 1} more" if len(suspects) > 1 else ""
+    return PBGenError(
+        f"{error}; batch_norm in {suspects[0]}{more} normalizes by the batch at hand: train with running statistics "
+        "(track_running_stats=True)"
+    )
 
 
 def _expected(module: nn.Module, inputs: Inputs) -> tuple[list[Made], Made | None]:

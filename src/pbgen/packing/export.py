@@ -73,6 +73,7 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
             other = _traced(frozen.module, larger, known, free)
             if len(_fixed_axes(other, larger)) < len(_fixed_axes(program, one)):
                 program, one = other, larger
+    _drop_state(program)
     program.graph.eliminate_dead_code()
     names = _input_names(program)
     return Exported(
@@ -123,6 +124,14 @@ def _max_pool1d(
     steps = (1, kernel if stride in (None, [], ()) else stride)
     made = nn.functional.max_pool2d(x[..., None, :], (1, kernel), steps, (0, padding), (1, dilation), ceil_mode)
     return made[..., 0, :]
+
+
+def _drop_state(program: ExportedProgram) -> None:
+    """Leave out of the graph's outputs what the module writes to its own tensors."""
+    output = program.graph.output_node()
+    specs = program.graph_signature.output_specs
+    values = [v for v, spec in zip(output.args[0], specs, strict=True) if spec.kind == OutputKind.USER_OUTPUT]
+    output.args = (tuple(values),)
 
 
 def _fixed_axes(program: ExportedProgram, inputs: tuple[Tensor, ...]) -> list[tuple[int, int]]:

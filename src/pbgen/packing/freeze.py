@@ -51,7 +51,9 @@ def _settle(layer: nn.Module) -> None:
 @contextmanager
 def _state_kept(module: nn.Module) -> Iterator[None]:
     """Afterwards, the tensors that the module holds have the numbers that they had."""
-    tables = [table for part in module.modules() for table in (part._parameters, part._buffers, vars(part))]
+    tables: list[dict[str, Any]] = []
+    for part in module.modules():
+        tables += [part._parameters, part._buffers, vars(part)]
     kept = [
         (table, name, tensor, tensor.data, tensor.data.clone())
         for table in tables

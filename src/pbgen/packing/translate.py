@@ -14,6 +14,7 @@ from pbgen.packing.call import Call, RefusedError, arguments, dtypes, place, ste
 from pbgen.packing.export import Constant, Exported, name_of, overload_of
 from pbgen.packing.noise import drawn
 from pbgen.packing.operators import OPERATORS, REFUSALS
+from pbgen.packing.operators.norms import BATCH_NORMS, by_batch
 from pbgen.packing.sizes import Counts
 from pbgen.packing.step import Flow, Step
 from pbgen.packing.weights import Weights
@@ -26,6 +27,12 @@ def translate(exported: Exported) -> Flow:
     the layer's name where the weights of a binary layer would not be stored as bits.
     """
     return _Translation(exported).flow()
+
+
+def batch_norms(exported: Exported) -> list[str]:
+    """The places where the module normalizes by the batch at hand, that of one image or, perhaps, of several."""
+    found = [node for node in exported.nodes if node.op == "call_function" and name_of(node.target) in BATCH_NORMS]
+    return [place(node) for node in found if by_batch(arguments(node, {one: one for one in node.all_input_nodes}))]
 
 
 class _Translation:

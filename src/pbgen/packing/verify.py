@@ -71,13 +71,17 @@ def _check_batch(outputs: list[Tensor], images: int) -> None:
             )
 
 
+class MixedError(PBGenError):
+    """An image of the module depends on the others of its batch."""
+
+
 def verify(path: str | os.PathLike[str], expected: list[Made], batch: Made | None, module: nn.Module) -> None:
     """Run the file on each of `expected`, one image each, and on `batch`; compare with what `module` made of them.
     The module is in float64 afterwards.
 
-    Raises PBGenError where the results differ by more than TOLERANCE. Where rounding alone, as in an untrained
-    generator whose values grow from layer to layer, moves the module's own float32 output from its float64 output,
-    ten times that is allowed, up to ROUNDED.
+    Raises PBGenError where the results differ by more than TOLERANCE, MixedError where only those of `batch` do. Where
+    rounding alone, as in an untrained generator whose values grow from layer to layer, moves the module's own float32
+    output from its float64 output, ten times that is allowed, up to ROUNDED.
     """
     runs = _runner(path)
     for one in [*expected, *([] if batch is None else [batch])]:
@@ -192,16 +196,16 @@ def _compare(runs: Runner, one: Made, module: nn.Module, remedy: str | None) -> 
             )
         error = _difference(result, expected)
         if not error <= TOLERANCE and not error <= min(ROUNDED, 10 * _rounding(module, one)):
-            raise PBGenError(_differs(error, remedy))
+            raise _differs(error, remedy)
 
 
-def _differs(error: float, remedy: str | None) -> str:
+def _differs(error: float, remedy: str | None) -> PBGenError:
     if remedy is None:
-        return (
+        return MixedError(
             "an image of the module depends on the others of its batch (its values differ from those of one image at a "
             f"time by {error:.1e} of their scale); keep dimension 0 for the batch in every operation"
         )
-    return (
+    return PBGenError(
         f"the packed generator's output differs from the module's by {error:.1e} of its scale "
         f"({TOLERANCE:.0e} allowed); the module must depend on nothing but {remedy}"
     )
