@@ -64,7 +64,8 @@ FIXED = {
 def test_a_size_that_is_fixed_although_the_module_takes_others_is_told(tmp_path, name) -> None:
     function, place = FIXED[name]
     path = tmp_path / "g.safetensors"
-    with pytest.warns(PBGenWarning, match=f'one size alone along dimension 2 of input "inputs_0", 16, .*{place}') as warned:
+    said = f'one size alone along dimension 2 of input "inputs_0", 16, .*{place}'
+    with pytest.warns(PBGenWarning, match=said) as warned:
         pack(Function(function), torch.randn(1, 3, 16, 16), path)
     assert len(warned) == 1
     assert read(path)[0].inputs[0].shape == (1, 3, 16, "w")
