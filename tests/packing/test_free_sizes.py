@@ -60,6 +60,19 @@ FIXED = {
 }
 
 
+def test_a_branch_at_the_examples_area_alone_is_not_taken(compare) -> None:
+    """As it would fix the size; what is done at others serves the example as well."""
+    module = Function(lambda x: 2 * x if x.shape[2] * x.shape[3] == 48 else x + x)
+    assert compare(module, (3, 6, 8), others=[(3, 5, 9), (3, 12, 4)]).free == ["h", "w"]
+
+
+def test_an_area_that_is_decided_on_is_told(tmp_path) -> None:
+    module = Function(lambda x: 2 * x if x.shape[2] * x.shape[3] in (48, 96, 192) else x)
+    with pytest.warns(PBGenWarning, match=r", [68], although .*test_free_sizes\.py, line.*") as warned:
+        pack(module, torch.randn(1, 3, 6, 8), tmp_path / "g.safetensors")
+    assert [str(one.message).split(", ")[1] for one in warned] == ["6", "8"]
+
+
 @pytest.mark.parametrize("name", FIXED)
 def test_a_size_that_is_fixed_although_the_module_takes_others_is_told(tmp_path, name) -> None:
     function, place = FIXED[name]

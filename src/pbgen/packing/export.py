@@ -122,9 +122,10 @@ def _freest(module: nn.Module, program: ExportedProgram, inputs: Inputs) -> tupl
             other = _exported(module, larger, True)
             if len(fixed_axes(other, larger)) < len(fixed_axes(program, inputs)):
                 program, inputs = other, larger
+    told = why_fixed(program, inputs, taken)
     if bound := bound_axes(program):
         program = _exported(module, inputs, True, bound)
-    return program, inputs, why_fixed(program, inputs, taken)
+    return program, inputs, told
 
 
 def _plain(program: ExportedProgram, known: Collection[str]) -> ExportedProgram:

@@ -46,7 +46,7 @@ def placeholders(program: ExportedProgram) -> list[fx.Node]:
 
 def fixed_axes(program: ExportedProgram, inputs: Inputs) -> list[Axis]:
     """Those of more than one number that are not free although they could be."""
-    found = []
+    found = bound_axes(program)
     for number, (node, value) in enumerate(zip(placeholders(program), inputs, strict=True)):
         for axis in _free_axes(value):
             if value.shape[axis] > 1 and isinstance(count(node.meta["val"].shape[axis]), int):
@@ -98,16 +98,18 @@ def why_fixed(program: ExportedProgram, inputs: Inputs, axes: list[Axis]) -> lis
         if (number, axis) in fixed_axes(program, inputs):
             lines.append(
                 f'the packed file works at one size alone along dimension {axis} of input "{node.name}", {size}, '
-                f"although the module takes others: {_place(program, axis, size)}"
+                f"although the module takes others: {_place(program, node.meta['val'].shape[axis], size)}"
             )
     return lines
 
 
-def _place(program: ExportedProgram, axis: int, size: int) -> str:
-    """Where the module's own code compares the size with a number or counts by it."""
+def _place(program: ExportedProgram, traced: Any, size: int) -> str:
+    """Where the module's own code compares the size with a number or counts by it; `traced` is the size to torch."""
+    symbols = traced.node.expr.free_symbols if isinstance(traced, torch.SymInt) else set()
     for guard, frame in _guards(program):
         file = Path(frame.filename)
-        if isinstance(guard, sympy.Eq) and size in guard.args and not {_TORCH, _OWN} & set(file.parents):
+        about = isinstance(guard, sympy.Eq) and (size in guard.args or guard.free_symbols & symbols)
+        if about and not {_TORCH, _OWN} & set(file.parents):
             return f"what it does hangs on that size in {file.name}, line {frame.lineno} ({frame.name})"
     return "torch.export fixes it"
 
