@@ -37,15 +37,15 @@ def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: st
     `pbgen.binarize` made binary at one bit a weight and everything else in float32.
 
     `example_input` is a batch (N, ...) such as the module takes, N at least 1, or a tuple of batches where it takes
-    several; the file works for any N, and for any other size that the module itself takes. Random numbers that the
-    module draws become inputs of the file. The file is run on the example and compared with the module before it takes
-    its place at `path`. The module is left as it is, and taken out of what wraps it (DistributedDataParallel,
-    torch.compile, ...).
+    several; the file works for any N, and for any other size that the module itself takes. Weights that the module
+    computes in forward are those of its next call. Random numbers that it draws become inputs of the file. The file is
+    run on the example and compared with the module before it takes its place at `path`. The module is left as it is,
+    and taken out of what wraps it (DistributedDataParallel, torch.compile, ...).
 
     Raises PBGenError where the module cannot be traced, holds operators that cannot be packed (all named, with their
     places in the module) or a binary layer that would not be stored as bits, mixes the images of a batch, where `path`
-    cannot be written, or where the file would not make the module's images. Warns (PBGenWarning) where the file works
-    at the example's size alone, with the reason.
+    cannot be written, or where the file would not make the module's images. Warns (PBGenWarning) where the module
+    takes sizes that the file does not, with the reason.
     """
     check_writable(path)
     inputs = _inputs(example_input)
