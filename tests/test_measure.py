@@ -528,6 +528,26 @@ def test_layers_that_no_input_goes_through():
     }
 
 
+@torch.jit.script
+def gate(a, b, channels):
+    """As a WaveNet has it; how many channels go through tanh is a tensor."""
+    first = channels[0]
+    both = a + b
+    return torch.tanh(both[:, :first, :]) * torch.sigmoid(both[:, first:, :])
+
+
+def test_a_scripted_function_that_reads_a_number_from_a_tensor():
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.out = nn.Conv1d(3, 8, 1), nn.Conv1d(3, 8, 3, padding=1), nn.Conv1d(4, 3, 1)
+
+        def forward(self, x):
+            return self.out(gate(self.a(x), self.b(x), torch.IntTensor([4])))
+
+    assert readers(Gated(), torch.zeros(1, 3, 9)) == {"a": {"out"}, "b": {"out"}, "out": {"image"}}
+
+
 def test_parameters_in_one_storage():
     module = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
     flat = torch.randn(32)

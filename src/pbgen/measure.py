@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pbgen.binarize import binary_weights
 from pbgen.errors import PBGenError
 from pbgen.modules import first_line, inference_copy, inference_tensor, unwrap
-from pbgen.provenance import ContentsNeededError, Origin, Provenance
+from pbgen.provenance import Origin, Provenance
 from pbgen.redundancy import (
     DEFAULT_THRESHOLD,
     LayerDimensions,
@@ -72,7 +72,9 @@ def _follow(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list["_Layer
     try:
         try:
             return _run(module, inputs, compute=False)
-        except ContentsNeededError:
+        except PBGenError:
+            raise
+        except Exception:  # ContentsNeededError, or what a TorchScript function makes of it
             return _run(module, inputs, compute=True)
     except PBGenError:
         raise

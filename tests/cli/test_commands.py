@@ -209,6 +209,15 @@ def test_pack_tells_what_it_saved(pbgen: Command, trained: Path, tmp_path: Path)
     assert [line.split()[2] for line in outcome.out.splitlines() if "deconv" in line] == ["binary"] * 3 + ["float"]
 
 
+def test_pack_of_a_module_without_a_binary_layer_says_so(pbgen: Command, tmp_path: Path) -> None:
+    code = tmp_path / "own.py"
+    code.write_text(
+        "from torch import nn\ndef make():\n    m = nn.Linear(4, 3)\n    m.input_shape = (4,)\n    return m\n"
+    )
+    outcome = pbgen("pack", f"{code}:make", "-o", tmp_path / "g.safetensors")
+    assert outcome.out.endswith("bytes instead of 60 in float32, no smaller; nothing in it is binary\n")
+
+
 def test_generate_draws_what_the_trained_generator_makes(
     pbgen: Command, trained: Path, packed: Path, tmp_path: Path
 ) -> None:

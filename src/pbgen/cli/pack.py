@@ -29,4 +29,5 @@ def pack(
     terminal = Terminal()
     terminal.show(pack_table(info))
     sizes = f"{info.packed_bytes:,} bytes instead of {info.float_bytes:,} in float32"
-    terminal.say(f"{output}: {sizes}, {info.ratio:.2f} times smaller")
+    binary = any(layer.binary for layer in info.layers)
+    terminal.say(f"{output}: {sizes}, {info.comparison}" + ("" if binary else "; nothing in it is binary"))

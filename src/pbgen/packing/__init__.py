@@ -7,7 +7,8 @@ The data goes one way, a file each: freeze (the module as it is at inference) ->
 import os
 import tempfile
 import warnings
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,8 +26,8 @@ from pbgen.packing.info import LayerInfo, PackInfo, layer_infos
 from pbgen.packing.lower import Tensors, lower
 from pbgen.packing.operators import KNOWN
 from pbgen.packing.rebuilt import rebuild
-from pbgen.packing.translate import translate
-from pbgen.packing.verify import Inputs, Made, made, verify, verify_sizes
+from pbgen.packing.translate import batch_norms, translate
+from pbgen.packing.verify import Inputs, Made, MixedError, SizesDifferError, made, verify, verify_sizes
 
 __all__ = ["LayerInfo", "PackInfo", "file", "pack", "rebuild"]
 
@@ -37,15 +38,15 @@ def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: st
     exact: a module in half precision is packed so.
 
     `example_input` is a batch (N, ...) such as the module takes, N at least 1, or a tuple of batches where it takes
-    several; the file works for any N, and for any other size that the module itself takes. Random numbers that the
-    module draws become inputs of the file. The file is run on the example and compared with the module before it takes
-    its place at `path`. The module is left as it is, and taken out of what wraps it (DistributedDataParallel,
-    torch.compile, ...).
+    several; the file works for any N, and for any other size that the module itself takes. Weights that the module
+    computes in forward are those of its next call. Random numbers that it draws become inputs of the file. The file is
+    run on the example and compared with the module before it takes its place at `path`. The module is left as it is,
+    and taken out of what wraps it (DistributedDataParallel, torch.compile, ...).
 
     Raises PBGenError where the module cannot be traced, holds operators that cannot be packed (all named, with their
     places in the module) or a binary layer that would not be stored as bits, mixes the images of a batch, where `path`
-    cannot be written, or where the file would not make the module's images. Warns (PBGenWarning) where the file works
-    at the example's size alone, with the reason.
+    cannot be written, or where the file would not make the module's images. Warns (PBGenWarning) where the module
+    takes sizes that the file does not, with the reason.
     """
     check_writable(path)
     inputs = _inputs(example_input)
@@ -53,6 +54,8 @@ def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: st
     register_outputs(run(copy, inputs))
     frozen = freeze(copy)
     trial = _free_or_fixed(frozen, inputs)
+    for line in trial.warnings:
+        warnings.warn(line, PBGenWarning, stacklevel=2)
     layers = layer_infos(trial.graph, trial.tensors)
     if frozen.binary and not any(layer.binary for layer in layers):
         raise PBGenError(f"none of the binary layers, {', '.join(frozen.binary.values())}, takes part in the output")
@@ -62,41 +65,70 @@ def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: st
 
 @dataclass(frozen=True)
 class _Trial:
-    """A file that was compared with its module."""
+    """A file that was compared with its module; what is told of its sizes; inputs that the module takes and it does
+    not."""
 
     graph: Graph
     tensors: Tensors
     contents: bytes
     float_bytes: int
+    warnings: list[str]
+    refused: Inputs | None = None
 
 
 def _free_or_fixed(frozen: Frozen, inputs: Inputs) -> _Trial:
     """With free sizes where that works; else with the example's, where these are to blame."""
     expected = _expected(frozen.module, inputs)
+    trial, refused = None, None
     try:
-        return _trial(frozen, inputs, expected, free=True)
-    except PBGenError as reason:
+        trial = _trial(frozen, inputs, expected, traced=inputs)
+        refused = trial.refused
+    except PBGenError as error:
+        reason, refused = error, error.inputs if isinstance(error, SizesDifferError) else None
+    if refused is not None:  # what the module does there may be the more general
+        with suppress(PBGenError):
+            general = _trial(frozen, inputs, expected, traced=refused)
+            if general.refused is None:
+                return general
+    if trial is None:
         try:
-            fixed = _trial(frozen, inputs, expected, free=False)
+            trial = _trial(frozen, inputs, expected, traced=None)
         except PBGenError:
             raise reason from None
-        warnings.warn(f"the packed file works at the example's size alone: {reason}", PBGenWarning, stacklevel=3)
-        return fixed
+        trial.warnings.append(f"the packed file works at the example's size alone: {reason}")
+    return trial
 
 
-def _trial(frozen: Frozen, inputs: Inputs, expected: tuple[list[Made], Made | None], free: bool) -> _Trial:
+def _trial(frozen: Frozen, inputs: Inputs, expected: tuple[list[Made], Made | None], traced: Inputs | None) -> _Trial:
+    """With free sizes, traced at those of `traced`; fixed ones without it."""
     frozen.module.float()
-    exported = export(frozen, inputs, KNOWN, free)
+    exported = export(frozen, traced or inputs, KNOWN, free=traced is not None)
     graph, tensors = lower(fold(translate(exported)))
     contents = file.to_bytes(graph, tensors)
+    trial = _Trial(graph, tensors, contents, exported.float_bytes, exported.fixed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "trial.safetensors")
         path.write_bytes(contents)
-        verify(path, *expected, frozen.module)
-        if free:
-            for line in verify_sizes(path, frozen.module.float(), inputs, exported.bounds):
-                warnings.warn(line, PBGenWarning, stacklevel=4)
-    return _Trial(graph, tensors, contents, exported.float_bytes)
+        try:
+            verify(path, *expected, frozen.module)
+        except MixedError as error:
+            raise _named(error, batch_norms(exported)) from None
+        if traced is None:
+            return trial
+        every = traced is not inputs
+        elsewhere = verify_sizes(path, frozen.module.float(), inputs, exported.bounds, every)
+    return replace(trial, warnings=trial.warnings + elsewhere.warnings, refused=elsewhere.refused)
+
+
+def _named(error: MixedError, suspects: list[str]) -> PBGenError:
+    """The error, with the batch norms that may be its cause."""
+    if not suspects:
+        return error
+    more = f" and {len(suspects) - 1} more" if len(suspects) > 1 else ""
+    return PBGenError(
+        f"{error}; batch_norm in {suspects[0]}{more} normalizes by the batch at hand: train with running statistics "
+        "(track_running_stats=True)"
+    )
 
 
 def _expected(module: nn.Module, inputs: Inputs) -> tuple[list[Made], Made | None]:

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from io import StringIO
@@ -13,17 +13,26 @@ import sympy
 import torch
 import torch.utils._pytree as pytree
 from torch import Tensor, fx, nn
-from torch.export import Dim, ExportedProgram, ShapesCollection
+from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.overrides import TorchFunctionMode
 
 from pbgen.errors import PBGenError
-from pbgen.modules import first_line
-from pbgen.packing.freeze import Frozen, run
+from pbgen.packing.free import (
+    Axis,
+    Inputs,
+    bound_axes,
+    fixed_axes,
+    free_shapes,
+    larger_where_fixed,
+    placeholders,
+    why_fixed,
+)
+from pbgen.packing.freeze import Frozen
 from pbgen.packing.sizes import count
+from pbgen.packing.untraced import untraced
 
 MOST = 2**28  # the largest size of a packed file
-IMAGE = 4  # dimensions of a batch of images, whose channels are never free
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +55,7 @@ class Exported:
     leaves: frozenset[str]  # names of the modules that hold no others
     hints: dict[sympy.Symbol, int]  # the free sizes as they are in the example
     bounds: dict[str, dict[int, tuple[int, int]]]  # by input and axis, the sizes of which torch knows what is done
+    fixed: list[str]  # a line for each size that is not free although the module takes others
 
     @property
     def read(self) -> set[Constant]:
@@ -67,42 +77,74 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
     Raises PBGenError where torch.export cannot follow the module.
     """
     one = tuple(value[:1].clone() for value in inputs)
-    program = _traced(frozen.module, one, known, free)
-    if free and (larger := _larger_where_fixed(frozen.module, one, _fixed_axes(program, one))):
-        with suppress(PBGenError):
-            other = _traced(frozen.module, larger, known, free)
-            if len(_fixed_axes(other, larger)) < len(_fixed_axes(program, one)):
-                program, one = other, larger
+    module, fixed = frozen.module, list[str]()
+    with _traceable(module):
+        program = _exported(module, one, free)
+        if free:
+            program, one, fixed = _freest(module, program, one)
+        program = _plain(program, known)
+    _drop_state(program)
     program.graph.eliminate_dead_code()
-    names = _input_names(program)
+    nodes = placeholders(program)
     return Exported(
         list(program.graph.nodes),
         _constants(program, frozen),
-        names,
+        [node.name for node in nodes],
         _outputs(program),
-        _leaves(frozen.module),
-        _hints(program, names, one),
-        _bounds(program, names),
+        _leaves(module),
+        _hints(nodes, one),
+        _bounds(program, nodes),
+        fixed,
     )
 
 
-def _traced(module: nn.Module, inputs: tuple[Tensor, ...], known: Collection[str], free: bool) -> ExportedProgram:
+@contextmanager
+def _traceable(module: nn.Module) -> Iterator[None]:
     with _quiet(), torch.no_grad(), _Freely():
         try:
-            shapes = _free_shapes(module, inputs) if free else None
-            program = torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
-            if not _written_anew(program.graph):
-                program = program.run_decompositions({})  # which also does this, in general and slowly
-            return _taken_apart(program, known)
+            yield
+        except PBGenError:
+            raise
         except Exception as error:  # torch.export raises errors of many kinds
-            raise PBGenError(f"{type(module).__name__} cannot be traced by torch.export: {_reason(error)}") from error
+            raise untraced(module, error) from error
+
+
+def _exported(module: nn.Module, inputs: Inputs, free: bool, fixed: Sequence[Axis] = ()) -> ExportedProgram:
+    shapes = free_shapes(module, inputs, list(fixed)) if free else None
+    return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
+
+
+def _freest(module: nn.Module, program: ExportedProgram, inputs: Inputs) -> tuple[ExportedProgram, Inputs, list[str]]:
+    """The program at larger inputs where that frees more sizes; and why sizes that the module takes are not free."""
+    larger, taken = larger_where_fixed(module, inputs, fixed_axes(program, inputs))
+    if taken:
+        with suppress(Exception):  # whatever torch.export raises
+            other = _exported(module, larger, True)
+            if len(fixed_axes(other, larger)) < len(fixed_axes(program, inputs)):
+                program, inputs = other, larger
+    told = why_fixed(program, inputs, taken)
+    if bound := bound_axes(program):
+        program = _exported(module, inputs, True, bound)
+    return program, inputs, told
+
+
+def _plain(program: ExportedProgram, known: Collection[str]) -> ExportedProgram:
+    """Of operators that are known, as far as torch can take others apart, and that write to nothing."""
+    if not _written_anew(program.graph):
+        program = program.run_decompositions({})  # which also does this, in general and slowly
+    return _taken_apart(program, known)
 
 
 class _Freely(TorchFunctionMode):
-    """What torch traces only with fixed sizes, in other words of the same meaning."""
+    """What torch traces only with fixed sizes, or not at all, in other words of the same meaning."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
+        if getattr(function, "__self__", None) is Tensor.data:  # which passes by what torch traces
+            if function.__name__ == "__get__":
+                return args[0].detach()
+            if args[0].shape == args[1].shape:
+                return args[0].detach().copy_(args[1])
         if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
             return _max_pool1d(*args, **kwargs)
         return function(*args, **kwargs)
@@ -120,29 +162,12 @@ def _max_pool1d(
     return made[..., 0, :]
 
 
-def _fixed_axes(program: ExportedProgram, inputs: tuple[Tensor, ...]) -> list[tuple[int, int]]:
-    """Inputs and their axes of more than one number that are not free although they could be."""
-    found = []
-    for number, (name, value) in enumerate(zip(_input_names(program), inputs, strict=True)):
-        node = next(node for node in program.graph.nodes if node.name == name)
-        for axis in _free_axes(value):
-            if value.shape[axis] > 1 and isinstance(count(node.meta["val"].shape[axis]), int):
-                found.append((number, axis))
-    return found
-
-
-def _larger_where_fixed(
-    module: nn.Module, inputs: tuple[Tensor, ...], fixed: list[tuple[int, int]]
-) -> tuple[Tensor, ...] | None:
-    """Inputs twice the size along those axes where the module takes them so: a size that torch fixes because another
-    that hangs on it is 1 (an image that a network makes one pixel) is free there."""
-    larger = list(inputs)
-    for number, axis in fixed:
-        twice = [torch.cat([x, x], axis) if i == number else x for i, x in enumerate(inputs)]
-        with suppress(PBGenError):
-            run(module, tuple(twice))
-            larger[number] = torch.cat([larger[number]] * 2, axis)
-    return tuple(larger) if any(a is not b for a, b in zip(larger, inputs, strict=True)) else None
+def _drop_state(program: ExportedProgram) -> None:
+    """Leave out of the graph's outputs what the module writes to its own tensors."""
+    output = program.graph.output_node()
+    specs = program.graph_signature.output_specs
+    values = [v for v, spec in zip(output.args[0], specs, strict=True) if spec.kind == OutputKind.USER_OUTPUT]
+    output.args = (tuple(values),)
 
 
 def name_of(target: Any) -> str:
@@ -162,23 +187,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
-
-
-def _reason(error: Exception) -> str:
-    line = first_line(error)
-    return f"{type(error).__name__}: {line}" if line.startswith(("Please ", "It looks like")) else line
-
-
-def _free_axes(value: Tensor) -> range:
-    return range(2 if value.dim() == IMAGE else 1, value.dim())
-
-
-def _free_shapes(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-    shapes = ShapesCollection()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    for value in inputs:
-        free = _free_axes(value)
-        shapes[value] = {axis: Dim.AUTO if axis in free else Dim.STATIC for axis in range(value.dim())}
-    return shapes.dynamic_shapes(module, inputs)  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
 def _written_anew(graph: fx.Graph) -> bool:
@@ -270,10 +278,6 @@ def _decomposition(target: Any) -> Any:
     return None
 
 
-def _input_names(program: ExportedProgram) -> list[str]:
-    return [spec.arg.name for spec in program.graph_signature.input_specs if spec.kind == InputKind.USER_INPUT]
-
-
 def _constants(program: ExportedProgram, frozen: Frozen) -> dict[str, Constant]:
     state: dict[str, Tensor] = dict(frozen.module.named_parameters(remove_duplicate=False))
     state.update(frozen.module.named_buffers(remove_duplicate=False))
@@ -331,22 +335,20 @@ def _leaves(module: nn.Module) -> frozenset[str]:
     return frozenset(name for name, child in module.named_modules(remove_duplicate=False) if not list(child.children()))
 
 
-def _hints(program: ExportedProgram, names: list[str], inputs: tuple[Tensor, ...]) -> dict[sympy.Symbol, int]:
+def _hints(nodes: list[fx.Node], inputs: Inputs) -> dict[sympy.Symbol, int]:
     found: dict[sympy.Symbol, int] = {}
-    placeholders = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
-    for name, value in zip(names, inputs, strict=True):
-        for size, hint in zip(placeholders[name].meta["val"].shape, value.shape, strict=True):
+    for node, value in zip(nodes, inputs, strict=True):
+        for size, hint in zip(node.meta["val"].shape, value.shape, strict=True):
             if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
                 found.setdefault(size.node.expr, hint)
     return found
 
 
-def _bounds(program: ExportedProgram, names: list[str]) -> dict[str, dict[int, tuple[int, int]]]:
+def _bounds(program: ExportedProgram, nodes: list[fx.Node]) -> dict[str, dict[int, tuple[int, int]]]:
     found: dict[str, dict[int, tuple[int, int]]] = {}
-    placeholders = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
-    for name in names:
-        for axis, size in enumerate(placeholders[name].meta["val"].shape):
+    for node in nodes:
+        for axis, size in enumerate(node.meta["val"].shape):
             bounds = program.range_constraints.get(count(size)) if isinstance(size, torch.SymInt) else None
             if bounds is not None:
-                found.setdefault(name, {})[axis] = (int(bounds.lower), int(min(bounds.upper, MOST)))
+                found.setdefault(node.name, {})[axis] = (int(bounds.lower), int(min(bounds.upper, MOST)))
     return found

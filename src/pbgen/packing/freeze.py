@@ -1,5 +1,7 @@
 """A copy of the module in which the weights that a layer computes with are its parameters."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -46,10 +48,35 @@ def _settle(layer: nn.Module) -> None:
         layer.register_parameter(name, nn.Parameter(value, requires_grad=False))
 
 
-def run(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
-    """What the module makes of its inputs. Raises PBGenError where it fails."""
+@contextmanager
+def _state_kept(module: nn.Module) -> Iterator[None]:
+    """Afterwards, the tensors that the module holds have the numbers that they had."""
+    tables: list[dict[str, Any]] = []
+    for part in module.modules():
+        tables += [part._parameters, part._buffers, vars(part)]
+    kept = [
+        (table, name, tensor, tensor.data, tensor.data.clone())
+        for table in tables
+        for name, tensor in table.items()
+        if isinstance(tensor, Tensor) and not tensor.is_meta
+    ]
     try:
-        with torch.no_grad():
+        yield
+    finally:
+        for table, name, tensor, numbers, before in kept:
+            if not torch.equal(numbers, before):
+                numbers.copy_(before)
+            tensor.data = numbers
+            table[name] = tensor
+
+
+def run(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
+    """What the module makes of its inputs; it is as before then, whatever its forward writes to its own tensors.
+
+    Raises PBGenError where it fails.
+    """
+    try:
+        with torch.no_grad(), _state_kept(module):
             return module(*(value.clone() for value in inputs))  # which a layer in place may write on
     except Exception as error:  # whatever a user's forward may raise
         shapes = " and ".join(str(list(value.shape)) for value in inputs)

@@ -48,6 +48,13 @@ class PackInfo:
         """How many times smaller the file is."""
         return self.float_bytes / self.packed_bytes
 
+    @property
+    def comparison(self) -> str:
+        """How much smaller the file is than float32, in words."""
+        if self.ratio > 1.01:  # the graph takes some, too
+            return f"{self.ratio:.2f} times smaller"
+        return "no smaller"
+
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("layer", "kind", "weights", "float32 bytes", "packed bytes")]
         for layer in self.layers:
@@ -58,7 +65,7 @@ class PackInfo:
         rows.append(("everything else", "", "", f"{other_float:,}", f"{other_packed:,}"))
         rows.append(("total", "", "", f"{self.float_bytes:,}", f"{self.packed_bytes:,}"))
         binary = sum(layer.binary for layer in self.layers)
-        verdict = f"{binary} of {len(self.layers)} layers binary, file {self.ratio:.2f} times smaller than float32"
+        verdict = f"{binary} of {len(self.layers)} layers binary, file {self.comparison} than float32"
         return "\n".join([*_aligned(rows), verdict])
 
 

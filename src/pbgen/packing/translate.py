@@ -14,6 +14,7 @@ from pbgen.packing.call import Call, RefusedError, arguments, dtypes, place, ste
 from pbgen.packing.export import Constant, Exported, name_of, overload_of
 from pbgen.packing.noise import drawn
 from pbgen.packing.operators import OPERATORS, REFUSALS
+from pbgen.packing.operators.norms import BATCH_NORMS, by_batch
 from pbgen.packing.sizes import Counts
 from pbgen.packing.step import Flow, Step
 from pbgen.packing.weights import Weights
@@ -28,6 +29,12 @@ def translate(exported: Exported) -> Flow:
     return _Translation(exported).flow()
 
 
+def batch_norms(exported: Exported) -> list[str]:
+    """The places where the module normalizes by the batch at hand, that of one image or, perhaps, of several."""
+    found = [node for node in exported.nodes if node.op == "call_function" and name_of(node.target) in BATCH_NORMS]
+    return [place(node) for node in found if by_batch(arguments(node, {one: one for one in node.all_input_nodes}))]
+
+
 class _Translation:
     """Values by the operators that make them: steps, constants, plain numbers and sizes, and lists of these."""
 
@@ -36,6 +43,7 @@ class _Translation:
         self.values: dict[fx.Node, Any] = {}
         self.weights = Weights()
         self.inputs: list[Step] = []
+        self.read: dict[sympy.Symbol, float] = {}  # numbers that Python reads from constants
         self.refused: list[RefusedError] = []
 
     def flow(self) -> Flow:
@@ -78,7 +86,9 @@ class _Translation:
         """What the operator makes; None for one that is refused, and for what only that one leads to."""
         result = node.meta.get("val")
         if isinstance(result, torch.SymInt | torch.SymFloat | torch.SymBool):
-            return _number(result)
+            if isinstance(node.target, torch._ops.OpOverload) and self._is_fixed(node):
+                self.read[result.node.expr] = _computed_now(node, self.values)
+            return _number(result, self.read)
         if isinstance(result, int | float | bool):
             return result
         try:
@@ -90,6 +100,9 @@ class _Translation:
         except RefusedError as refusal:
             self.refused.append(refusal)
             return _Lost()
+
+    def _is_fixed(self, node: fx.Node) -> bool:
+        return all(isinstance(self.values.get(source), Constant) for source in node.all_input_nodes)
 
     def _called(self, node: fx.Node) -> Any:
         if node.target is operator.getitem:
@@ -222,10 +235,10 @@ def _reshaped(call: Call, value: Any, shape: Counts) -> Any:
     return value
 
 
-def _number(value: Any) -> Any:
+def _number(value: Any, read: dict[sympy.Symbol, float]) -> Any:
+    expression = value.node.expr.subs(read)
     if isinstance(value, torch.SymInt):
-        return sizes.count(value)
-    expression = value.node.expr
+        return sizes.count(expression)
     if expression in (sympy.true, sympy.false):
         return bool(expression)
     return float(expression) if expression.is_number else expression

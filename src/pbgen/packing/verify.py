@@ -38,7 +38,15 @@ class Made:
 
 
 class SizesDifferError(PBGenError):
-    """The file is right at the example's sizes and wrong at others."""
+    """The file is right at the example's sizes and wrong at those of `inputs`."""
+
+    def __init__(self, message: str, inputs: Inputs) -> None:
+        super().__init__(message)
+        self.inputs = inputs
+
+
+class SizesRefusedError(SizesDifferError):
+    """The file does not take sizes that the module takes."""
 
 
 def made(module: nn.Module, inputs: Inputs, seed: int = 0) -> Made:
@@ -72,66 +80,78 @@ def _check_batch(outputs: list[Tensor], images: int) -> None:
             )
 
 
+class MixedError(PBGenError):
+    """An image of the module depends on the others of its batch."""
+
+
 def verify(path: str | os.PathLike[str], expected: list[Made], batch: Made | None, module: nn.Module) -> None:
     """Run the file on each of `expected`, one image each, and on `batch`; compare with what `module` made of them.
     The module is in float64 afterwards.
 
-    Raises PBGenError where the results differ by more than TOLERANCE. Where rounding alone, as in an untrained
-    generator whose values grow from layer to layer, moves the module's own float32 output from its float64 output,
-    ten times that is allowed, up to ROUNDED.
+    Raises PBGenError where the results differ by more than TOLERANCE, MixedError where only those of `batch` do. Where
+    rounding alone, as in an untrained generator whose values grow from layer to layer, moves the module's own float32
+    output from its float64 output, ten times that is allowed, up to ROUNDED.
     """
     runs = _runner(path)
     for one in [*expected, *([] if batch is None else [batch])]:
         _check_batch(one.outputs, len(one.inputs[0]))
     for one in expected:
-        _compare(runs, one, module, "its input and its weights")
+        _compare(runs(one.inputs, one.drawn), one, module, "its input and its weights")
     if batch is not None:
-        _compare(runs, batch, module, None)
+        _compare(runs(batch.inputs, batch.drawn), batch, module, None)
 
 
 Bounds = Mapping[str, Mapping[int, tuple[int, int]]]
 
 
-def verify_sizes(path: str | os.PathLike[str], module: nn.Module, inputs: Inputs, bounds: Bounds) -> list[str]:
-    """Compare at another size where the file's sizes are free, and beyond the sizes between which, as torch knows, the
-    module does one thing.
+@dataclass(frozen=True)
+class Elsewhere:
+    """What is told of a file at other sizes than the example's; inputs that its module takes and it does not."""
 
-    Raises SizesDifferError where the file makes something else at larger sizes; says so, a line each, where it does at
-    smaller ones.
+    warnings: list[str]
+    refused: Inputs | None
+
+
+def verify_sizes(
+    path: str | os.PathLike[str], module: nn.Module, inputs: Inputs, bounds: Bounds, every: bool
+) -> Elsewhere:
+    """Compare at another size where the file's sizes are free (at `every` one that is tried), and beyond the sizes
+    between which, as torch knows, the module does one thing.
+
+    Raises SizesDifferError where the file makes something else at larger sizes, or takes none of those that were tried
+    and that the module takes; tells where it does at smaller ones, or refuses some.
     """
     sources = [source for source in read(path)[0].inputs if source.noise is None]
     shapes = [tuple(size if isinstance(size, str) else None for size in source.shape) for source in sources]
-    runs = _runner(path)
-    for sizes in _other_sizes(inputs, shapes):
-        if _agrees(runs, module, inputs, shapes, sizes):
+    runs, example = _runner(path), _example_sizes(inputs, shapes)
+    right, refused, below = 0, [], []
+    for sizes in _other_sizes(example):
+        try:
+            right += _agrees(runs, module, inputs, shapes, sizes)
+        except SizesRefusedError as error:
+            refused.append(error)
+        if right and not every:
             break
-    warnings = []
     for source, shape in zip(sources, shapes, strict=True):
         for axis, (least, most) in bounds.get(source.name, {}).items():
             name = shape[axis]
             if name is None:
                 continue
-            if most < MOST_TRIED:
-                _agrees(runs, module, inputs, shapes, {**_example_sizes(inputs, shapes), name: most + 1})
-            if least > 2:  # torch takes no size of 1 for a free one
-                smaller = {**_example_sizes(inputs, shapes), name: least - 1}
-                try:
-                    _agrees(_or_nothing(runs), module, inputs, shapes, smaller)
-                except SizesDifferError:
-                    warnings.append(f"{name} below {least} makes the module do something else than the packed file")
-    return warnings
-
-
-def _or_nothing(runs: Runner) -> Runner:
-    """Where the file refuses the sizes, as a user would be told, nothing is to be compared."""
-
-    def safely(inputs: Inputs, drawn: list[Tensor]) -> list[Tensor]:
-        try:
-            return runs(inputs, drawn)
-        except PBGenError:
-            return []
-
-    return safely
+            try:
+                if most < MOST_TRIED:
+                    _agrees(runs, module, inputs, shapes, example | {name: most + 1})
+            except SizesRefusedError as error:
+                refused.append(error)
+            try:
+                if least > 2:  # torch takes no size of 1 for a free one
+                    _agrees(runs, module, inputs, shapes, example | {name: least - 1})
+            except SizesRefusedError:
+                pass  # as a user would be told
+            except SizesDifferError:
+                below.append(f"{name} below {least} makes the module do something else than the packed file")
+    if refused and not right:
+        raise refused[0]
+    return Elsewhere(below + [str(error) for error in refused[:1]], refused[0].inputs if refused else None)
 
 
 def _agrees(
@@ -143,21 +163,28 @@ def _agrees(
         expected = made(module.float(), other)
     except PBGenError:
         return False
+    said = ", ".join(f"{name} = {size}" for name, size in sizes.items())
     try:
-        _compare(runs, expected, module, "the sizes of its inputs, in one way for all sizes")
+        packed = runs(expected.inputs, expected.drawn)
     except PBGenError as error:
-        said = ", ".join(f"{name} = {size}" for name, size in sizes.items())
-        raise SizesDifferError(f"at size {said} {error}") from None
+        raise SizesRefusedError(
+            f"at size {said}, which the module takes, the packed file does not: {error}", other
+        ) from None
+    try:
+        _compare(packed, expected, module, "the sizes of its inputs, in one way for all sizes")
+    except PBGenError as error:
+        raise SizesDifferError(f"at size {said} {error}", other) from None
     return True
 
 
-def _other_sizes(inputs: Inputs, shapes: list[tuple[str | None, ...]]) -> Iterator[dict[str, int]]:
-    """Sizes near the example's: odd ones, then multiples of more and more."""
-    example = _example_sizes(inputs, shapes)
+def _other_sizes(example: dict[str, int]) -> Iterator[dict[str, int]]:
+    """Sizes near the example's: odd ones, then multiples of more and more; then sizes in the example's proportions."""
     if not example:
         return
     for more in (1, 2, 4, 8, 16, 32, 64, 128):
         yield {name: size + more * (1 + 2 * (number % 2)) for number, (name, size) in enumerate(example.items())}
+    for halves in (3, 4, 6):
+        yield {name: size * halves // 2 for name, size in example.items()}
 
 
 def _example_sizes(inputs: Inputs, shapes: list[tuple[str | None, ...]]) -> dict[str, int]:
@@ -179,9 +206,8 @@ def _resized(value: Tensor, shape: tuple[str | None, ...], sizes: dict[str, int]
     return value
 
 
-def _compare(runs: Runner, one: Made, module: nn.Module, remedy: str | None) -> None:
-    packed = runs(one.inputs, one.drawn)
-    for result, expected in zip(packed, one.outputs, strict=bool(packed)):
+def _compare(packed: list[Tensor], one: Made, module: nn.Module, remedy: str | None) -> None:
+    for result, expected in zip(packed, one.outputs, strict=True):
         if result.shape != expected.shape:
             raise PBGenError(
                 f"the packed generator makes {list(result.shape)} where the module makes {list(expected.shape)}; "
@@ -193,16 +219,16 @@ def _compare(runs: Runner, one: Made, module: nn.Module, remedy: str | None) -> 
             )
         error = _difference(result, expected)
         if not error <= TOLERANCE and not error <= min(ROUNDED, 10 * _rounding(module, one)):
-            raise PBGenError(_differs(error, remedy))
+            raise _differs(error, remedy)
 
 
-def _differs(error: float, remedy: str | None) -> str:
+def _differs(error: float, remedy: str | None) -> PBGenError:
     if remedy is None:
-        return (
+        return MixedError(
             "an image of the module depends on the others of its batch (its values differ from those of one image at a "
             f"time by {error:.1e} of their scale); keep dimension 0 for the batch in every operation"
         )
-    return (
+    return PBGenError(
         f"the packed generator's output differs from the module's by {error:.1e} of its scale "
         f"({TOLERANCE:.0e} allowed); the module must depend on nothing but {remedy}"
     )

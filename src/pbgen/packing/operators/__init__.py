@@ -38,4 +38,6 @@ REFUSALS: dict[str, str] = {
     **dict.fromkeys(("conv3d", "conv_transpose3d"), "three-dimensional convolutions cannot be packed"),
 }
 
-KNOWN = frozenset(OPERATORS) | frozenset(REFUSALS) | NORMAL | UNIFORM  # which are not taken apart
+READ = frozenset(("item", "_local_scalar_dense"))  # of constants
+
+KNOWN = frozenset(OPERATORS) | frozenset(REFUSALS) | NORMAL | UNIFORM | READ  # which are not taken apart

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +12,13 @@ from torch import Tensor
 from pbgen.packing import sizes
 from pbgen.packing.call import Call, numbers_of
 from pbgen.packing.export import Constant
-from pbgen.packing.sizes import Counts
+from pbgen.packing.sizes import Count, Counts
 from pbgen.packing.step import Step, Weight
 from pbgen.packing.term import make, power
 
 MOST_SUMMED = 1024  # numbers along an axis whose sums up to each place are wanted
 MOST_IMAGES = 64  # that a convolution takes apart, where the module makes a batch of one image
+MOST_REPEATED = 2**22  # weights, where they are repeated for each of such a batch
 
 
 def conv(call: Call) -> Step:
@@ -38,8 +40,7 @@ def convolution(call: Call) -> Step:
 
 
 def _kernel(call: Call) -> list[int]:
-    weight = call["weight"]
-    kernel = list(weight.tensor.shape[2:] if isinstance(weight, Constant) else call.value("weight").shape[2:])
+    kernel = list(_shape_of(call["weight"])[2:])
     if not all(isinstance(size, int) for size in kernel):
         raise call.refuse("its kernel has a free size")
     if len(kernel) > 2:
@@ -60,11 +61,41 @@ def _convolution(call: Call, op: str, kernel: list[int], padding: list[int]) -> 
         x, shape = call.reshape(x, (1, *x.shape)), (1, *shape)
     if x.shape[0] == 1:
         return _layer(call, op, x, shape, attributes)
-    images = x.shape[0]
-    if not isinstance(images, int) or images > MOST_IMAGES:
+    images, weights = x.shape[0], sizes.product(_shape_of(call["weight"]))
+    if not isinstance(images, int):
+        raise call.refuse("its input is a batch made of one image, as large as the image; only a fixed number can be")
+    if images > MOST_IMAGES and not (isinstance(weights, int) and images * weights <= MOST_REPEATED):
         raise call.refuse(f"its input is a batch of {images} made of one image; at most {MOST_IMAGES} can be packed")
+    if images > MOST_IMAGES or x.shape[1] == attributes["groups"]:
+        return _images_as_groups(call, op, x, shape, attributes)
     parts = [_layer(call, op, call.slice(x, 0, i, 1), (1, *shape[1:]), attributes) for i in range(images)]
     return call.concat(parts, 0)
+
+
+def _images_as_groups(call: Call, op: str, x: Step, shape: Counts, attributes: dict[str, Any]) -> Step:
+    """A batch as the channels of one image, a group of channels for each of the batch, by weights that repeat."""
+    images = x.shape[0]
+    groups = sizes.product([images, attributes["groups"]])
+    repeated = {name: _repeated(call, call[name], images) for name in ("weight", "bias")}
+    wide = replace(call, arguments=call.arguments | repeated | {"groups": groups})
+    side_by_side = call.reshape(x, (1, sizes.product(x.shape[:2]), *x.shape[2:]))
+    made = (1, sizes.product(shape[:2]), *shape[2:])
+    return call.reshape(_layer(wide, op, side_by_side, made, attributes | {"groups": groups}), shape)
+
+
+def _repeated(call: Call, value: Any, times: Count) -> Any:
+    """A weight or bias several times along its first axis."""
+    if isinstance(value, Constant):
+        return replace(value, tensor=value.tensor.repeat(times, *[1] * (value.tensor.dim() - 1)))
+    if value is None:
+        return None
+    step = call.as_value(value)
+    many = call.expand(call.reshape(step, (1, *step.shape)), (times, *step.shape))
+    return call.reshape(many, (sizes.product([times, step.shape[0]]), *step.shape[1:]))
+
+
+def _shape_of(value: Any) -> Counts:
+    return tuple(value.tensor.shape) if isinstance(value, Constant) else value.shape
 
 
 def linear(call: Call) -> Step:

@@ -1,6 +1,6 @@
 """Normalizations: batch norm by its running statistics, the others by those of the image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,19 @@ from pbgen.packing.term import Term, make
 
 
 def batch_norm(call: Call) -> Any:
-    if call.get("training") or call.get("running_mean") is None:
-        raise call.refuse(
-            "it normalizes by the batch at hand, so an image would depend on the others; "
-            "train with running statistics (track_running_stats=True)"
-        )
-    result = _by_running_statistics(call, call.value("input"))
+    """By the statistics of the batch at hand, that of one image, it is an instance norm."""
+    x = call.value("input")
+    if by_batch(call.arguments):
+        own = [axis for axis in (0, *range(2, len(x.shape))) if x.shape[axis] != 1]
+        result = _affine(call, _normalized(call, x, own), call["weight"], call["bias"])
+    else:
+        result = _by_running_statistics(call, x)
     return [result, None, None, None, None] if call.results else result
+
+
+def by_batch(arguments: Mapping[str, Any]) -> bool:
+    """Whether a batch norm, if it is one, has no statistics of its own."""
+    return bool(arguments.get("training") or arguments.get("train") or arguments.get("running_mean") is None)
 
 
 def instance_norm(call: Call) -> Step:
@@ -124,12 +130,16 @@ def _log_softmax(x: Term, most: Term, total: Term) -> Term:
     return x - (most + make("log", total))
 
 
+BATCH_NORMS = (
+    "batch_norm",
+    "native_batch_norm",
+    "_native_batch_norm_legit",
+    "_native_batch_norm_legit_functional",
+    "_native_batch_norm_legit_no_training",
+)
+
 OPERATORS: dict[str, Callable[[Call], Any]] = {
-    "batch_norm": batch_norm,
-    "_native_batch_norm_legit_no_training": batch_norm,
-    "_native_batch_norm_legit": batch_norm,
-    "_native_batch_norm_legit_functional": batch_norm,
-    "native_batch_norm": batch_norm,
+    **dict.fromkeys(BATCH_NORMS, batch_norm),
     "instance_norm": instance_norm,
     "group_norm": group_norm,
     "native_group_norm": group_norm,

@@ -1,0 +1,122 @@
+"""Which sizes of a traced module are free, and why others are not, as far as torch says."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import sympy
+import torch
+from torch import Tensor, fx, nn
+from torch.export import Dim, ExportedProgram, ShapesCollection
+from torch.export.graph_signature import InputKind
+
+from pbgen.errors import PBGenError
+from pbgen.packing.freeze import run
+from pbgen.packing.sizes import count
+
+IMAGE = 4  # dimensions of a batch of images, whose channels are never free
+
+Axis = tuple[int, int]  # an input and a dimension of it
+Inputs = tuple[Tensor, ...]
+
+_TORCH = Path(torch.__file__).parent
+_OWN = Path(__file__).parent
+
+
+def free_shapes(module: nn.Module, inputs: Inputs, fixed: list[Axis]) -> Any:
+    """What torch.export is told: sizes are free where it finds them so, but batches, images' channels and `fixed`."""
+    shapes = ShapesCollection()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    for number, value in enumerate(inputs):
+        free = [axis for axis in _free_axes(value) if (number, axis) not in fixed]
+        shapes[value] = {axis: Dim.AUTO if axis in free else Dim.STATIC for axis in range(value.dim())}
+    return shapes.dynamic_shapes(module, inputs)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+
+def _free_axes(value: Tensor) -> range:
+    return range(2 if value.dim() == IMAGE else 1, value.dim())
+
+
+def placeholders(program: ExportedProgram) -> list[fx.Node]:
+    """The inputs, in the order of forward's arguments."""
+    names = [spec.arg.name for spec in program.graph_signature.input_specs if spec.kind == InputKind.USER_INPUT]
+    nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
+    return [nodes[name] for name in names]
+
+
+def fixed_axes(program: ExportedProgram, inputs: Inputs) -> list[Axis]:
+    """Those of more than one number that are not free although they could be."""
+    found = bound_axes(program)
+    for number, (node, value) in enumerate(zip(placeholders(program), inputs, strict=True)):
+        for axis in _free_axes(value):
+            if value.shape[axis] > 1 and isinstance(count(node.meta["val"].shape[axis]), int):
+                found.append((number, axis))
+    return found
+
+
+def larger_where_fixed(module: nn.Module, inputs: Inputs, fixed: list[Axis]) -> tuple[Inputs, list[Axis]]:
+    """Inputs twice the size along those axes where the module takes them so, and these axes: a size that torch fixes
+    because another that hangs on it is 1 (an image that a network makes one pixel) is free there."""
+    larger, taken = list(inputs), []
+    for number, axis in fixed:
+        twice = [torch.cat([x, x], axis) if i == number else x for i, x in enumerate(inputs)]
+        with suppress(PBGenError):
+            run(module, tuple(twice))
+            larger[number] = torch.cat([larger[number]] * 2, axis)
+            taken.append((number, axis))
+    return tuple(larger), taken
+
+
+def bound_axes(program: ExportedProgram) -> list[Axis]:
+    """Those whose sizes are only free to share a number between them, as latents do that go into one linear layer:
+    together they are fixed."""
+    bound = {symbol for guard, _ in _guards(program) for symbol in _sharing(guard)}
+    return [
+        (number, axis)
+        for number, node in enumerate(placeholders(program))
+        for axis, size in enumerate(node.meta["val"].shape)
+        if isinstance(size, torch.SymInt) and size.node.expr.free_symbols & bound
+    ]
+
+
+def _sharing(guard: Any) -> set[sympy.Symbol]:
+    """The sizes of which a sum of products is a given number."""
+    if not isinstance(guard, sympy.Eq) or not any(side.is_Integer for side in guard.args):
+        return set()
+    symbols = guard.free_symbols
+    (sizes,) = [side for side in guard.args if not side.is_Integer] or [sympy.Integer(0)]
+    if not symbols or not sizes.is_polynomial(*symbols):
+        return set()
+    return symbols if all(factor > 0 for factor in sympy.Poly(sizes, *symbols).coeffs()) else set()
+
+
+def why_fixed(program: ExportedProgram, inputs: Inputs, axes: list[Axis]) -> list[str]:
+    """A line for each of these that is fixed, though the module takes it larger."""
+    lines = []
+    for number, axis in axes:
+        node, size = placeholders(program)[number], inputs[number].shape[axis]
+        if (number, axis) in fixed_axes(program, inputs):
+            lines.append(
+                f'the packed file works at one size alone along dimension {axis} of input "{node.name}", {size}, '
+                f"although the module takes others: {_place(program, node.meta['val'].shape[axis], size)}"
+            )
+    return lines
+
+
+def _place(program: ExportedProgram, traced: Any, size: int) -> str:
+    """Where the module's own code compares the size with a number or counts by it; `traced` is the size to torch."""
+    symbols = traced.node.expr.free_symbols if isinstance(traced, torch.SymInt) else set()
+    for guard, frame in _guards(program):
+        file = Path(frame.filename)
+        about = isinstance(guard, sympy.Eq) and (size in guard.args or guard.free_symbols & symbols)
+        if about and not {_TORCH, _OWN} & set(file.parents):
+            return f"what it does hangs on that size in {file.name}, line {frame.lineno} ({frame.name})"
+    return "torch.export fixes it"
+
+
+def _guards(program: ExportedProgram) -> Iterator[tuple[Any, Any]]:
+    """What torch took for granted about sizes, each with the place in Python where it was asked."""
+    values = [node.meta["val"] for node in placeholders(program)]
+    environments = [value.fake_mode.shape_env for value in values if getattr(value, "fake_mode", None) is not None]
+    for guard in environments[0].guards if environments and environments[0] is not None else ():
+        yield guard.expr, guard.sloc.framework_loc

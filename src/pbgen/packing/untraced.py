@@ -1,0 +1,54 @@
+"""Why torch.export cannot follow a module, said with the layer's name and a remedy instead of torch's own words."""
+
+import re
+from collections.abc import Iterator
+from types import FrameType
+
+from torch import nn
+
+from pbgen.errors import PBGenError
+from pbgen.modules import first_line
+
+_READ = (
+    "it reads numbers of a tensor in Python (if, float, item, tolist, numpy), and torch.export follows tensors alone; "
+    "what hangs on weights, compute once before and keep as a buffer"
+)
+_LOST = (
+    "its forward makes a tensor, such as a weight, in a way that torch.export does not follow; compute it once before "
+    "and keep it as a parameter or buffer"
+)
+_REASONS = (
+    (_READ, re.compile("data-dependent|DataDependent|_local_scalar_dense|Cannot cast FakeTensor|numpy.. is not supp")),
+    (_LOST, re.compile("found a fake tensor")),
+)
+_ATTRIBUTE = re.compile(r"model attribute: (?:(\S+)\.)?\w+\.")
+
+
+def untraced(module: nn.Module, error: Exception) -> PBGenError:
+    """What to raise where torch.export of `module` raises `error`."""
+    said = first_line(error)
+    reason = next((reason for reason, words in _REASONS if words.search(f"{type(error).__name__}: {said}")), None)
+    if reason is None:
+        reason = re.sub(r"\s*Please file an issue\b[^.]*\.?", "", said)
+        if not reason or reason.startswith("It looks like"):
+            reason = f"{type(error).__name__}: {said}"
+    return PBGenError(f"{type(module).__name__} cannot be traced by torch.export: {_place(module, error)}{reason}")
+
+
+def _place(module: nn.Module, error: Exception) -> str:
+    """layer "block.2" (Own): the innermost that was at work; empty for the module itself."""
+    attribute = _ATTRIBUTE.search(str(error))
+    if attribute:
+        path = attribute[1] or ""
+    else:
+        names = {id(part): name for name, part in module.named_modules()}
+        within = [names[id(part)] for frame in _frames(error) if id(part := frame.f_locals.get("self")) in names]
+        path = within[-1] if within else ""
+    return f'layer "{path}" ({type(module.get_submodule(path)).__name__}): ' if path else ""
+
+
+def _frames(error: BaseException) -> Iterator[FrameType]:
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace.tb_frame
+        trace = trace.tb_next

@@ -1,0 +1,104 @@
+"""Which sizes of a packed file are free: those that the module takes; and what is told where they are not."""
+
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from small_modules import Function
+from torch import Tensor, nn
+
+from pbgen.errors import PBGenWarning
+from pbgen.packing import pack, rebuild
+from pbgen.packing.file import read
+
+torch.manual_seed(0)
+
+DOWN = torch.randn(3, 3, 3, 3) / 5
+
+
+def half_and_back(x: Tensor) -> Tensor:
+    return F.interpolate(F.conv2d(x, DOWN.to(x), stride=2, padding=1), scale_factor=2)
+
+
+def cropped_where_too_large(x: Tensor) -> Tensor:
+    y = half_and_back(x)
+    return x + (y[:, :, : x.shape[2], : x.shape[3]] if y.shape != x.shape else y)
+
+
+def test_a_branch_that_serves_other_sizes_as_well_is_taken(compare) -> None:
+    """At an even example the module adds, at odd sizes it crops first, which at even ones does nothing."""
+    packed = compare(Function(cropped_where_too_large), (3, 8, 8), others=[(3, 9, 11), (3, 10, 7), (3, 6, 12)])
+    assert packed.free == ["h", "w"]
+
+
+def test_sizes_that_are_multiples(compare) -> None:
+    packed = compare(Function(lambda x: x + half_and_back(x)), (3, 8, 8), others=[(3, 10, 6)])
+    assert packed.free == ["h", "w"]
+
+
+def test_sizes_in_proportion(compare) -> None:
+    function = Function(lambda x, y: F.avg_pool2d(x, 4) + y)
+    assert compare(function, [(3, 16, 20), (3, 4, 5)], others=[[(3, 8, 12), (3, 2, 3)]]).free
+
+
+def test_sizes_that_the_file_refuses_and_the_module_takes_are_told(tmp_path) -> None:
+    path = tmp_path / "g.safetensors"
+    with pytest.warns(PBGenWarning, match="^at size h = 9, w = 11, which the module takes, the packed file does not: "):
+        pack(Function(lambda x: x * 3 if x.shape[2] % 2 else x + half_and_back(x)), torch.randn(1, 3, 8, 8), path)
+    x = torch.randn(1, 3, 12, 10)
+    assert torch.allclose(rebuild(path)(x), x + half_and_back(x), atol=1e-5)
+
+
+FIXED = {
+    "decided in Python": (
+        lambda x: x * (2 if x.shape[2] in (16, 32) else 3),
+        r"hangs on that size in test_free_sizes\.py",
+    ),
+    "counted in Python": (lambda x: torch.cat([x[:, :, i : i + 1] * i for i in range(x.shape[2])], 2), r"line \d+ \("),
+    "by torch": (lambda x: torch.stack([row * 2 for row in x.unbind(2)], 2), "torch.export fixes it"),
+}
+
+
+def test_a_branch_at_the_examples_area_alone_is_not_taken(compare) -> None:
+    """As it would fix the size; what is done at others serves the example as well."""
+    module = Function(lambda x: 2 * x if x.shape[2] * x.shape[3] == 48 else x + x)
+    assert compare(module, (3, 6, 8), others=[(3, 5, 9), (3, 12, 4)]).free == ["h", "w"]
+
+
+def test_an_area_that_is_decided_on_is_told(tmp_path) -> None:
+    module = Function(lambda x: 2 * x if x.shape[2] * x.shape[3] in (48, 96, 192) else x)
+    with pytest.warns(PBGenWarning, match=r", [68], although .*test_free_sizes\.py, line.*") as warned:
+        pack(module, torch.randn(1, 3, 6, 8), tmp_path / "g.safetensors")
+    assert [str(one.message).split(", ")[1] for one in warned] == ["6", "8"]
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_a_size_that_is_fixed_although_the_module_takes_others_is_told(tmp_path, name) -> None:
+    function, place = FIXED[name]
+    path = tmp_path / "g.safetensors"
+    said = f'one size alone along dimension 2 of input "inputs_0", 16, .*{place}'
+    with pytest.warns(PBGenWarning, match=said) as warned:
+        pack(Function(function), torch.randn(1, 3, 16, 16), path)
+    assert len(warned) == 1
+    assert read(path)[0].inputs[0].shape == (1, 3, 16, "w")
+
+
+class Joined(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(20, 4)
+
+    def forward(self, *codes: Tensor) -> Tensor:
+        return self.linear(torch.cat([code.flatten(1) for code in codes], 1))
+
+
+@pytest.mark.parametrize("shapes", [[(12,), (6,), (2,)], [(1, 4, 5)]])
+def test_sizes_that_share_a_number_between_them_are_fixed(tmp_path, shapes) -> None:
+    """The module takes no others, so there is nothing to tell."""
+    path = tmp_path / "g.safetensors"
+    inputs = tuple(torch.randn(1, *shape) for shape in shapes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PBGenWarning)
+        pack(Joined(), inputs, path)
+    assert [source.shape[1:] for source in read(path)[0].inputs] == shapes
