@@ -38,7 +38,7 @@ class NativeLayers:
 
     def __init__(self, module: nn.Module, enabled: bool = True) -> None:
         latent, layers = latent_weights(module), binary_layers(module)
-        known = [name for name, layer in layers.items() if enabled and _is_known(layer)]
+        known = [name for name, layer in layers.items() if enabled and _is_known(layer) and _pays(layer)]
         self._layers = {name: (layers[name], latent[name]) for name in known}
         self._packed: dict[str, PackedSigns] = {}
         self._sources: dict[str, Source] = {}
@@ -98,6 +98,15 @@ def _is_known(layer: Layer) -> bool:
     if all(type(layer).forward is not kind.forward for kind in LAYER_KINDS):
         return False  # a user's layer that does more
     return isinstance(layer, nn.Linear) or (layer.padding_mode == "zeros" and not isinstance(layer.padding, str))
+
+
+# Of a weight, up to which the products are as fast as torch's: each plane takes as long as the first.
+_MOST_BITS = 2
+
+
+def _pays(layer: Layer) -> bool:
+    estimator = estimator_of(layer)
+    return estimator is not None and estimator.bits <= _MOST_BITS
 
 
 def _alone(layer: Layer) -> bool:
