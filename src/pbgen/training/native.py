@@ -16,7 +16,6 @@ from pbgen.binarize import (
     binary_layers,
     estimator_of,
     latent_weights,
-    signs_and_scale,
 )
 from pbgen.training.products import Geometry, PackedSigns, Source, product
 from pbgen.weights import LAYER_KINDS
@@ -80,8 +79,7 @@ class NativeLayers:
         bits = 1 if estimator is None else estimator.bits
         if type(estimator) not in _STRAIGHT_THROUGH or not _alone(layer) or bits > 1:
             weight = layer.weight  # as it is made of the latent weights, with a gradient of its own
-            levels = signs_and_scale(layer)[0] if bits > 1 else None
-            return Source(PackedSigns(geometry, weight, geometry.scale(weight, levels), bits), weight)
+            return Source(PackedSigns(geometry, weight, geometry.scale(weight), bits), weight)
         learned = estimator.learned if isinstance(estimator, LearnedScale) else None
         if name not in self._packed:
             ones = torch.ones(geometry.outputs) if isinstance(estimator, BinaryConnect) else None
@@ -100,7 +98,8 @@ def _is_known(layer: Layer) -> bool:
     return isinstance(layer, nn.Linear) or (layer.padding_mode == "zeros" and not isinstance(layer.padding, str))
 
 
-# Of a weight, up to which the products are as fast as torch's: each plane takes as long as the first.
+# Of a weight, up to which the products are as fast as torch's: each plane takes as long as the first. And with more
+# a weight does not tell its scale.
 _MOST_BITS = 2
 
 
