@@ -16,7 +16,6 @@ from pbgen.binarize import (
     binary_layers,
     estimator_of,
     latent_weights,
-    signs_and_scale,
 )
 from pbgen.training.products import Geometry, PackedSigns, Source, product
 from pbgen.weights import LAYER_KINDS
@@ -38,7 +37,7 @@ class NativeLayers:
 
     def __init__(self, module: nn.Module, enabled: bool = True) -> None:
         latent, layers = latent_weights(module), binary_layers(module)
-        known = [name for name, layer in layers.items() if enabled and _is_known(layer)]
+        known = [name for name, layer in layers.items() if enabled and _is_known(layer) and _pays(layer)]
         self._layers = {name: (layers[name], latent[name]) for name in known}
         self._packed: dict[str, PackedSigns] = {}
         self._sources: dict[str, Source] = {}
@@ -80,8 +79,7 @@ class NativeLayers:
         bits = 1 if estimator is None else estimator.bits
         if type(estimator) not in _STRAIGHT_THROUGH or not _alone(layer) or bits > 1:
             weight = layer.weight  # as it is made of the latent weights, with a gradient of its own
-            levels = signs_and_scale(layer)[0] if bits > 1 else None
-            return Source(PackedSigns(geometry, weight, geometry.scale(weight, levels), bits), weight)
+            return Source(PackedSigns(geometry, weight, geometry.scale(weight), bits), weight)
         learned = estimator.learned if isinstance(estimator, LearnedScale) else None
         if name not in self._packed:
             ones = torch.ones(geometry.outputs) if isinstance(estimator, BinaryConnect) else None
@@ -98,6 +96,16 @@ def _is_known(layer: Layer) -> bool:
     if all(type(layer).forward is not kind.forward for kind in LAYER_KINDS):
         return False  # a user's layer that does more
     return isinstance(layer, nn.Linear) or (layer.padding_mode == "zeros" and not isinstance(layer.padding, str))
+
+
+# Of a weight, up to which the products are as fast as torch's: each plane takes as long as the first. And with more
+# a weight does not tell its scale.
+_MOST_BITS = 2
+
+
+def _pays(layer: Layer) -> bool:
+    estimator = estimator_of(layer)
+    return estimator is not None and estimator.bits <= _MOST_BITS
 
 
 def _alone(layer: Layer) -> bool:

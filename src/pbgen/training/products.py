@@ -64,17 +64,16 @@ class Geometry:
         """Channels of the output."""
         return self.channels[1 if self.transposed else 0]
 
-    def scale(self, weight: Tensor, levels: Tensor | None = None) -> Tensor:
-        """The scales of a weight that is signs, or else `levels`, times one scale an output channel, (outputs,)."""
-        scale = self._first(weight.detach()).abs()
-        return scale if levels is None else scale / self._first(levels).abs()
+    def scale(self, weight: Tensor) -> Tensor:
+        """The scales, (outputs,), of a weight that is levels of one or two bits times one scale an output channel.
 
-    def _first(self, weight: Tensor) -> Tensor:
-        """One weight of each output channel, (outputs,)."""
+        They are its smallest magnitudes: where all levels are +-3, three times the scale does as well.
+        """
+        magnitudes = weight.detach().abs()
         if self.transposed:
-            by_group = weight.view(self.groups, -1, *weight.shape[1:])
-            return by_group[:, 0].flatten(2)[:, :, 0].flatten()
-        return weight.flatten(1)[:, 0]
+            by_group = magnitudes.view(self.groups, -1, *weight.shape[1:])
+            return by_group.amin((1, *range(3, by_group.dim()))).flatten()
+        return magnitudes.flatten(1).amin(1)
 
     def divide(self, weight: Tensor, scale: Tensor) -> Tensor:
         """The weight with each output channel divided by its number of `scale`, (outputs,)."""
@@ -309,8 +308,8 @@ def binary_convolution(
 ) -> Tensor:
     """What torch's conv1d, conv2d, conv_transpose1d, conv_transpose2d or linear (by the weight's dimensions) gives.
 
-    float32 on the CPU. `weight` must be signs times one scale an output channel, or of several `bits` levels times
-    `scale`, (outputs,); its gradient is that of any weight.
+    float32 on the CPU. `weight` must be levels of so many bits, odd numbers below 2^bits, times `scale`, (outputs,),
+    which need not be given for one bit or two; its gradient is that of any weight.
     """
     geometry = Geometry.of(weight, stride, padding, output_padding, dilation, groups, transposed)
     source = Source(PackedSigns(geometry, weight, geometry.scale(weight) if scale is None else scale, bits), weight)
