@@ -68,6 +68,11 @@ class Terminal:
         update = self._task(title, steps)
         return lambda step, steps, row: update(step, steps, _losses(row))
 
+    def imitation(self, title: str) -> Callable[[int, int, Mapping[str, float]], None]:
+        """A task for `compress`, with the PSNR."""
+        update = self._task(title, 1)
+        return lambda done, total, row: update(done, total, f"{row['psnr']:.2f} dB")
+
     def _task(self, title: str, total: int) -> Callable[[int, int, str], None]:
         title = _shown(title, self._errors)
         task = self._bars.add_task(title, total=total, note="")
