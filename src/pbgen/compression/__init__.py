@@ -93,9 +93,9 @@ def compress(
 
     inputs: what the module is run on: "noise", standard normal numbers of its `input_shape`; or batches, each a tensor
     (N, ...) or a tuple of as many as the module takes, of which a part is held out.
-    bits, target_bytes: how large the file may be: what it would be with so many bits (1 to 4, by default 3) in the
-    layers that `pbgen.plan` finds redundant and float16 in the others, or so many bytes. Within that, each layer gets 1
-    to 4 bits or float16 by its measured error.
+    bits, target_bytes: how large the file may be: what it would be with so many bits a weight (1 to 4, by default 3)
+    in the layers that `pbgen.plan` finds redundant and 4 in the others, or so many bytes. Within that, each layer gets
+    1 to 4 bits or float16 by its measured error.
     steps, minutes: how long the copy learns, by default 20 minutes.
     progress: called with what is done, the whole and {"psnr": the best median so far, in decibels}.
     resume: go on with what was interrupted; its state lies beside `path`, with ".resume" at the end. With `steps`, it
@@ -161,8 +161,7 @@ class _Task:
         least = plan.choosing(dict.fromkeys(errors, 1))
         smallest = self._packed_bytes(least)
         if target_bytes is None:
-            wanted = plan.choosing({name: count for name, count in plan.bits.items() if name in errors})
-            budget = max(plan_bytes(wanted), plan_bytes(least))
+            budget = plan_bytes(plan.choosing({name: min(plan.bits[name], MAX_BITS) for name in errors}))
         else:
             if target_bytes < smallest:
                 raise PBGenError(

@@ -14,18 +14,20 @@ from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
 
 from pbgen.binarize import binary_weights
-from pbgen.compression.inputs import Batch, Inputs
-from pbgen.compression.judge import Judge, Psnr, outputs
+from pbgen.compression.critic import Critic, can_judge
+from pbgen.compression.inputs import Batch, Inputs, Noise
+from pbgen.compression.judge import CHOSEN_BY, Judge, Psnr, image_sets, outputs
 from pbgen.compression.sound import is_sound, spectral_distance
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
 from pbgen.training.interrupt import Interrupts
 
 Progress = Callable[[int, int, Mapping[str, float]], object]
-"""Called with what is done, the whole, and the figures of now: `psnr`, the best so far in decibels."""
+"""Called with what is done, the whole, and the figures of the best so far: `psnr`, in decibels."""
 
 LATENT_RATE, RATE = 1e-2, 3e-3  # of what lies behind levels, and of all else: a step's part of a tensor's usual size
 LEAST_SIZE = 1e-2  # that is taken for a tensor's: shifts begin at 0
+_OTHERS = 1 << 41  # the first number of the latents that a discriminator has for real
 _WARM_UP = 20  # steps
 _EVALUATIONS = 40
 _WHOLE = 1000  # in which progress is counted where time says how long
@@ -50,16 +52,23 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Point:
-    """Of the curve: after so many steps and seconds, how near the held-out outputs are."""
+    """Of the curve: after so many steps and seconds, how near the held-out outputs are; `swd`, where a discriminator
+    has a part in it: how near sets of images are."""
 
     step: int
     seconds: float
     psnr: Psnr
+    swd: float | None = None
+
+    @property
+    def merit(self) -> float:
+        """The larger, the better."""
+        return self.psnr.median if self.swd is None else -self.swd
 
 
 @dataclass
 class Learned:
-    """What has been learned so far; `best` is the student's state where the median was highest."""
+    """What has been learned so far; `best` is the student's state where the merit was highest."""
 
     step: int = 0
     seconds: float = 0.0
@@ -67,8 +76,8 @@ class Learned:
     curve: list[Point] = field(default_factory=list)
 
     @property
-    def psnr(self) -> float:
-        return max(point.psnr.median for point in self.curve)
+    def best_point(self) -> Point:
+        return max(self.curve, key=lambda point: point.merit)
 
 
 class _State(TypedDict):
@@ -79,7 +88,8 @@ class _State(TypedDict):
     student: dict[str, Tensor]
     best: dict[str, Tensor]
     optimizer: dict[str, Any]
-    curve: list[tuple[int, float, float, float]]
+    critic: dict[str, Any]
+    curve: list[tuple[int, float, float | None, float, float]]
 
 
 class Imitation:
@@ -98,14 +108,24 @@ class Imitation:
         self._forward = fabric.setup_module(student)
         self._adam = torch.optim.Adam(_groups(student), betas=(0.9, 0.99))
         self._optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(self._adam))
+        self._critic = self._choose_critic()
+        self._images = image_sets(teacher, inputs, self._judge, CHOSEN_BY, 3 << 40) if self._critic else None
         self.learned = Learned()
+
+    def _choose_critic(self) -> Critic | None:
+        """For the images of latents; what is made of pictures and sounds is told by these."""
+        first = self._judge.expected[0]
+        wanted = isinstance(self._inputs, Noise) and len(first) == 1 and can_judge(first[0])
+        return Critic(self._fabric, first[0], self._judge.ranges[0]) if wanted else None
 
     def restore(self) -> None:
         """Go on from the file. Raises PBGenError where it is missing, damaged or belongs to something else."""
         state = _load(self._place, self._task)
         self._student.load_state_dict(state["student"])
         self._adam.load_state_dict(state["optimizer"])
-        curve = [Point(step, seconds, Psnr(*psnr)) for step, seconds, *psnr in state["curve"]]
+        if self._critic:
+            self._critic.restore(state["critic"])
+        curve = [Point(step, seconds, Psnr(*psnr), swd) for step, seconds, swd, *psnr in state["curve"]]
         self.learned = Learned(state["step"], state["seconds"], state["best"], curve)
 
     def run(self, schedule: Schedule, interrupts: Interrupts, progress: Progress) -> bool:
@@ -117,7 +137,7 @@ class Imitation:
         begun = time.perf_counter() - learned.seconds
         fraction = schedule.fraction(learned.step, learned.seconds)
         while fraction < 1 and not interrupts.requested:
-            progress(*_done(schedule, learned.step, fraction), {"psnr": learned.psnr})
+            progress(*_done(schedule, learned.step, fraction), {"psnr": learned.best_point.psnr.median})
             self._one_step(schedule.rate(learned.step, fraction))
             learned.step, learned.seconds = learned.step + 1, time.perf_counter() - begun
             before, fraction = fraction, schedule.fraction(learned.step, learned.seconds)
@@ -127,7 +147,7 @@ class Imitation:
         if fraction < 1:
             self._save()
             self._evaluate()  # after it was saved: a run that never stopped would not have looked here
-        progress(*_done(schedule, learned.step, fraction), {"psnr": learned.psnr})
+        progress(*_done(schedule, learned.step, fraction), {"psnr": learned.best_point.psnr.median})
         self._student.load_state_dict(learned.best)
         self._student.cpu()
         self._teacher.cpu()
@@ -137,18 +157,23 @@ class Imitation:
         batch = tuple(self._fabric.to_device(value) for value in self._inputs.train(self.learned.step, self._batch))
         for group in self._adam.param_groups:
             group["lr"] = group["full_rate"] * rate
-        expected = outputs(self._teacher, batch)
-        loss = torch.stack(
-            [
-                _distance(made, right, variance)
-                for made, right, variance in zip(self._made(batch), expected, self._judge.variances, strict=True)
-            ]
-        ).mean()
+        expected, made = outputs(self._teacher, batch), self._made(batch)
+        distances = map(_distance, made, expected, self._judge.variances)
+        loss = torch.stack(list(distances)).mean()
+        if self._critic:
+            self._critic.learn(self._others(), made[0])
+            low, high = self._judge.ranges[0]
+            loss = loss + self._critic.loss(made[0]) * ((high - low) ** 2 / 4 / self._judge.variances[0])
         if not bool(loss.isfinite()):
             raise PBGenError(f"{self._place}: the imitation diverged at step {self.learned.step}")
         self._adam.zero_grad()
         self._fabric.backward(loss)
         self._optimizer.step()
+
+    def _others(self) -> Tensor:
+        """Images of the teacher, of other latents than the step's."""
+        batch = self._inputs.train(_OTHERS + self.learned.step, self._batch)
+        return outputs(self._teacher, tuple(self._fabric.to_device(value) for value in batch))[0]
 
     def _made(self, batch: Batch) -> list[Tensor]:
         from torch.utils import _pytree as pytree
@@ -158,10 +183,11 @@ class Imitation:
 
     def _evaluate(self) -> None:
         learned = self.learned
-        psnr = self._judge.psnr(self._student)
-        if not learned.curve or psnr.median > learned.psnr:
+        swd = self._images.distance(self._student) if self._images else None
+        point = Point(learned.step, learned.seconds, self._judge.psnr(self._student), swd)
+        if not learned.curve or point.merit > learned.best_point.merit:
             learned.best = {name: value.detach().cpu().clone() for name, value in self._student.state_dict().items()}
-        learned.curve.append(Point(learned.step, learned.seconds, psnr))
+        learned.curve.append(point)
 
     def _save(self) -> None:
         learned = self.learned
@@ -173,7 +199,8 @@ class Imitation:
             student=self._student.state_dict(),
             best=learned.best,
             optimizer=self._adam.state_dict(),
-            curve=[(point.step, point.seconds, *point.psnr) for point in learned.curve],
+            critic=self._critic.state() if self._critic else {},
+            curve=[(point.step, point.seconds, point.swd, *point.psnr) for point in learned.curve],
         )
         write_atomically(self._place, lambda file: torch.save(state, file))
 

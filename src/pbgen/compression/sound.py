@@ -21,7 +21,8 @@ def spectral_distance(made: Tensor, right: Tensor) -> Tensor:
     total = made.new_zeros(())
     for window in _WINDOWS:
         one, other = _amplitudes(made, window), _amplitudes(right, window)
-        convergence = (one - other).square().sum().sqrt() / other.square().sum().sqrt().clamp_min(_LEAST)
+        apart, whole = (one - other).square().sum() + _LEAST**2, other.square().sum() + _LEAST**2
+        convergence = (apart / whole).sqrt()
         total = total + convergence + (one.log() - other.log()).abs().mean()
     return total / len(_WINDOWS)
 
