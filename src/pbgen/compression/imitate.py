@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
 
-from pbgen.binarize import binary_weights
+from pbgen.binarize import binary_weights, estimator_of
 from pbgen.compression.critic import Critic, can_judge
 from pbgen.compression.inputs import Batch, Inputs, Noise
 from pbgen.compression.judge import CHOSEN_BY, Judge, Psnr, image_sets, outputs
@@ -25,7 +25,8 @@ from pbgen.training.interrupt import Interrupts
 Progress = Callable[[int, int, Mapping[str, float]], object]
 """Called with what is done, the whole, and the figures of the best so far: `psnr`, in decibels."""
 
-LATENT_RATE, RATE = 1e-2, 3e-3  # of what lies behind levels, and of all else: a step's part of a tensor's usual size
+SIGN_RATE, LEVEL_RATE, RATE = 3e-2, 1e-2, 3e-3
+"""A step's part of a tensor's usual size: of weights behind signs, other weights, and all else (scales, shifts)."""
 LEAST_SIZE = 1e-2  # that is taken for a tensor's: shifts begin at 0
 _OTHERS = 1 << 41  # the first number of the latents that a discriminator has for real
 _WARM_UP = 20  # steps
@@ -211,13 +212,16 @@ def _done(schedule: Schedule, step: int, fraction: float) -> tuple[int, int]:
 
 def _groups(student: nn.Module) -> list[dict[str, Any]]:
     """Every parameter by itself, with a rate that is a part of its size: scales and weights of any network fit."""
-    latent = {id(slot.parameter) for slot in binary_weights(student).values()}
+    rates = {}
+    for slot in binary_weights(student).values():
+        estimator = estimator_of(slot.owner, slot.tensor)
+        rates[id(slot.parameter)] = SIGN_RATE if estimator is not None and estimator.bits == 1 else LEVEL_RATE
     groups = []
     for parameter in student.parameters():
         if not parameter.requires_grad:
             continue
         size = max(LEAST_SIZE, float(parameter.detach().square().mean().sqrt()))
-        rate = (LATENT_RATE if id(parameter) in latent or parameter.dim() > 1 else RATE) * size
+        rate = rates.get(id(parameter), LEVEL_RATE if parameter.dim() > 1 else RATE) * size
         groups.append({"params": [parameter], "lr": rate, "full_rate": rate})
     return groups
 

@@ -36,7 +36,7 @@ class Judge:
     """What a module makes of held-out examples, to compare others with.
 
     ranges: of each output, the convention that its values keep to, 0 to 1, -1 to 1 or 0 to 255; else their own. Beyond
-    its ends a part in twenty of it is allowed for, and all of one value in a hundred. Its width is the PSNR's peak.
+    its ends a tenth of it is allowed for, and all of two values in a hundred. Its width is the peak of the PSNR.
     """
 
     def __init__(self, teacher: nn.Module, batches: Sequence[Batch]) -> None:
@@ -64,10 +64,10 @@ class Judge:
 
 def _range(values: Tensor) -> tuple[float, float]:
     some = values[:: max(1, len(values) // 1_000_000)]
-    low, high = (float(torch.quantile(some, q)) for q in (0.005, 0.995))
+    low, high = (float(torch.quantile(some, q)) for q in (0.01, 0.99))
     for least, most in _CONVENTIONS:
-        allowed = 0.05 * (most - least)
-        if least - allowed <= low and high <= most + allowed and high - low > 0.1 * (most - least):
+        allowed = 0.1 * (most - least)
+        if least - allowed <= low and high <= most + allowed and high - low > 0.3 * (most - least):
             return least, most
     return float(values.min()), max(float(values.max()), float(values.min()) + 1e-6)
 
