@@ -55,7 +55,7 @@ def compress(
     given = open_inputs(inputs, module, scale, seed)
     stopped = None
     with Terminal() as terminal:
-        progress = terminal.imitation("compressing")
+        progress = terminal.compressing()
         try:
             info = compression.compress(
                 module, given, output, bits, target_bytes, steps, progress,

@@ -18,8 +18,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from pbgen.binarize import binary_weights
-from pbgen.compression.bits import Errors, choose_bits, measure_errors, plan_bytes
-from pbgen.compression.imitate import Imitation, Learned, Point, Progress, Schedule
+from pbgen.compression.bits import Errors, choose_bits, compressible, measure_errors, plan_bytes
+from pbgen.compression.imitate import Imitation, Learned, Point, Progress, Schedule, check_state
 from pbgen.compression.inputs import Batch, Crops, Examples, Inputs, Noise
 from pbgen.compression.judge import Distances, Judge, Psnr, distances
 from pbgen.compression.student import calibrate, halve, make_student
@@ -29,7 +29,7 @@ from pbgen.files import check_writable
 from pbgen.measure import plan as make_plan
 from pbgen.modules import inference_copy
 from pbgen.packing import PackInfo, pack
-from pbgen.packing.freeze import run
+from pbgen.packing.freeze import freeze, run
 from pbgen.redundancy import DEFAULT_THRESHOLD, MAX_BITS, Plan
 from pbgen.training.config import TrainConfig
 from pbgen.training.interrupt import Interrupts
@@ -97,7 +97,8 @@ def compress(
     in the layers that `pbgen.plan` finds redundant and 4 in the others, or so many bytes. Within that, each layer gets
     1 to 4 bits or float16 by its measured error.
     steps, minutes: how long the copy learns, by default 20 minutes.
-    progress: called with what is done, the whole and {"psnr": the best median so far, in decibels}.
+    progress: called with what is done, the whole and {"psnr": the best median so far, in decibels}; at first, while
+    layers are measured, with their numbers and {}.
     resume: go on with what was interrupted; its state lies beside `path`, with ".resume" at the end. With `steps`, it
     ends as one that was never stopped.
     report: write a page about it there.
@@ -113,12 +114,16 @@ def compress(
         check_writable(place)
     teacher = inference_copy(module)
     _check_float(teacher)
+    teacher = freeze(teacher).module  # weight norms and the like become the weights that they make
     source = _inputs(inputs, teacher, seed)
     with torch.random.fork_rng(list(range(torch.cuda.device_count()))), enough_memory("give smaller inputs"):
         torch.manual_seed(seed)
         task = _Task(teacher, source, path.with_name(path.name + ".resume"))
-        plan, errors = task.plan(bits, target_bytes)
-        student, learned, finished = task.learn(plan, schedule, resume, progress or (lambda *_: None), seed)
+        progress = progress or (lambda *_: None)
+        if resume:
+            check_state(task.state)
+        plan, errors = task.plan(bits, target_bytes, progress)
+        student, learned, finished = task.learn(plan, schedule, resume, progress, seed)
         packed = pack(student, task.example, path)
         judge = Judge(teacher, source.judged_by)
         info = CompressInfo(
@@ -152,23 +157,24 @@ class _Task:
         self.batch = _AT_ONCE.get(spatial, 8)
         self.probe = inputs.train(_PROBE, self.batch)
 
-    def plan(self, bits: int | None, target_bytes: int | None) -> tuple[Plan, Errors]:
+    def plan(self, bits: int | None, target_bytes: int | None, progress: Progress) -> tuple[Plan, Errors]:
         """The bits of each layer. Raises PBGenError where they cannot be so few."""
         plan = make_plan(self.teacher, self.example, DEFAULT_THRESHOLD, bits or DEFAULT_BITS)
-        errors, reasons = measure_errors(self.teacher, plan, [self.probe])
-        if not errors:
+        names, reasons = compressible(self.teacher, plan)
+        if not names:
             raise PBGenError(f"{type(self.teacher).__name__}: no layer to compress; {next(iter(reasons.values()))}")
-        least = plan.choosing(dict.fromkeys(errors, 1))
+        least = plan.choosing(dict.fromkeys(names, 1))
         smallest = self._packed_bytes(least)
-        if target_bytes is None:
-            budget = plan_bytes(plan.choosing({name: min(plan.bits[name], MAX_BITS) for name in errors}))
-        else:
+        budget = plan_bytes(plan.choosing({name: min(plan.bits[name], MAX_BITS) for name in names}))
+        if target_bytes is not None:
             if target_bytes < smallest:
                 raise PBGenError(
                     f"target_bytes {target_bytes}: below what is possible; with one bit a weight in "
-                    f"{'all' if len(errors) == len(plan.layers) else 'all possible'} layers the file has {smallest}"
+                    f"{'all' if len(names) == len(plan.layers) else 'all possible'} layers the file has {smallest}"
                 )
             budget = target_bytes - smallest + plan_bytes(least)
+        few = tuple(value[: max(1, len(value) // 2)] for value in self.probe)
+        errors = measure_errors(self.teacher, plan, names, few, lambda done, total: progress(done, total, {}))
         return choose_bits(plan, errors, budget), errors
 
     def _packed_bytes(self, plan: Plan) -> int:

@@ -1,6 +1,6 @@
 """Which layer gets how many bits: the least error for the bytes that there are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -27,20 +27,31 @@ def plan_bytes(plan: Plan) -> int:
     return sum(weight_bytes(layer.weights, layer.bits) for layer in plan.layers)
 
 
-def measure_errors(teacher: nn.Module, plan: Plan, batches: Sequence[Batch]) -> tuple[Errors, dict[str, str]]:
-    """Each layer alone with each number of bits, its channels' scales and shifts fitted, nothing learned; and why, of
-    layers that cannot have few bits."""
-    judge = Judge(teacher, batches)
-    errors: Errors = {}
+def compressible(teacher: nn.Module, plan: Plan) -> tuple[list[str], dict[str, str]]:
+    """The layers that can have few bits; and why, of those that cannot."""
+    able: list[str] = []
     reasons: dict[str, str] = {}
     for layer in plan.layers:
         try:
-            measured = {bits: _error(teacher, plan.choosing({layer.name: bits}), judge) for bits in CHOICES[:-1]}
+            make_student(teacher, plan.choosing({layer.name: 1}))
         except PBGenError as error:
             reasons[layer.name] = str(error)
         else:
-            errors[layer.name] = measured | {FLOAT_BITS: 0.0}
-    return errors, reasons
+            able.append(layer.name)
+    return able, reasons
+
+
+def measure_errors(
+    teacher: nn.Module, plan: Plan, names: Sequence[str], batch: Batch, progress: Callable[[int, int], object]
+) -> Errors:
+    """Each layer alone with each number of bits, its channels' scales and shifts fitted, nothing learned."""
+    judge = Judge(teacher, [batch])
+    errors: Errors = {}
+    for number, name in enumerate(names, 1):
+        measured = {bits: _error(teacher, plan.choosing({name: bits}), judge) for bits in CHOICES[:-1]}
+        errors[name] = measured | {FLOAT_BITS: 0.0}
+        progress(number, len(names))
+    return errors
 
 
 def _error(teacher: nn.Module, plan: Plan, judge: Judge) -> float:

@@ -23,7 +23,8 @@ from pbgen.files import write_atomically
 from pbgen.training.interrupt import Interrupts
 
 Progress = Callable[[int, int, Mapping[str, float]], object]
-"""Called with what is done, the whole, and the figures of the best so far: `psnr`, in decibels."""
+"""Called with what is done, the whole, and the figures of the best so far: `psnr`, in decibels; none while layers are
+measured."""
 
 SIGN_RATE, LEVEL_RATE, RATE = 3e-2, 1e-2, 3e-3
 """A step's part of a tensor's usual size: of weights behind signs, other weights, and all else (scales, shifts)."""
@@ -232,9 +233,14 @@ def _distance(made: Tensor, right: Tensor, variance: float) -> Tensor:
     return error + spectral_distance(made, right) if is_sound(right) else error
 
 
-def _load(place: Path, task: str) -> _State:
+def check_state(place: Path) -> None:
+    """Raises PBGenError where there is no file to go on from."""
     if not place.is_file():
         raise PBGenError(f"{place}: there is nothing to go on from; start without resume")
+
+
+def _load(place: Path, task: str) -> _State:
+    check_state(place)
     try:
         with ZipFile(place) as archive:  # torch itself does not compare the checksums that it writes
             if archive.testzip():
