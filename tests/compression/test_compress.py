@@ -102,6 +102,25 @@ class Two(nn.Module):
         return self.last(h), h + y
 
 
+class Noisy(nn.Module):
+    """Draws random numbers, as StyleGAN does."""
+
+    input_shape = (8,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 32), nn.Linear(32, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(torch.relu(self.a(x) + torch.randn(len(x), 32)))
+
+
+def test_random_numbers_are_the_same_for_both(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    info = compress(Noisy(), "noise", tmp_path / "n.safetensors", bits=4, steps=20)
+    assert info.psnr.median > 25
+
+
 def test_sounds(tmp_path: Path) -> None:
     torch.manual_seed(0)
     info = compress(Vocoder(), "noise", tmp_path / "v.safetensors", bits=3, steps=2, report=tmp_path / "v.html")

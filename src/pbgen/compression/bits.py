@@ -1,8 +1,9 @@
 """Which layer gets how many bits: the least error for the bytes that there are."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from pbgen.compression.inputs import Batch
@@ -11,6 +12,7 @@ from pbgen.compression.student import calibrate, make_student
 from pbgen.errors import PBGenError
 from pbgen.redundancy import FLOAT_BITS, MAX_BITS, Plan
 
+_PARTS = 4096
 CHOICES = (*range(1, MAX_BITS + 1), FLOAT_BITS)
 
 Errors = dict[str, dict[int, float]]
@@ -64,34 +66,28 @@ def _error(teacher: nn.Module, plan: Plan, judge: Judge) -> float:
     return total / len(judge.batches)
 
 
-@dataclass(frozen=True)
-class _Step:
-    name: str
-    bits: int
-    gain: float  # of error, a byte
-    cost: int  # bytes
-
-
 def choose_bits(plan: Plan, errors: Errors, budget: int) -> Plan:
-    """From one bit everywhere, the step that takes away most error for its bytes, as long as one fits the budget.
+    """The least sum of errors within `budget` bytes of weights: a knapsack, its bytes in parts of a 4096th of them.
 
-    A step may take a layer over several bits at once. The errors of layers are taken to add up. Layers without measured
-    errors stay in float.
+    Layers without measured errors stay in float. One bit everywhere is taken to fit.
     """
-    bits = dict.fromkeys(errors, 1)
+    one_bit = dict.fromkeys(errors, 1)
     weights = {layer.name: layer.weights for layer in plan.layers}
-    left = budget - plan_bytes(plan.choosing(bits))
-    while steps := [step for name in bits for step in _steps(name, bits[name], weights[name], errors[name], left)]:
-        best = max(steps, key=lambda step: step.gain)
-        bits[best.name] = best.bits
-        left -= best.cost
-    return plan.choosing(bits)
-
-
-def _steps(name: str, now: int, weights: int, errors: dict[int, float], left: int) -> list[_Step]:
-    found = []
-    for bits in CHOICES:
-        cost = weight_bytes(weights, bits) - weight_bytes(weights, now)
-        if bits > now and 0 < cost <= left and errors[bits] < errors[now]:
-            found.append(_Step(name, bits, (errors[now] - errors[bits]) / cost, cost))
-    return found
+    room = budget - plan_bytes(plan.choosing(one_bit))
+    part = max(1, room // _PARTS)
+    least = np.zeros(room // part + 1)  # the sum of errors for so many parts beyond one bit everywhere
+    taken: list[NDArray[np.int64]] = []
+    for name, by_bits in errors.items():
+        sums = []
+        for bits in CHOICES:
+            more = -(-(weight_bytes(weights[name], bits) - weight_bytes(weights[name], 1)) // part)
+            before = np.full_like(least, np.inf)
+            before[more:] = least[: max(0, len(least) - more)]
+            sums.append(before + by_bits[bits])
+        taken.append(np.argmin(sums, axis=0))
+        least = np.min(sums, axis=0)
+    chosen, left = {}, len(least) - 1
+    for name, choice in zip(reversed(errors), reversed(taken), strict=True):
+        chosen[name] = CHOICES[choice[left]]
+        left -= -(-(weight_bytes(weights[name], chosen[name]) - weight_bytes(weights[name], 1)) // part)
+    return plan.choosing(chosen)

@@ -159,7 +159,7 @@ class Imitation:
         batch = tuple(self._fabric.to_device(value) for value in self._inputs.train(self.learned.step, self._batch))
         for group in self._adam.param_groups:
             group["lr"] = group["full_rate"] * rate
-        expected, made = outputs(self._teacher, batch), self._made(batch)
+        expected, made = outputs(self._teacher, batch, self.learned.step), self._made(batch)
         distances = map(_distance, made, expected, self._judge.variances)
         loss = torch.stack(list(distances)).mean()
         if self._critic:
@@ -180,6 +180,7 @@ class Imitation:
     def _made(self, batch: Batch) -> list[Tensor]:
         from torch.utils import _pytree as pytree
 
+        torch.manual_seed(self.learned.step)  # as for the teacher
         made = self._forward(*(value.clone() for value in batch))
         return [value for value in pytree.tree_leaves(made) if value is not None]
 

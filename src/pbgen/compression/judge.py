@@ -27,8 +27,12 @@ class Psnr(NamedTuple):
         return f"{self.median:.2f} dB (worst {self.worst:.2f})"
 
 
-def outputs(module: nn.Module, batch: Batch) -> list[Tensor]:
-    """Every tensor that the module makes. Raises PBGenError where it fails, or makes something else."""
+def outputs(module: nn.Module, batch: Batch, seed: int = 0) -> list[Tensor]:
+    """Every tensor that the module makes; `seed` is that of the random numbers which it draws, if it does.
+
+    Raises PBGenError where it fails, or makes something else.
+    """
+    torch.manual_seed(seed)
     return [value.float() for value in tensors(module, run(module, batch))]
 
 
