@@ -159,18 +159,21 @@ class Imitation:
         batch = tuple(self._fabric.to_device(value) for value in self._inputs.train(self.learned.step, self._batch))
         for group in self._adam.param_groups:
             group["lr"] = group["full_rate"] * rate
-        expected, made = outputs(self._teacher, batch, self.learned.step), self._made(batch)
-        distances = map(_distance, made, expected, self._judge.variances)
-        loss = torch.stack(list(distances)).mean()
+        expected = outputs(self._teacher, batch, self.learned.step)
+        self._adam.zero_grad()
+        loss = self._loss(self._made(batch), expected)
+        if not bool(loss.isfinite()):
+            raise PBGenError(f"{self._place}: the imitation diverged at step {self.learned.step}")
+        self._fabric.backward(loss)
+        self._optimizer.step()
+
+    def _loss(self, made: list[Tensor], expected: list[Tensor]) -> Tensor:
+        loss = torch.stack(list(map(_distance, made, expected, self._judge.variances))).mean()
         if self._critic:
             self._critic.learn(self._others(), made[0])
             low, high = self._judge.ranges[0]
             loss = loss + self._critic.loss(made[0]) * ((high - low) ** 2 / 4 / self._judge.variances[0])
-        if not bool(loss.isfinite()):
-            raise PBGenError(f"{self._place}: the imitation diverged at step {self.learned.step}")
-        self._adam.zero_grad()
-        self._fabric.backward(loss)
-        self._optimizer.step()
+        return loss
 
     def _others(self) -> Tensor:
         """Images of the teacher, of other latents than the step's."""
