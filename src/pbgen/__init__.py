@@ -16,6 +16,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from pbgen import data, metrics, models, packing, training
     from pbgen.binarize import binarize, clip_latent_weights
+    from pbgen.compression import compress
     from pbgen.engine import Engine
     from pbgen.measure import plan
     from pbgen.packing import pack
@@ -27,6 +28,7 @@ __all__ = [
     "Plan",
     "binarize",
     "clip_latent_weights",
+    "compress",
     "data",
     "metrics",
     "models",
@@ -42,6 +44,7 @@ _HOME = {
     "binarize": "pbgen.binarize",
     "clip_latent_weights": "pbgen.binarize",
     "pack": "pbgen.packing",
+    "compress": "pbgen.compression",
     "Engine": "pbgen.engine",
 }
 _SUBPACKAGES = {"data", "metrics", "models", "packing", "training"}

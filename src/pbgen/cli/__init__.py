@@ -15,6 +15,7 @@ from pbgen.visible import visible
 
 _LESS = {
     "inspect": "give a smaller --width",
+    "compress": "give smaller pictures or a smaller input_shape",
     "evaluate": "give a smaller --count",
     "generate": "give a smaller --count or --scale",
     "run": "give a smaller --tile, or fewer images at once",

@@ -3,6 +3,7 @@
 import typer
 
 from pbgen.cli.bench import bench
+from pbgen.cli.compress import compress
 from pbgen.cli.demo import demo
 from pbgen.cli.evaluate import evaluate
 from pbgen.cli.generate import generate
@@ -17,5 +18,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (inspect, train, evaluate, pack, generate, run, bench, demo):
+for command in (inspect, train, evaluate, compress, pack, generate, run, bench, demo):
     app.command()(command)

@@ -68,6 +68,18 @@ class Terminal:
         update = self._task(title, steps)
         return lambda step, steps, row: update(step, steps, _losses(row))
 
+    def compressing(self) -> Callable[[int, int, Mapping[str, float]], None]:
+        """Tasks for `compress`: layers are measured, then it learns, with the PSNR."""
+        begun: dict[str, Callable[[int, int, str], None]] = {}
+
+        def update(done: int, total: int, row: Mapping[str, float]) -> None:
+            title, note = ("learning", f"{row['psnr']:.2f} dB") if row else ("measuring layers", "")
+            if title not in begun:
+                begun[title] = self._task(title, total)
+            begun[title](done, total, note)
+
+        return update
+
     def _task(self, title: str, total: int) -> Callable[[int, int, str], None]:
         title = _shown(title, self._errors)
         task = self._bars.add_task(title, total=total, note="")

@@ -55,6 +55,16 @@ def code_file(spec: str) -> Path | None:
     return Path(file) if colon else None
 
 
+def load_function(spec: str) -> Any:
+    """What the function that "file.py:function" names gives, called without arguments.
+
+    Raises PBGenError where file or function are missing, or it fails.
+    """
+    file = code_file(spec)
+    assert file is not None
+    return _call(spec, _factory(spec, file, spec.rpartition(":")[2]))
+
+
 def _factory(spec: str, file: Path, name: str) -> Callable[[], Any]:
     if not file.is_file():
         raise PBGenError(f"{spec}: there is no file {file}; give file.py:factory")

@@ -121,6 +121,20 @@ def training_chart(runs: Mapping[str, Rows]) -> Figure:
     return figure
 
 
+def curve_chart(points: Sequence[tuple[int, float, float]]) -> Figure:
+    """PSNR in decibels against the step: (step, median, worst)."""
+    steps, medians, worst = np.array(points, dtype=np.float64).T
+    with rc_context(STYLE):
+        figure = Figure((WIDTH, 2.6), layout="constrained")
+        axes = figure.add_subplot()
+        axes.plot(steps, medians, color=BINARY, linewidth=1.5, label="median")
+        axes.plot(steps, worst, color=NEUTRAL, linewidth=1.0, label="worst")
+        axes.set_title("PSNR, dB")
+        axes.set_xlabel("step")
+        axes.legend()
+    return figure
+
+
 def bar_chart(bars: Sequence[Bar], axis: str, floor: Bar | None = None) -> Figure:
     """Horizontal bars from zero with their spread and labels; `floor` is drawn as a band that no bar can go below."""
     with rc_context(STYLE):

@@ -1,0 +1,266 @@
+"""A trained float module -> the smallest file that still makes its images, without the data it was trained on.
+
+The way: inputs (what it is run on) -> bits (which layer gets how many) -> student (a copy with such weights, fitted in
+closed form) -> imitate (it learns to make what the float module makes) -> judge -> packing.
+"""
+
+import hashlib
+import os
+import tempfile
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from pbgen.binarize import binary_weights
+from pbgen.compression.bits import Errors, choose_bits, compressible, measure_errors, plan_bytes
+from pbgen.compression.imitate import Imitation, Learned, Point, Progress, Schedule, check_state
+from pbgen.compression.inputs import Batch, Crops, Examples, Inputs, Noise
+from pbgen.compression.judge import Distances, Judge, Psnr, distances
+from pbgen.compression.student import calibrate, halve, make_student
+from pbgen.errors import PBGenError, PBGenWarning, enough_memory
+from pbgen.example import several
+from pbgen.files import check_writable
+from pbgen.measure import plan as make_plan
+from pbgen.modules import inference_copy
+from pbgen.packing import PackInfo, pack
+from pbgen.packing.freeze import freeze, run
+from pbgen.redundancy import DEFAULT_THRESHOLD, MAX_BITS, Plan
+from pbgen.training.config import TrainConfig
+from pbgen.training.interrupt import Interrupts
+from pbgen.training.processes import together
+
+__all__ = ["CompressInfo", "CompressionStopped", "Crops", "compress"]
+
+DEFAULT_BITS = 3
+DEFAULT_MINUTES = 20.0
+_PROBE = 1 << 40  # the number of a batch that no step draws
+_AT_ONCE = {1: 64, 2: 16}  # examples of a batch, by the dimensions of one; 8 where there are more
+
+
+@dataclass(frozen=True)
+class CompressInfo(PackInfo):
+    """What packing did, and how near the file's outputs are to the float module's.
+
+    psnr: in decibels, over examples that were held out, median and worst. plan: the bits of each layer. errors: what
+    they were chosen by. distances: between images or sounds. curve: the PSNR as the imitation went on, by other
+    held-out examples. seconds: of imitation. finished: whether it reached its end.
+    """
+
+    psnr: Psnr
+    plan: Plan
+    errors: Errors
+    distances: Distances
+    curve: tuple[Point, ...]
+    seconds: float
+    finished: bool
+
+    @property
+    def bits(self) -> dict[str, int]:
+        """Of a weight, by layer: 1 to 4, or 32 where it stays in float (float16 in the file)."""
+        return self.plan.bits
+
+
+class CompressionStopped(KeyboardInterrupt):
+    """The imitation was interrupted; the best of it is packed, and `info` tells of it. `state`: the file to go on
+    from."""
+
+    def __init__(self, info: CompressInfo, state: Path) -> None:
+        super().__init__(info, state)
+        self.info, self.state = info, state
+
+
+def compress(
+    module: nn.Module,
+    inputs: Literal["noise"] | Iterable[Tensor | Sequence[Tensor]] | Inputs,
+    path: str | os.PathLike[str],
+    bits: int | None = None,
+    target_bytes: int | None = None,
+    steps: int | None = None,
+    progress: Progress | None = None,
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+    report: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+) -> CompressInfo:
+    """Make a trained float module small, and pack it to `path`. The module is left as it is.
+
+    inputs: what the module is run on: "noise", standard normal numbers of its `input_shape`; or batches, each a tensor
+    (N, ...) or a tuple of as many as the module takes, of which a part is held out.
+    bits, target_bytes: how large the file may be: what it would be with so many bits a weight (1 to 4, by default 3)
+    in the layers that `pbgen.plan` finds redundant and 4 in the others, or so many bytes. Within that, each layer gets
+    1 to 4 bits or float16 by its measured error.
+    steps, minutes: how long the copy learns, by default 20 minutes.
+    progress: called with what is done, the whole and {"psnr": the best median so far, in decibels}; at first, while
+    layers are measured, with their numbers and {}.
+    resume: go on with what was interrupted; its state lies beside `path`, with ".resume" at the end. With `steps`, it
+    ends as one that was never stopped.
+    report: write a page about it there.
+
+    Raises CompressionStopped on Ctrl-C, after the best so far was packed; and PBGenError where an option is not
+    possible (with what would be), the module or its inputs do not fit each other, it has no layer to compress, or it
+    cannot be packed.
+    """
+    path = Path(path)
+    schedule = _schedule(steps, minutes)
+    _check_bits(bits, target_bytes)
+    for place in [path, *([report] if report else [])]:
+        check_writable(place)
+    teacher = inference_copy(module)
+    _check_float(teacher)
+    teacher = freeze(teacher).module  # weight norms and the like become the weights that they make
+    source = _inputs(inputs, teacher, seed)
+    with torch.random.fork_rng(list(range(torch.cuda.device_count()))), enough_memory("give smaller inputs"):
+        torch.manual_seed(seed)
+        task = _Task(teacher, source, path.with_name(path.name + ".resume"))
+        progress = progress or (lambda *_: None)
+        if resume:
+            check_state(task.state)
+        plan, errors = task.plan(bits, target_bytes, progress)
+        student, learned, finished = task.learn(plan, schedule, resume, progress, seed)
+        packed = pack(student, task.example, path)
+        judge = Judge(teacher, source.judged_by)
+        info = CompressInfo(
+            **{field.name: getattr(packed, field.name) for field in fields(PackInfo)},
+            psnr=judge.psnr(student),
+            plan=plan,
+            errors=errors,
+            distances=distances(teacher, student, source, judge),
+            curve=tuple(learned.curve),
+            seconds=learned.seconds,
+            finished=finished,
+        )
+    if report:
+        from pbgen.report.compress_page import write_compress_page
+
+        write_compress_page(info, student, judge, report)
+    if not finished:
+        raise CompressionStopped(info, task.state)
+    task.state.unlink(missing_ok=True)
+    return info
+
+
+class _Task:
+    """A float module, what it is run on, and where the state of its imitation is kept."""
+
+    def __init__(self, teacher: nn.Module, inputs: Inputs, state: Path) -> None:
+        self.teacher, self.inputs, self.state = teacher, inputs, state
+        self.example = inputs.judged_by[0]
+        run(teacher, self.example)  # says what is wrong, if anything is
+        spatial = max(value.dim() - 1 for value in self.example)
+        self.batch = _AT_ONCE.get(spatial, 8)
+        self.probe = inputs.train(_PROBE, self.batch)
+
+    def plan(self, bits: int | None, target_bytes: int | None, progress: Progress) -> tuple[Plan, Errors]:
+        """The bits of each layer. Raises PBGenError where they cannot be so few."""
+        plan = make_plan(self.teacher, self.example, DEFAULT_THRESHOLD, bits or DEFAULT_BITS)
+        names, reasons = compressible(self.teacher, plan)
+        if not names:
+            raise PBGenError(f"{type(self.teacher).__name__}: no layer to compress; {next(iter(reasons.values()))}")
+        least = plan.choosing(dict.fromkeys(names, 1))
+        smallest = self._packed_bytes(least)
+        budget = plan_bytes(plan.choosing({name: min(plan.bits[name], MAX_BITS) for name in names}))
+        if target_bytes is not None:
+            if target_bytes < smallest:
+                raise PBGenError(
+                    f"target_bytes {target_bytes}: below what is possible; with one bit a weight in "
+                    f"{'all' if len(names) == len(plan.layers) else 'all possible'} layers the file has {smallest}"
+                )
+            budget = target_bytes - smallest + plan_bytes(least)
+        few = tuple(value[: max(1, len(value) // 2)] for value in self.probe)
+        errors = measure_errors(self.teacher, plan, names, few, lambda done, total: progress(done, total, {}))
+        return choose_bits(plan, errors, budget), errors
+
+    def _packed_bytes(self, plan: Plan) -> int:
+        student = make_student(self.teacher, plan)
+        calibrate(student, self.teacher, [self.probe], plan.binary)
+        halve(student)
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore", PBGenWarning)  # which come again in the end
+            return pack(student, self.example, Path(folder, "trial.safetensors")).packed_bytes
+
+    def learn(
+        self, plan: Plan, schedule: Schedule, resume: bool, progress: Progress, seed: int
+    ) -> tuple[nn.Module, Learned, bool]:
+        """The student that came nearest, what was learned, and whether the end was reached."""
+        student = make_student(self.teacher, plan)
+        calibrate(student, self.teacher, [self.probe], plan.binary)
+        with Interrupts() as interrupts, together(TrainConfig(), _alone) as fabric:
+            fingerprint = _fingerprint(self.teacher, plan, self.probe, seed)
+            imitation = Imitation(fabric, self.teacher, student, self.inputs, self.batch, self.state, fingerprint)
+            if resume:
+                imitation.restore()
+            finished = imitation.run(schedule, interrupts, progress)
+        halve(student)
+        return student.requires_grad_(False), imitation.learned, finished
+
+
+def _alone(_: Fabric) -> None:
+    """What other processes do: there are none."""
+
+
+def _schedule(steps: int | None, minutes: float | None) -> Schedule:
+    if steps is not None and minutes is not None:
+        raise PBGenError("steps, minutes: give one of them")
+    if steps is not None:
+        if type(steps) is not int or steps < 1:
+            raise PBGenError(f"steps {steps}: must be a whole number of at least 1")
+        return Schedule(steps, None)
+    minutes = DEFAULT_MINUTES if minutes is None else minutes
+    if not 0 < minutes <= 1e6:
+        raise PBGenError(f"minutes {minutes}: must be more than 0")
+    return Schedule(None, 60.0 * minutes)
+
+
+def _check_bits(bits: int | None, target_bytes: int | None) -> None:
+    if bits is not None and target_bytes is not None:
+        raise PBGenError("bits, target_bytes: give one of them")
+    if bits is not None and (type(bits) is not int or not 1 <= bits <= MAX_BITS):
+        raise PBGenError(f"bits {bits}: must be 1 to {MAX_BITS}")
+    if target_bytes is not None and (type(target_bytes) is not int or target_bytes < 1):
+        raise PBGenError(f"target_bytes {target_bytes}: must be a whole number of at least 1")
+
+
+def _check_float(teacher: nn.Module) -> None:
+    binary = binary_weights(teacher)
+    if binary:
+        raise PBGenError(f"layer '{next(iter(binary))}': binary already; pbgen.pack makes it small")
+
+
+def _inputs(inputs: object, teacher: nn.Module, seed: int) -> Inputs:
+    if isinstance(inputs, str):
+        if inputs != "noise":
+            raise PBGenError(f"inputs '{inputs}': give \"noise\" or batches")
+        return Noise(noise_shapes(teacher), seed)
+    if isinstance(inputs, Noise | Examples | Crops):
+        return inputs
+    if not isinstance(inputs, Iterable):
+        raise PBGenError(f'inputs: got {type(inputs).__name__}; give "noise" or batches')
+    return Examples(cast(Iterable[Tensor], inputs), seed)
+
+
+def noise_shapes(module: nn.Module) -> list[tuple[int, ...]]:
+    """The shapes of what the module takes, without the batch. Raises PBGenError where it does not say."""
+    example: Tensor | tuple[Tensor, ...] | None = getattr(module, "example_input", None)
+    if example is not None:
+        return [tuple(value.shape[1:]) for value in ((example,) if isinstance(example, Tensor) else example)]
+    shapes = getattr(module, "input_shape", None)
+    if not isinstance(shapes, tuple) or not shapes:
+        raise PBGenError(
+            f"inputs noise: {type(module).__name__} has no input_shape, such as (100,); set it, or give batches"
+        )
+    return [tuple(shape) for shape in shapes] if several(shapes) else [shapes]
+
+
+def _fingerprint(teacher: nn.Module, plan: Plan, probe: Batch, seed: int) -> str:
+    """Of all that a state belongs to."""
+    digest = hashlib.sha256(repr((sorted(plan.bits.items()), seed)).encode())
+    for value in [*teacher.state_dict().values(), *probe]:
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

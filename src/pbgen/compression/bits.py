@@ -1,0 +1,93 @@
+"""Which layer gets how many bits: the least error for the bytes that there are."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from pbgen.compression.inputs import Batch
+from pbgen.compression.judge import Judge, outputs
+from pbgen.compression.student import calibrate, make_student
+from pbgen.errors import PBGenError
+from pbgen.redundancy import FLOAT_BITS, MAX_BITS, Plan
+
+_PARTS = 4096
+CHOICES = (*range(1, MAX_BITS + 1), FLOAT_BITS)
+
+Errors = dict[str, dict[int, float]]
+"""By layer and bits: the error of the outputs, where that layer alone has so many bits, as a part of their variance."""
+
+
+def weight_bytes(weights: int, bits: int) -> int:
+    """What a layer's weights take in a file; those that stay in float are float16 there."""
+    return 2 * weights if bits == FLOAT_BITS else bits * -(-weights // 8)
+
+
+def plan_bytes(plan: Plan) -> int:
+    """What the weights of all layers take in a file."""
+    return sum(weight_bytes(layer.weights, layer.bits) for layer in plan.layers)
+
+
+def compressible(teacher: nn.Module, plan: Plan) -> tuple[list[str], dict[str, str]]:
+    """The layers that can have few bits; and why, of those that cannot."""
+    able: list[str] = []
+    reasons: dict[str, str] = {}
+    for layer in plan.layers:
+        try:
+            make_student(teacher, plan.choosing({layer.name: 1}))
+        except PBGenError as error:
+            reasons[layer.name] = str(error)
+        else:
+            able.append(layer.name)
+    return able, reasons
+
+
+def measure_errors(
+    teacher: nn.Module, plan: Plan, names: Sequence[str], batch: Batch, progress: Callable[[int, int], object]
+) -> Errors:
+    """Each layer alone with each number of bits, its channels' scales and shifts fitted, nothing learned."""
+    judge = Judge(teacher, [batch])
+    errors: Errors = {}
+    for number, name in enumerate(names, 1):
+        measured = {bits: _error(teacher, plan.choosing({name: bits}), judge) for bits in CHOICES[:-1]}
+        errors[name] = measured | {FLOAT_BITS: 0.0}
+        progress(number, len(names))
+    return errors
+
+
+def _error(teacher: nn.Module, plan: Plan, judge: Judge) -> float:
+    student = make_student(teacher, plan)
+    calibrate(student, teacher, judge.batches, plan.binary)
+    total = 0.0
+    for batch, expected in zip(judge.batches, judge.expected, strict=True):
+        for made, right, variance in zip(outputs(student, batch), expected, judge.variances, strict=True):
+            total += float((made - right).square().mean()) / variance
+    return total / len(judge.batches)
+
+
+def choose_bits(plan: Plan, errors: Errors, budget: int) -> Plan:
+    """The least sum of errors within `budget` bytes of weights: a knapsack, its bytes in parts of a 4096th of them.
+
+    Layers without measured errors stay in float. One bit everywhere is taken to fit.
+    """
+    one_bit = dict.fromkeys(errors, 1)
+    weights = {layer.name: layer.weights for layer in plan.layers}
+    room = budget - plan_bytes(plan.choosing(one_bit))
+    part = max(1, room // _PARTS)
+    least = np.zeros(room // part + 1)  # the sum of errors for so many parts beyond one bit everywhere
+    taken: list[NDArray[np.int64]] = []
+    for name, by_bits in errors.items():
+        sums = []
+        for bits in CHOICES:
+            more = -(-(weight_bytes(weights[name], bits) - weight_bytes(weights[name], 1)) // part)
+            before = np.full_like(least, np.inf)
+            before[more:] = least[: max(0, len(least) - more)]
+            sums.append(before + by_bits[bits])
+        taken.append(np.argmin(sums, axis=0))
+        least = np.min(sums, axis=0)
+    chosen, left = {}, len(least) - 1
+    for name, choice in zip(reversed(errors), reversed(taken), strict=True):
+        chosen[name] = CHOICES[choice[left]]
+        left -= -(-(weight_bytes(weights[name], chosen[name]) - weight_bytes(weights[name], 1)) // part)
+    return plan.choosing(chosen)

@@ -1,0 +1,261 @@
+"""The student learns to make what its teacher makes, and the best of it is kept."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict, cast
+from zipfile import ZipFile
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricOptimizer
+from torch import Tensor, nn
+
+from pbgen.binarize import binary_weights, estimator_of
+from pbgen.compression.critic import Critic, can_judge
+from pbgen.compression.inputs import Batch, Inputs, Noise
+from pbgen.compression.judge import CHOSEN_BY, Judge, Psnr, image_sets, outputs
+from pbgen.compression.sound import is_sound, spectral_distance
+from pbgen.errors import PBGenError
+from pbgen.files import write_atomically
+from pbgen.training.interrupt import Interrupts
+
+Progress = Callable[[int, int, Mapping[str, float]], object]
+"""Called with what is done, the whole, and the figures of the best so far: `psnr`, in decibels; none while layers are
+measured."""
+
+SIGN_RATE, LEVEL_RATE, RATE = 3e-2, 1e-2, 3e-3
+"""A step's part of a tensor's usual size: of weights behind signs, other weights, and all else (scales, shifts)."""
+LEAST_SIZE = 1e-2  # that is taken for a tensor's: shifts begin at 0
+_OTHERS = 1 << 41  # the first number of the latents that a discriminator has for real
+_WARM_UP = 20  # steps
+_EVALUATIONS = 40
+_WHOLE = 1000  # in which progress is counted where time says how long
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long: so many steps, or so many seconds. The learning rate falls along a half cosine."""
+
+    steps: int | None
+    seconds: float | None
+
+    def fraction(self, step: int, seconds: float) -> float:
+        """The part that is done."""
+        return step / self.steps if self.steps is not None else seconds / cast(float, self.seconds)
+
+    def rate(self, step: int, fraction: float) -> float:
+        """What the learning rate is multiplied by."""
+        return min(1.0, (step + 1) / _WARM_UP) * 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
+
+
+@dataclass(frozen=True)
+class Point:
+    """Of the curve: after so many steps and seconds, how near the held-out outputs are; `swd`, where a discriminator
+    has a part in it: how near sets of images are."""
+
+    step: int
+    seconds: float
+    psnr: Psnr
+    swd: float | None = None
+
+    @property
+    def merit(self) -> float:
+        """The larger, the better."""
+        return self.psnr.median if self.swd is None else -self.swd
+
+
+@dataclass
+class Learned:
+    """What has been learned so far; `best` is the student's state where the merit was highest."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    curve: list[Point] = field(default_factory=list)
+
+    @property
+    def best_point(self) -> Point:
+        return max(self.curve, key=lambda point: point.merit)
+
+
+class _State(TypedDict):
+    version: int
+    task: str
+    step: int
+    seconds: float
+    student: dict[str, Tensor]
+    best: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    critic: dict[str, Any]
+    curve: list[tuple[int, float, float | None, float, float]]
+
+
+class Imitation:
+    """Trains `student` on what `teacher` makes of `inputs`. Both are moved to the device, and back by `run`.
+
+    What a step draws follows from its number. `place` is the file to go on from; `task` says what it belongs to.
+    """
+
+    def __init__(
+        self, fabric: Fabric, teacher: nn.Module, student: nn.Module, inputs: Inputs, batch: int, place: Path, task: str
+    ) -> None:
+        self._fabric, self._inputs, self._batch, self._place, self._task = fabric, inputs, batch, place, task
+        self._judge = Judge(teacher, inputs.chosen_by)
+        self._teacher = fabric.to_device(teacher)
+        self._student = student
+        self._forward = fabric.setup_module(student)
+        self._adam = torch.optim.Adam(_groups(student), betas=(0.9, 0.99))
+        self._optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(self._adam))
+        self._critic = self._choose_critic()
+        self._images = image_sets(teacher, inputs, self._judge, CHOSEN_BY, 3 << 40) if self._critic else None
+        self.learned = Learned()
+
+    def _choose_critic(self) -> Critic | None:
+        """For the images of latents; what is made of pictures and sounds is told by these."""
+        first = self._judge.expected[0]
+        wanted = isinstance(self._inputs, Noise) and len(first) == 1 and can_judge(first[0])
+        return Critic(self._fabric, first[0], self._judge.ranges[0]) if wanted else None
+
+    def restore(self) -> None:
+        """Go on from the file. Raises PBGenError where it is missing, damaged or belongs to something else."""
+        state = _load(self._place, self._task)
+        self._student.load_state_dict(state["student"])
+        self._adam.load_state_dict(state["optimizer"])
+        if self._critic:
+            self._critic.restore(state["critic"])
+        curve = [Point(step, seconds, Psnr(*psnr), swd) for step, seconds, swd, *psnr in state["curve"]]
+        self.learned = Learned(state["step"], state["seconds"], state["best"], curve)
+
+    def run(self, schedule: Schedule, interrupts: Interrupts, progress: Progress) -> bool:
+        """Learn to the end, or until `interrupts` asks to stop; says whether the end was reached. The student is then
+        the best there was, on the CPU."""
+        learned = self.learned
+        if not learned.curve:
+            self._evaluate()
+        begun = time.perf_counter() - learned.seconds
+        fraction = schedule.fraction(learned.step, learned.seconds)
+        while fraction < 1 and not interrupts.requested:
+            progress(*_done(schedule, learned.step, fraction), {"psnr": learned.best_point.psnr.median})
+            self._one_step(schedule.rate(learned.step, fraction))
+            learned.step, learned.seconds = learned.step + 1, time.perf_counter() - begun
+            before, fraction = fraction, schedule.fraction(learned.step, learned.seconds)
+            if int(fraction * _EVALUATIONS) > int(before * _EVALUATIONS) or fraction >= 1:
+                self._evaluate()
+                self._save()
+        if fraction < 1:
+            self._save()
+            self._evaluate()  # after it was saved: a run that never stopped would not have looked here
+        progress(*_done(schedule, learned.step, fraction), {"psnr": learned.best_point.psnr.median})
+        self._student.load_state_dict(learned.best)
+        self._student.cpu()
+        self._teacher.cpu()
+        return fraction >= 1
+
+    def _one_step(self, rate: float) -> None:
+        batch = tuple(self._fabric.to_device(value) for value in self._inputs.train(self.learned.step, self._batch))
+        for group in self._adam.param_groups:
+            group["lr"] = group["full_rate"] * rate
+        expected = outputs(self._teacher, batch, self.learned.step)
+        self._adam.zero_grad()
+        loss = self._loss(self._made(batch), expected)
+        if not bool(loss.isfinite()):
+            raise PBGenError(f"{self._place}: the imitation diverged at step {self.learned.step}")
+        self._fabric.backward(loss)
+        self._optimizer.step()
+
+    def _loss(self, made: list[Tensor], expected: list[Tensor]) -> Tensor:
+        loss = torch.stack(list(map(_distance, made, expected, self._judge.variances))).mean()
+        if self._critic:
+            self._critic.learn(self._others(), made[0])
+            low, high = self._judge.ranges[0]
+            loss = loss + self._critic.loss(made[0]) * ((high - low) ** 2 / 4 / self._judge.variances[0])
+        return loss
+
+    def _others(self) -> Tensor:
+        """Images of the teacher, of other latents than the step's."""
+        batch = self._inputs.train(_OTHERS + self.learned.step, self._batch)
+        return outputs(self._teacher, tuple(self._fabric.to_device(value) for value in batch))[0]
+
+    def _made(self, batch: Batch) -> list[Tensor]:
+        from torch.utils import _pytree as pytree
+
+        torch.manual_seed(self.learned.step)  # as for the teacher
+        made = self._forward(*(value.clone() for value in batch))
+        return [value for value in pytree.tree_leaves(made) if value is not None]
+
+    def _evaluate(self) -> None:
+        learned = self.learned
+        swd = self._images.distance(self._student) if self._images else None
+        point = Point(learned.step, learned.seconds, self._judge.psnr(self._student), swd)
+        if not learned.curve or point.merit > learned.best_point.merit:
+            learned.best = {name: value.detach().cpu().clone() for name, value in self._student.state_dict().items()}
+        learned.curve.append(point)
+
+    def _save(self) -> None:
+        learned = self.learned
+        state = _State(
+            version=_VERSION,
+            task=self._task,
+            step=learned.step,
+            seconds=learned.seconds,
+            student=self._student.state_dict(),
+            best=learned.best,
+            optimizer=self._adam.state_dict(),
+            critic=self._critic.state() if self._critic else {},
+            curve=[(point.step, point.seconds, point.swd, *point.psnr) for point in learned.curve],
+        )
+        write_atomically(self._place, lambda file: torch.save(state, file))
+
+
+def _done(schedule: Schedule, step: int, fraction: float) -> tuple[int, int]:
+    return (step, schedule.steps) if schedule.steps is not None else (min(_WHOLE, int(_WHOLE * fraction)), _WHOLE)
+
+
+def _groups(student: nn.Module) -> list[dict[str, Any]]:
+    """Every parameter by itself, with a rate that is a part of its size: scales and weights of any network fit."""
+    rates = {}
+    for slot in binary_weights(student).values():
+        estimator = estimator_of(slot.owner, slot.tensor)
+        rates[id(slot.parameter)] = SIGN_RATE if estimator is not None and estimator.bits == 1 else LEVEL_RATE
+    groups = []
+    for parameter in student.parameters():
+        if not parameter.requires_grad:
+            continue
+        size = max(LEAST_SIZE, float(parameter.detach().square().mean().sqrt()))
+        rate = rates.get(id(parameter), LEVEL_RATE if parameter.dim() > 1 else RATE) * size
+        groups.append({"params": [parameter], "lr": rate, "full_rate": rate})
+    return groups
+
+
+def _distance(made: Tensor, right: Tensor, variance: float) -> Tensor:
+    """Mean squared error as a part of the variance; of sounds, the distance of their spectra as well."""
+    error = (made.float() - right).square().mean() / variance
+    return error + spectral_distance(made, right) if is_sound(right) else error
+
+
+def check_state(place: Path) -> None:
+    """Raises PBGenError where there is no file to go on from."""
+    if not place.is_file():
+        raise PBGenError(f"{place}: there is nothing to go on from; start without resume")
+
+
+def _load(place: Path, task: str) -> _State:
+    check_state(place)
+    try:
+        with ZipFile(place) as archive:  # torch itself does not compare the checksums that it writes
+            if archive.testzip():
+                raise ValueError
+        state = torch.load(place, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise PBGenError(f"{place}: cannot be read: {error.strerror or error}") from None
+    except Exception:  # torch has no error type of its own for a damaged file
+        raise PBGenError(f"{place}: damaged; remove it and start without resume") from None
+    if not isinstance(state, dict) or state.get("version") != _VERSION or set(state) != set(_State.__annotations__):
+        raise PBGenError(f"{place}: of another version of PBGen; remove it and start without resume")
+    if state["task"] != task:
+        raise PBGenError(f"{place}: was begun with another module, other inputs or other bits; start without resume")
+    return cast(_State, state)

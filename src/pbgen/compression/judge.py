@@ -1,0 +1,144 @@
+"""How near a student's outputs are to its teacher's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pbgen.compression.inputs import Batch, Inputs, Noise
+from pbgen.compression.sound import is_sound, log_mel_distance
+from pbgen.metrics import sliced_wasserstein
+from pbgen.packing.freeze import run
+from pbgen.packing.verify import tensors
+
+_CONVENTIONS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+
+
+class Psnr(NamedTuple):
+    """Peak signal-to-noise ratio in decibels, over examples: median and worst."""
+
+    median: float
+    worst: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} dB (worst {self.worst:.2f})"
+
+
+def outputs(module: nn.Module, batch: Batch, seed: int = 0) -> list[Tensor]:
+    """Every tensor that the module makes; `seed` is that of the random numbers which it draws, if it does.
+
+    Raises PBGenError where it fails, or makes something else.
+    """
+    torch.manual_seed(seed)
+    return [value.float() for value in tensors(module, run(module, batch))]
+
+
+class Judge:
+    """What a module makes of held-out examples, to compare others with.
+
+    ranges: of each output, the convention that its values keep to, 0 to 1, -1 to 1 or 0 to 255; else their own. Beyond
+    its ends a tenth of it is allowed for, and all of two values in a hundred. Its width is the peak of the PSNR.
+    """
+
+    def __init__(self, teacher: nn.Module, batches: Sequence[Batch]) -> None:
+        self.batches = batches
+        self.expected = [outputs(teacher, batch) for batch in batches]
+        together = [torch.cat([value.flatten() for value in made]) for made in zip(*self.expected, strict=True)]
+        self.ranges = [_range(values) for values in together]
+        self.variances = [float(values.var().clamp_min(1e-12)) for values in together]
+
+    def psnr(self, student: nn.Module) -> Psnr:
+        """Of an example whose outputs are several, that of the mean error."""
+        found = [self._one(student, number) for number in range(len(self.batches))]
+        return Psnr(median(found), min(found))
+
+    def _one(self, student: nn.Module, number: int) -> float:
+        device = next(student.parameters()).device
+        made = outputs(student, tuple(value.to(device) for value in self.batches[number]))
+        errors = [
+            (one.cpu() - other).square().mean() / (high - low) ** 2
+            for one, other, (low, high) in zip(made, self.expected[number], self.ranges, strict=True)
+        ]
+        error = float(torch.stack(errors).mean())
+        return -10 * torch.log10(torch.tensor(max(error, 1e-12))).item() if error == error else 0.0
+
+
+def _range(values: Tensor) -> tuple[float, float]:
+    some = values[:: max(1, len(values) // 1_000_000)]
+    low, high = (float(torch.quantile(some, q)) for q in (0.01, 0.99))
+    for least, most in _CONVENTIONS:
+        allowed = 0.1 * (most - least)
+        if least - allowed <= low and high <= most + allowed and high - low > 0.3 * (most - least):
+            return least, most
+    return float(values.min()), max(float(values.max()), float(values.min()) + 1e-6)
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Between sets of images or sounds, where there are such.
+
+    swd: sliced Wasserstein distance x 1000 of a student's images to its teacher's, of other latents; floor: that of the
+    teacher's to its own. log_mel: the mean difference of log-mel spectra of held-out sounds, in decibels.
+    """
+
+    swd: float | None = None
+    floor: float | None = None
+    log_mel: float | None = None
+
+
+_AT_ONCE = 32  # images
+_JUDGED_BY, CHOSEN_BY = 1024, 256  # images; those of a module's steps are fewer, as they are made often
+
+
+class ImageSets:
+    """Images that a teacher makes of latents, to compare those of students of other latents with.
+
+    count: how many, a multiple of 32. first: the number of the first batch of latents.
+    """
+
+    def __init__(self, teacher: nn.Module, inputs: Noise, ends: tuple[float, float], count: int, first: int) -> None:
+        numbers = range(first, first + count // _AT_ONCE)
+        some, self._others = ([inputs.train(n + shift, _AT_ONCE) for n in numbers] for shift in (0, len(numbers)))
+        self._ends = ends
+        self._real = self._pixels(teacher, some)
+
+    def distance(self, module: nn.Module) -> float:
+        """The sliced Wasserstein distance x 1000; of the teacher itself, the floor."""
+        return sliced_wasserstein(self._real, self._pixels(module, self._others)).mean
+
+    def _pixels(self, module: nn.Module, batches: Sequence[Batch]) -> Tensor:
+        device = next(module.parameters()).device
+        made = (outputs(module, tuple(value.to(device) for value in batch))[0].cpu() for batch in batches)
+        return torch.cat([to_pixels(images, self._ends) for images in made])
+
+
+def image_sets(teacher: nn.Module, inputs: Inputs, judge: Judge, count: int, first: int) -> ImageSets | None:
+    """None where the inputs are no latents, or the outputs not square images alone."""
+    made = judge.expected[0]
+    if not isinstance(inputs, Noise) or len(made) > 1 or not _is_image(made[0]):
+        return None
+    return ImageSets(teacher, inputs, judge.ranges[0], count, first)
+
+
+def distances(teacher: nn.Module, student: nn.Module, inputs: Inputs, judge: Judge) -> Distances:
+    """What can be said of the outputs; of several, the first."""
+    expected = [made[0] for made in judge.expected]
+    if is_sound(expected[0]):
+        made = [outputs(student, batch)[0] for batch in judge.batches]
+        return Distances(log_mel=fmean(map(log_mel_distance, made, expected)))
+    sets = image_sets(teacher, inputs, judge, _JUDGED_BY, 2 << 40)
+    return Distances(sets.distance(student), sets.distance(teacher)) if sets else Distances()
+
+
+def to_pixels(values: Tensor, ends: tuple[float, float]) -> Tensor:
+    """uint8 of the same shape, 0 and 255 at the ends of a range."""
+    low, high = ends
+    return ((values - low) * (255 / (high - low))).clamp(0, 255).round().byte()
+
+
+def _is_image(value: Tensor) -> bool:
+    square = value.dim() == 4 and value.shape[1] in (1, 3) and value.shape[2] == value.shape[3]
+    return square and value.shape[2] % 2 == 0 and 16 <= value.shape[2] <= 256

@@ -1,0 +1,226 @@
+"""The whole: a float module in, a small file out that makes nearly its images."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import pbgen
+from pbgen.compression import CompressionStopped, compress
+from pbgen.errors import PBGenError
+from pbgen.packing import rebuild
+from pbgen.report.html import page
+
+
+def stop_at(step: int) -> Callable[[int, int, Mapping[str, float]], None]:
+    """Progress that presses Ctrl-C."""
+
+    def progress(done: int, total: int, row: Mapping[str, float]) -> None:
+        if row and done == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return progress
+
+
+def test_a_file_that_makes_nearly_the_same(network: nn.Module, batches: list[Tensor], tmp_path: Path) -> None:
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    info = pbgen.compress(network, batches, tmp_path / "g.safetensors", bits=4, steps=40)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert info.packed_bytes == (tmp_path / "g.safetensors").stat().st_size and info.finished
+    assert info.psnr.worst <= info.psnr.median and info.psnr.median > 32
+    assert info.curve[-1].step == 40 and max(point.psnr.median for point in info.curve) > info.curve[0].psnr.median
+    assert {layer.name: layer.bits for layer in info.layers} == {k: min(b, 16) for k, b in info.bits.items()}
+    x = torch.rand(2, 3, 8, 8)
+    with torch.no_grad():
+        made, right = rebuild(tmp_path / "g.safetensors")(x), network(x)
+    assert -10 * (made - right).square().mean().log10() > 28
+
+
+def test_as_large_as_asked(network: nn.Module, batches: list[Tensor], tmp_path: Path) -> None:
+    with pytest.raises(PBGenError, match=r"^target_bytes 100: below what is possible; .* the file has \d+$") as caught:
+        compress(network, batches, tmp_path / "g.safetensors", target_bytes=100, steps=1)
+    least = int(str(caught.value).split()[-1])
+    sizes = []
+    for more in (0, 300, 5000):
+        info = compress(network, batches, tmp_path / "g.safetensors", target_bytes=least + more, steps=1)
+        assert info.packed_bytes <= least + more
+        sizes.append(info.packed_bytes)
+    assert sizes == sorted(sizes) and info.bits == {"0": 32, "2": 32, "5": 32}
+
+
+def test_stopped_and_resumed_it_ends_the_same(network: nn.Module, batches: list[Tensor], tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    info = compress(network, batches, whole, bits=2, steps=30)
+    with pytest.raises(CompressionStopped) as stopped:
+        compress(network, batches, parts, bits=2, steps=30, progress=stop_at(11))
+    assert not stopped.value.info.finished and stopped.value.state.exists()
+    assert stopped.value.info.curve[-1].step in (11, 12) and parts.exists()  # the best so far is packed
+    again = compress(network, batches, parts, bits=2, steps=30, resume=True)
+    assert [point.step for point in again.curve] == [point.step for point in info.curve] and again.psnr == info.psnr
+    assert parts.read_bytes() == whole.read_bytes() and not stopped.value.state.exists()
+
+
+def test_latents_with_a_discriminator(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    generator = pbgen.models.create("dcgan32", width=16, latent=8, kernel_size=4)[0].eval()
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    info = compress(generator, "noise", whole, bits=2, steps=3)
+    assert info.distances.swd is not None and info.distances.floor is not None
+    assert 0 < info.distances.floor < info.distances.swd and all(point.swd for point in info.curve)
+    with pytest.raises(CompressionStopped):
+        compress(generator, "noise", parts, bits=2, steps=3, progress=stop_at(1))
+    compress(generator, "noise", parts, bits=2, steps=3, resume=True)
+    assert parts.read_bytes() == whole.read_bytes()
+
+
+class Vocoder(nn.Module):
+    input_shape = (4, 64)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose1d(4, 6, 32, 16, 8)
+        self.out = nn.ConvTranspose1d(6, 1, 8, 2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(self.out(torch.relu(self.up(x))))
+
+
+class Two(nn.Module):
+    """Two inputs, two outputs, and a weight in code of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(6, 5))
+        self.last = nn.Linear(6, 4)
+
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        h = torch.relu(nn.functional.linear(x, self.weight))
+        return self.last(h), h + y
+
+
+class Noisy(nn.Module):
+    """Draws random numbers, as StyleGAN does."""
+
+    input_shape = (8,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 32), nn.Linear(32, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(torch.relu(self.a(x) + torch.randn(len(x), 32)))
+
+
+def test_random_numbers_are_the_same_for_both(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    info = compress(Noisy(), "noise", tmp_path / "n.safetensors", bits=4, steps=20)
+    assert info.psnr.median > 25
+
+
+def test_sounds(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    info = compress(Vocoder(), "noise", tmp_path / "v.safetensors", bits=3, steps=2, report=tmp_path / "v.html")
+    assert info.distances.log_mel is not None and info.distances.log_mel > 0 and info.distances.swd is None
+    assert "nobody has listened" in (tmp_path / "v.html").read_text()
+
+
+def test_several_inputs_and_outputs(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    given = [(torch.randn(4, 5), torch.randn(4, 6)) for _ in range(4)]
+    info = compress(Two(), given, tmp_path / "t.safetensors", bits=2, steps=2)
+    assert set(info.bits) == {"weight", "last"}
+
+
+def test_the_report(network: nn.Module, batches: list[Tensor], tmp_path: Path) -> None:
+    from html.parser import HTMLParser
+
+    compress(network, batches, tmp_path / "g.safetensors", steps=2, report=tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    seen: list[str] = []
+
+    class Parser(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            seen.append(tag)
+            for name, value in attrs:
+                assert not (name in ("src", "href") and value and not value.startswith(("data:", "#"))), (
+                    "self-contained"
+                )
+
+    Parser().feed(text)
+    assert seen.count("img") == 3 and "svg" in seen and "table" in seen and page("", "", [])[:15] == text[:15]
+
+
+def test_norms_and_pruning_are_taken_as_they_are(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layers = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 4)
+    torch.nn.utils.parametrizations.weight_norm(layers[0])
+    torch.nn.utils.parametrizations.spectral_norm(layers[1])
+    torch.nn.utils.prune.random_unstructured(layers[2], "weight", 0.5)
+    module = nn.Sequential(*layers).eval()
+    info = compress(module, [torch.randn(16, 6)], tmp_path / "g.safetensors", bits=3, steps=2)
+    assert len(info.bits) == 3 and info.psnr.median > 15
+
+
+class Shared(nn.Module):
+    """All its weights are one, which cannot become binary."""
+
+    input_shape = (4,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.b.weight = self.a.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.a(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "inputs", "options", "message"),
+    [
+        (lambda: nn.Linear(3, 2), "noise", {}, r"^inputs noise: Linear has no input_shape"),
+        (lambda: nn.Linear(3, 2), "pictures", {}, r"^inputs 'pictures': give \"noise\" or batches"),
+        (lambda: nn.Linear(3, 2), 3, {}, r"^inputs: got int; give \"noise\" or batches"),
+        (lambda: nn.Linear(3, 2), [], {}, r"^inputs: 0 of them; give two or more"),
+        (lambda: nn.Linear(3, 2), [torch.ones(1, 3)], {}, r"^inputs: 1 of them; give two or more"),
+        (lambda: nn.Linear(3, 2), ["a"], {}, r"^inputs: batch 0 is str; give tensors"),
+        (lambda: nn.Linear(3, 2), [(torch.ones(2, 3), torch.ones(3, 3))], {}, r"^inputs: batch 0 holds \[2, 3\]"),
+        (lambda: nn.Linear(3, 2), [torch.ones(4, 5)], {}, r"^Linear fails on an input of shape \[1, 5\]: "),
+        (lambda: nn.PReLU(3), [torch.ones(4, 3)], {}, r"^PReLU: nothing to plan"),
+        (Shared, "noise", {}, r"^Shared: no layer to compress; layer 'a': shares its weight with 'b'"),
+        (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"bits": 5}, r"^bits 5: must be 1 to 4"),
+        (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"bits": 1, "target_bytes": 9}, r"^bits, target_bytes: give one"),
+        (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"target_bytes": 0}, r"^target_bytes 0: must be"),
+        (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"steps": 0}, r"^steps 0: must be"),
+        (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"minutes": float("nan")}, r"^minutes nan: must be"),
+        (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"steps": 1, "minutes": 1}, r"^steps, minutes: give one"),
+        (lambda: nn.Linear(3, 2), [torch.randn(8, 3)], {"steps": 1, "resume": True}, r"there is nothing to go on from"),
+    ],
+)
+def test_refused(make, inputs, options, message, tmp_path):
+    with pytest.raises(PBGenError, match=message) as caught:
+        compress(make(), inputs, tmp_path / "g.safetensors", **options)
+    assert "\n" not in str(caught.value) and not (tmp_path / "g.safetensors").exists()
+
+
+def test_binary_modules_are_refused(network: nn.Module, batches: list[Tensor], tmp_path: Path) -> None:
+    pbgen.binarize(network, ["2"])
+    with pytest.raises(PBGenError, match=r"^layer '2': binary already; pbgen\.pack makes it small"):
+        compress(network, batches, tmp_path / "g.safetensors")
+
+
+def test_a_state_of_something_else(network: nn.Module, batches: list[Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "g.safetensors"
+    with pytest.raises(CompressionStopped) as stopped:
+        compress(network, batches, path, bits=2, steps=30, progress=stop_at(3))
+    with pytest.raises(
+        PBGenError, match=r"g\.safetensors\.resume: was begun with another module, other inputs or other"
+    ):
+        compress(network, batches, path, target_bytes=10**6, steps=30, resume=True)
+    stopped.value.state.write_bytes(b"junk")
+    with pytest.raises(PBGenError, match=r"g\.safetensors\.resume: damaged; remove it"):
+        compress(network, batches, path, bits=2, steps=30, resume=True)

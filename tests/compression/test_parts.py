@@ -1,0 +1,141 @@
+"""Bits, calibration, inputs and distances, each against what they should be."""
+
+import numpy as np
+import pytest
+import torch
+from small_network import make_network
+from torch import nn
+
+import pbgen
+from pbgen.compression.bits import choose_bits, compressible, measure_errors, plan_bytes, weight_bytes
+from pbgen.compression.inputs import Crops, Examples, Noise, Scale
+from pbgen.compression.judge import Judge
+from pbgen.compression.sound import is_sound, log_mel_distance, spectral_distance
+from pbgen.compression.student import calibrate, halve, layer_outputs, make_student
+
+X = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+
+
+def plan_of(network):
+    return pbgen.plan(network, X)
+
+
+def test_bytes_of_weights():
+    assert [weight_bytes(9, bits) for bits in (1, 2, 3, 4, 32)] == [2, 4, 6, 8, 18]
+    plan = plan_of(make_network()).choosing({"0": 3, "2": 1})
+    assert plan_bytes(plan) == 3 * 27 + 108 + 2 * 576
+
+
+def test_errors_fall_with_bits(network):
+    names, reasons = compressible(network, plan_of(network))
+    errors = measure_errors(network, plan_of(network), names, (X,), lambda *_: None)
+    assert not reasons and list(errors) == names == ["0", "2", "5"]
+    for by_bits in errors.values():
+        assert sorted(by_bits.values(), reverse=True) == [by_bits[bits] for bits in (1, 2, 3, 4, 32)]
+
+
+def test_the_bits_are_the_best_that_fit():
+    """Against trying all."""
+    plan = plan_of(make_network())
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        errors = {}
+        for layer in plan.layers:
+            first, *falls = random.uniform(0.1, 1, 4)
+            errors[layer.name] = dict(zip((1, 2, 3, 4), first * np.cumprod([1, *falls]), strict=True)) | {32: 0.0}
+        budget = int(random.integers(270, 3000))
+        chosen = choose_bits(plan, errors, budget)
+        total = sum(errors[name][bits] for name, bits in chosen.bits.items())
+        assert plan_bytes(chosen) <= budget
+        choices = np.array(np.meshgrid(*[(1, 2, 3, 4, 32)] * 3)).reshape(3, -1).T.tolist()
+        tried = [dict(zip(errors, bits, strict=True)) for bits in choices]
+        best = min(
+            sum(errors[name][bits] for name, bits in one.items())
+            for one in tried
+            if plan_bytes(plan.choosing(one)) <= budget
+        )
+        assert total == pytest.approx(best)
+
+
+def test_calibration_is_least_squares(network):
+    """Each channel of each layer, as it is when its turn comes, has the teacher's mean and the best gain."""
+    plan = plan_of(network).choosing({"0": 1, "2": 2, "5": 1})
+    student = make_student(network, plan)
+    before = Judge(network, [(X,)]).psnr(student).median
+    calibrate(student, network, [(X,)], plan.binary)
+    assert Judge(network, [(X,)]).psnr(student).median > before
+    for name in plan.binary:
+        made, right = (layer_outputs(one, (X,), [name])[name][0].movedim(1, 0).flatten(1) for one in (student, network))
+        error = right - made
+        torch.testing.assert_close(error.mean(1), torch.zeros(len(error)), atol=1e-5, rtol=0)
+        torch.testing.assert_close((error * made).mean(1), torch.zeros(len(error)), atol=1e-5, rtol=0)
+
+
+def test_halved_weights_are_float16(network):
+    student = make_student(network, plan_of(network).choosing({"2": 2}))
+    halve(student)
+    for name in ("0", "5"):
+        weight = student.get_submodule(name).weight
+        assert torch.equal(weight, weight.half().float())
+
+
+def test_psnr_by_hand():
+    torch.manual_seed(0)
+    teacher, student = nn.Linear(4, 3), nn.Linear(4, 3)
+    nn.init.uniform_(teacher.weight, -100, 100)
+    batches = [(torch.randn(1, 4),) for _ in range(5)]
+    values = torch.cat([teacher(x) for (x,) in batches])
+    peak = (values.max() - values.min()).item()  # of no convention: they reach beyond
+    found = Judge(teacher, batches).psnr(student)
+    errors = [(teacher(x) - student(x)).square().mean() for (x,) in batches]
+    by_hand = sorted((10 * torch.log10(peak**2 / error)).item() for error in errors)
+    assert found.median == pytest.approx(by_hand[2], abs=1e-3)
+    assert found.worst == pytest.approx(by_hand[0], abs=1e-3)
+
+
+@pytest.mark.parametrize(("low", "high", "peak"), [(0, 1, 1), (-1, 1, 2), (0, 255, 255), (-5, 5, 10), (-0.07, 1.08, 1)])
+def test_the_peak_follows_conventions(low, high, peak):
+    values = torch.linspace(low, high, 1000).reshape(1, 1000)
+
+    class Constant(nn.Module):
+        def forward(self, x):
+            return values + 0 * x
+
+    least, most = Judge(Constant(), [(torch.zeros(1, 1),)]).ranges[0]
+    assert most - least == pytest.approx(peak)
+
+
+def test_noise_follows_from_its_number():
+    one, other = Noise([(4,), (2, 3)], 0), Noise([(4,), (2, 3)], 0)
+    batch = one.train(3, 5)
+    assert [tuple(value.shape) for value in batch] == [(5, 4), (5, 2, 3)]
+    assert all(torch.equal(a, b) for a, b in zip(batch, other.train(3, 5), strict=True))
+    assert not torch.equal(batch[0], one.train(4, 5)[0])
+    assert not torch.equal(one.chosen_by[0][0], one.judged_by[0][0])
+
+
+def test_examples_are_used_or_held_out():
+    batches = [torch.arange(20.0).reshape(20, 1), torch.full((4, 2), 100.0)]  # of two shapes
+    examples = Examples(batches, seed=0)
+    held = {float(x[0, 0]) for (x,) in [*examples.chosen_by, *examples.judged_by]}
+    seen = {float(value) for step in range(200) for value in examples.train(step, 8)[0][:, 0]}
+    assert len(examples.chosen_by) == len(examples.judged_by) == 3
+    assert not (seen - {100.0}) & (held - {100.0}) and seen | held == {*map(float, range(20)), 100.0}
+
+
+def test_crops():
+    wholes = [np.full((3, 20, 30), value, np.uint8) for value in (0, 51, 255, 102)]
+    wholes[0] = np.arange(3 * 5 * 6, dtype=np.uint8).reshape(3, 5, 6)  # smaller than a part
+    crops = Crops(wholes, (8, 10), Scale(-1, 1, 255.0), seed=0)
+    (batch,) = crops.train(0, 4)
+    assert batch.shape == (4, 3, 8, 10) and batch.min() >= -1 and batch.max() <= 1
+    assert torch.equal(batch, crops.train(0, 4)[0]) and crops.judged_by[0][0].shape == (1, 3, 8, 10)
+
+
+def test_spectral_distances():
+    time = torch.arange(4096) / 22050
+    tone, other = (torch.sin(2 * torch.pi * f * time)[None, None] for f in (440.0, 880.0))
+    assert is_sound(tone) and not is_sound(torch.zeros(1, 3, 64, 64)) and not is_sound(torch.zeros(1, 8))
+    assert spectral_distance(tone, tone) < 1e-6 and log_mel_distance(tone, tone) == 0
+    assert spectral_distance(tone, other) > spectral_distance(tone, 0.9 * tone) > 0
+    assert log_mel_distance(0.5 * tone, tone) == pytest.approx(20 * np.log10(2), abs=0.5)  # all bands alike
