@@ -85,7 +85,8 @@ def compare(
     """Measure the packed file `path` with our engine and every other of ENGINES that is installed, in turn.
 
     engines: only these beside ours. layers: also time the layers of ours, one by one.
-    sizes: of the inputs' free dimensions, one for each or one for all of them; None: 64.
+    sizes: of the inputs' free dimensions, one for each or one for all of them; None: 64, or more where
+    it must be.
     progress: called with the steps done and their number; a step is an engine made ready, or a round.
     Raises PBGenError where the file is no packed file, an engine is unknown or not installed, ours fails, or one makes
     other images than ours. Another that cannot run the file, or rounds it to other images, is left out.
