@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from pbgen.compression.critic import Critic, can_judge
 from pbgen.compression.inputs import Batch, Inputs, Noise
 from pbgen.compression.judge import CHOSEN_BY, Judge, Psnr, image_sets, outputs
 from pbgen.compression.sound import is_sound, spectral_distance
-from pbgen.errors import PBGenError
+from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.files import write_atomically
 from pbgen.training.interrupt import Interrupts
 
@@ -140,7 +141,14 @@ class Imitation:
         fraction = schedule.fraction(learned.step, learned.seconds)
         while fraction < 1 and not interrupts.requested:
             progress(*_done(schedule, learned.step, fraction), {"psnr": learned.best_point.psnr.median})
-            self._one_step(schedule.rate(learned.step, fraction))
+            if not self._one_step(schedule.rate(learned.step, fraction)):
+                warnings.warn(
+                    f"the loss is no longer finite at step {learned.step}; the best before is kept",
+                    PBGenWarning,
+                    stacklevel=4,
+                )
+                fraction = 1.0
+                break
             learned.step, learned.seconds = learned.step + 1, time.perf_counter() - begun
             before, fraction = fraction, schedule.fraction(learned.step, learned.seconds)
             if int(fraction * _EVALUATIONS) > int(before * _EVALUATIONS) or fraction >= 1:
@@ -155,7 +163,8 @@ class Imitation:
         self._teacher.cpu()
         return fraction >= 1
 
-    def _one_step(self, rate: float) -> None:
+    def _one_step(self, rate: float) -> bool:
+        """False, and nothing is learned, where the loss is not finite."""
         batch = tuple(self._fabric.to_device(value) for value in self._inputs.train(self.learned.step, self._batch))
         for group in self._adam.param_groups:
             group["lr"] = group["full_rate"] * rate
@@ -163,9 +172,10 @@ class Imitation:
         self._adam.zero_grad()
         loss = self._loss(self._made(batch), expected)
         if not bool(loss.isfinite()):
-            raise PBGenError(f"{self._place}: the imitation diverged at step {self.learned.step}")
+            return False
         self._fabric.backward(loss)
         self._optimizer.step()
+        return True
 
     def _loss(self, made: list[Tensor], expected: list[Tensor]) -> Tensor:
         loss = torch.stack(list(map(_distance, made, expected, self._judge.variances))).mean()
