@@ -64,13 +64,13 @@ def test_stopped_and_resumed_it_ends_the_same(network: nn.Module, batches: list[
     assert parts.read_bytes() == whole.read_bytes() and not stopped.value.state.exists()
 
 
-def test_latents_with_a_discriminator(tmp_path: Path) -> None:
+def test_latents(tmp_path: Path) -> None:
     torch.manual_seed(0)
     generator = pbgen.models.create("dcgan32", width=16, latent=8, kernel_size=4)[0].eval()
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     info = compress(generator, "noise", whole, bits=2, steps=3)
     assert info.distances.swd is not None and info.distances.floor is not None
-    assert 0 < info.distances.floor < info.distances.swd and all(point.swd for point in info.curve)
+    assert 0 < info.distances.floor < info.distances.swd
     with pytest.raises(CompressionStopped):
         compress(generator, "noise", parts, bits=2, steps=3, progress=stop_at(1))
     compress(generator, "noise", parts, bits=2, steps=3, resume=True)
