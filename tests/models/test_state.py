@@ -54,6 +54,7 @@ class Evil:
     [
         (lambda f: None, "cannot be read: No such file"),
         (lambda f: f.write_bytes(b"junk"), "damaged, or no file that torch saved"),
+        (lambda f: f.write_text("# a text of some length\n" * 20), "damaged, or no file that torch saved"),
         (lambda f: f.write_bytes(pickle.dumps(Evil())), "holds more than weights|damaged"),
         (lambda f: torch.save(network(), f), "holds more than weights, which would run code; save the state dict"),
         (lambda f: torch.save([1, 2], f), "holds no weights"),

@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,10 @@ from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
 
 from pbgen.binarize import binary_weights, estimator_of
-from pbgen.compression.critic import Critic, can_judge
-from pbgen.compression.inputs import Batch, Inputs, Noise
-from pbgen.compression.judge import CHOSEN_BY, Judge, Psnr, image_sets, outputs
+from pbgen.compression.inputs import Batch, Inputs
+from pbgen.compression.judge import Judge, Psnr, outputs
 from pbgen.compression.sound import is_sound, spectral_distance
-from pbgen.errors import PBGenError
+from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.files import write_atomically
 from pbgen.training.interrupt import Interrupts
 
@@ -29,7 +29,6 @@ measured."""
 SIGN_RATE, LEVEL_RATE, RATE = 3e-2, 1e-2, 3e-3
 """A step's part of a tensor's usual size: of weights behind signs, other weights, and all else (scales, shifts)."""
 LEAST_SIZE = 1e-2  # that is taken for a tensor's: shifts begin at 0
-_OTHERS = 1 << 41  # the first number of the latents that a discriminator has for real
 _WARM_UP = 20  # steps
 _EVALUATIONS = 40
 _WHOLE = 1000  # in which progress is counted where time says how long
@@ -54,23 +53,16 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Point:
-    """Of the curve: after so many steps and seconds, how near the held-out outputs are; `swd`, where a discriminator
-    has a part in it: how near sets of images are."""
+    """Of the curve: after so many steps and seconds, how near the held-out outputs are."""
 
     step: int
     seconds: float
     psnr: Psnr
-    swd: float | None = None
-
-    @property
-    def merit(self) -> float:
-        """The larger, the better."""
-        return self.psnr.median if self.swd is None else -self.swd
 
 
 @dataclass
 class Learned:
-    """What has been learned so far; `best` is the student's state where the merit was highest."""
+    """What has been learned so far; `best` is the student's state where the median was highest."""
 
     step: int = 0
     seconds: float = 0.0
@@ -79,7 +71,7 @@ class Learned:
 
     @property
     def best_point(self) -> Point:
-        return max(self.curve, key=lambda point: point.merit)
+        return max(self.curve, key=lambda point: point.psnr.median)
 
 
 class _State(TypedDict):
@@ -90,8 +82,7 @@ class _State(TypedDict):
     student: dict[str, Tensor]
     best: dict[str, Tensor]
     optimizer: dict[str, Any]
-    critic: dict[str, Any]
-    curve: list[tuple[int, float, float | None, float, float]]
+    curve: list[tuple[int, float, float, float]]
 
 
 class Imitation:
@@ -110,24 +101,14 @@ class Imitation:
         self._forward = fabric.setup_module(student)
         self._adam = torch.optim.Adam(_groups(student), betas=(0.9, 0.99))
         self._optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(self._adam))
-        self._critic = self._choose_critic()
-        self._images = image_sets(teacher, inputs, self._judge, CHOSEN_BY, 3 << 40) if self._critic else None
         self.learned = Learned()
-
-    def _choose_critic(self) -> Critic | None:
-        """For the images of latents; what is made of pictures and sounds is told by these."""
-        first = self._judge.expected[0]
-        wanted = isinstance(self._inputs, Noise) and len(first) == 1 and can_judge(first[0])
-        return Critic(self._fabric, first[0], self._judge.ranges[0]) if wanted else None
 
     def restore(self) -> None:
         """Go on from the file. Raises PBGenError where it is missing, damaged or belongs to something else."""
         state = _load(self._place, self._task)
         self._student.load_state_dict(state["student"])
         self._adam.load_state_dict(state["optimizer"])
-        if self._critic:
-            self._critic.restore(state["critic"])
-        curve = [Point(step, seconds, Psnr(*psnr), swd) for step, seconds, swd, *psnr in state["curve"]]
+        curve = [Point(step, seconds, Psnr(*psnr)) for step, seconds, *psnr in state["curve"]]
         self.learned = Learned(state["step"], state["seconds"], state["best"], curve)
 
     def run(self, schedule: Schedule, interrupts: Interrupts, progress: Progress) -> bool:
@@ -140,7 +121,14 @@ class Imitation:
         fraction = schedule.fraction(learned.step, learned.seconds)
         while fraction < 1 and not interrupts.requested:
             progress(*_done(schedule, learned.step, fraction), {"psnr": learned.best_point.psnr.median})
-            self._one_step(schedule.rate(learned.step, fraction))
+            if not self._one_step(schedule.rate(learned.step, fraction)):
+                warnings.warn(
+                    f"the loss is no longer finite at step {learned.step}; the best before is kept",
+                    PBGenWarning,
+                    stacklevel=4,
+                )
+                fraction = 1.0
+                break
             learned.step, learned.seconds = learned.step + 1, time.perf_counter() - begun
             before, fraction = fraction, schedule.fraction(learned.step, learned.seconds)
             if int(fraction * _EVALUATIONS) > int(before * _EVALUATIONS) or fraction >= 1:
@@ -155,30 +143,19 @@ class Imitation:
         self._teacher.cpu()
         return fraction >= 1
 
-    def _one_step(self, rate: float) -> None:
+    def _one_step(self, rate: float) -> bool:
+        """False, and nothing is learned, where the loss is not finite."""
         batch = tuple(self._fabric.to_device(value) for value in self._inputs.train(self.learned.step, self._batch))
         for group in self._adam.param_groups:
             group["lr"] = group["full_rate"] * rate
         expected = outputs(self._teacher, batch, self.learned.step)
         self._adam.zero_grad()
-        loss = self._loss(self._made(batch), expected)
+        loss = torch.stack(list(map(_distance, self._made(batch), expected, self._judge.variances))).mean()
         if not bool(loss.isfinite()):
-            raise PBGenError(f"{self._place}: the imitation diverged at step {self.learned.step}")
+            return False
         self._fabric.backward(loss)
         self._optimizer.step()
-
-    def _loss(self, made: list[Tensor], expected: list[Tensor]) -> Tensor:
-        loss = torch.stack(list(map(_distance, made, expected, self._judge.variances))).mean()
-        if self._critic:
-            self._critic.learn(self._others(), made[0])
-            low, high = self._judge.ranges[0]
-            loss = loss + self._critic.loss(made[0]) * ((high - low) ** 2 / 4 / self._judge.variances[0])
-        return loss
-
-    def _others(self) -> Tensor:
-        """Images of the teacher, of other latents than the step's."""
-        batch = self._inputs.train(_OTHERS + self.learned.step, self._batch)
-        return outputs(self._teacher, tuple(self._fabric.to_device(value) for value in batch))[0]
+        return True
 
     def _made(self, batch: Batch) -> list[Tensor]:
         from torch.utils import _pytree as pytree
@@ -189,9 +166,8 @@ class Imitation:
 
     def _evaluate(self) -> None:
         learned = self.learned
-        swd = self._images.distance(self._student) if self._images else None
-        point = Point(learned.step, learned.seconds, self._judge.psnr(self._student), swd)
-        if not learned.curve or point.merit > learned.best_point.merit:
+        point = Point(learned.step, learned.seconds, self._judge.psnr(self._student))
+        if not learned.curve or point.psnr.median > learned.best_point.psnr.median:
             learned.best = {name: value.detach().cpu().clone() for name, value in self._student.state_dict().items()}
         learned.curve.append(point)
 
@@ -205,8 +181,7 @@ class Imitation:
             student=self._student.state_dict(),
             best=learned.best,
             optimizer=self._adam.state_dict(),
-            critic=self._critic.state() if self._critic else {},
-            curve=[(point.step, point.seconds, point.swd, *point.psnr) for point in learned.curve],
+            curve=[(point.step, point.seconds, *point.psnr) for point in learned.curve],
         )
         write_atomically(self._place, lambda file: torch.save(state, file))
 

@@ -6,6 +6,7 @@ Some examples are held out: a part to tell the best step by, another to judge by
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -65,7 +66,8 @@ class Examples:
     """Given batches, cut into examples; those of one shape go into a batch together."""
 
     def __init__(self, batches: Iterable[Tensor | Sequence[Tensor]], seed: int) -> None:
-        examples = [example for number, batch in enumerate(batches) for example in _cut(batch, number)][:MOST_EXAMPLES]
+        given = (example for number, batch in enumerate(batches) for example in _cut(batch, number))
+        examples = list(islice(given, MOST_EXAMPLES))  # of batches that may have no end
         train, self.chosen_by, self.judged_by = split(examples, seed)
         self._seed, self._alike = seed, defaultdict[tuple[torch.Size, ...], list[Batch]](list)
         for example in train:

@@ -90,37 +90,7 @@ class Distances:
 
 
 _AT_ONCE = 32  # images
-_JUDGED_BY, CHOSEN_BY = 1024, 256  # images; those of a module's steps are fewer, as they are made often
-
-
-class ImageSets:
-    """Images that a teacher makes of latents, to compare those of students of other latents with.
-
-    count: how many, a multiple of 32. first: the number of the first batch of latents.
-    """
-
-    def __init__(self, teacher: nn.Module, inputs: Noise, ends: tuple[float, float], count: int, first: int) -> None:
-        numbers = range(first, first + count // _AT_ONCE)
-        some, self._others = ([inputs.train(n + shift, _AT_ONCE) for n in numbers] for shift in (0, len(numbers)))
-        self._ends = ends
-        self._real = self._pixels(teacher, some)
-
-    def distance(self, module: nn.Module) -> float:
-        """The sliced Wasserstein distance x 1000; of the teacher itself, the floor."""
-        return sliced_wasserstein(self._real, self._pixels(module, self._others)).mean
-
-    def _pixels(self, module: nn.Module, batches: Sequence[Batch]) -> Tensor:
-        device = next(module.parameters()).device
-        made = (outputs(module, tuple(value.to(device) for value in batch))[0].cpu() for batch in batches)
-        return torch.cat([to_pixels(images, self._ends) for images in made])
-
-
-def image_sets(teacher: nn.Module, inputs: Inputs, judge: Judge, count: int, first: int) -> ImageSets | None:
-    """None where the inputs are no latents, or the outputs not square images alone."""
-    made = judge.expected[0]
-    if not isinstance(inputs, Noise) or len(made) > 1 or not _is_image(made[0]):
-        return None
-    return ImageSets(teacher, inputs, judge.ranges[0], count, first)
+_JUDGED_BY = 1024  # images
 
 
 def distances(teacher: nn.Module, student: nn.Module, inputs: Inputs, judge: Judge) -> Distances:
@@ -129,8 +99,15 @@ def distances(teacher: nn.Module, student: nn.Module, inputs: Inputs, judge: Jud
     if is_sound(expected[0]):
         made = [outputs(student, batch)[0] for batch in judge.batches]
         return Distances(log_mel=fmean(map(log_mel_distance, made, expected)))
-    sets = image_sets(teacher, inputs, judge, _JUDGED_BY, 2 << 40)
-    return Distances(sets.distance(student), sets.distance(teacher)) if sets else Distances()
+    if isinstance(inputs, Noise) and len(judge.expected[0]) == 1 and _is_image(expected[0]):
+        first = (2 << 40), (2 << 40) + _JUDGED_BY // _AT_ONCE  # numbers of batches that nothing else draws
+        some, others = ([inputs.train(start + n, _AT_ONCE) for n in range(_JUDGED_BY // _AT_ONCE)] for start in first)
+        real, again, fake = (
+            torch.cat([to_pixels(outputs(module, batch)[0], judge.ranges[0]) for batch in batches])
+            for module, batches in ((teacher, some), (teacher, others), (student, others))
+        )
+        return Distances(sliced_wasserstein(real, fake).mean, sliced_wasserstein(real, again).mean)
+    return Distances()
 
 
 def to_pixels(values: Tensor, ends: tuple[float, float]) -> Tensor:

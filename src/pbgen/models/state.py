@@ -59,6 +59,12 @@ def _states(found: Any, depth: int = 0) -> Iterator[dict[str, Tensor]]:
         yield from _states(value, depth + 1)
 
 
+def _looks_saved(path: Path) -> bool:
+    """Whether it begins as what torch saves: a zip, or a pickle of old."""
+    with path.open("rb") as file:
+        return file.read(2).startswith((b"PK", b"\x80"))
+
+
 def _read(path: Path) -> Any:
     try:
         if path.suffix.lower() == ".safetensors":
@@ -69,7 +75,7 @@ def _read(path: Path) -> Any:
     except safetensors.SafetensorError as error:
         raise PBGenError(f"{path}: not a readable safetensors file: {error}") from None
     except Exception as error:  # torch has no error type of its own: zip, pickle and runtime errors come
-        if "weights_only" in str(error) or "WeightsUnpickler" in str(error):
+        if _looks_saved(path) and "weights_only" in str(error):
             raise PBGenError(
                 f"{path}: holds more than weights, which would run code; save the state dict alone, with "
                 "torch.save(module.state_dict(), ...)"
