@@ -63,6 +63,8 @@ def test_a_network_of_several_bits(tmp_path, method):
     assert "4 bits" in str(info) and "1 bit " in str(info)
     with torch.no_grad():
         torch.testing.assert_close(rebuild(tmp_path / "g.safetensors")(X), module(X), rtol=1e-5, atol=1e-6)
+        made = torch.from_numpy(pbgen.Engine(tmp_path / "g.safetensors")(X.numpy()))
+        torch.testing.assert_close(made, module(X), rtol=1e-4, atol=1e-5)
 
 
 def test_half_precision_is_kept(tmp_path):

@@ -16,7 +16,6 @@ from pbgen.errors import PBGenError
 from pbgen.packing.file import read
 from pbgen.packing.freeze import run
 from pbgen.packing.noise import Replayed, recorded, replay
-from pbgen.packing.planes import planes
 from pbgen.packing.rebuilt import Rebuilt, rebuild
 
 TOLERANCE = 1e-4  # of the largest value of the output
@@ -255,10 +254,8 @@ def _rounding(module: nn.Module, one: Made) -> float:
 
 def _runner(path: str | os.PathLike[str]) -> Runner:
     """The engine; in a source tree where it was not built, the rebuilt module."""
-    graph, tensors = read(path)
-    sources = graph.inputs
-    several = any(planes(tensor) > 1 for tensor in tensors.values())  # of which the engine knows nothing yet
-    packed = rebuild(path) if several or find_spec("pbgen._core") is None else _engine(path)
+    sources = read(path)[0].inputs
+    packed = rebuild(path) if find_spec("pbgen._core") is None else _engine(path)
 
     def runs(inputs: Inputs, drawn: list[Tensor]) -> list[Tensor]:
         noise = {}
