@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, cast
-from zipfile import ZipFile
 
 import torch
 from lightning_fabric import Fabric
@@ -20,6 +19,7 @@ from pbgen.compression.judge import Judge, Psnr, outputs
 from pbgen.compression.sound import is_sound, spectral_distance
 from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.files import write_atomically
+from pbgen.training import checkpoint
 from pbgen.training.interrupt import Interrupts
 
 Progress = Callable[[int, int, Mapping[str, float]], object]
@@ -220,15 +220,7 @@ def check_state(place: Path) -> None:
 
 def _load(place: Path, task: str) -> _State:
     check_state(place)
-    try:
-        with ZipFile(place) as archive:  # torch itself does not compare the checksums that it writes
-            if archive.testzip():
-                raise ValueError
-        state = torch.load(place, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise PBGenError(f"{place}: cannot be read: {error.strerror or error}") from None
-    except Exception:  # torch has no error type of its own for a damaged file
-        raise PBGenError(f"{place}: damaged; remove it and start without resume") from None
+    state = checkpoint.read(place, "damaged; remove it and start without resume")
     if not isinstance(state, dict) or state.get("version") != _VERSION or set(state) != set(_State.__annotations__):
         raise PBGenError(f"{place}: of another version of PBGen; remove it and start without resume")
     if state["task"] != task:

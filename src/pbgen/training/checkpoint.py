@@ -40,18 +40,23 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint, tensors on the CPU. Raises PBGenError where it is missing, damaged or of another version."""
     if not Path(path).is_file():
         raise PBGenError(f"{path}: there is no checkpoint; give the folder of a training run")
+    state = read(path, "damaged, or not a checkpoint; restore it from a copy or train again")
+    if not isinstance(state, dict) or state.get("version") != _VERSION or set(state) != set(Checkpoint.__annotations__):
+        raise PBGenError(f"{path}: not a version {_VERSION} checkpoint; train again with this version of PBGen")
+    return cast(Checkpoint, state)
+
+
+def read(path: str | os.PathLike[str], damaged: str) -> Any:
+    """What torch saved, tensors on the CPU. Raises PBGenError where it cannot be read, or is `damaged`: so."""
     try:
         with ZipFile(path) as archive:  # torch itself does not compare the checksums that it writes
             if archive.testzip():
                 raise ValueError
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise PBGenError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception:  # torch has no error type of its own for a damaged file: zip, pickle and runtime errors come
-        raise PBGenError(f"{path}: damaged, or not a checkpoint; restore it from a copy or train again") from None
-    if not isinstance(state, dict) or state.get("version") != _VERSION or set(state) != set(Checkpoint.__annotations__):
-        raise PBGenError(f"{path}: not a version {_VERSION} checkpoint; train again with this version of PBGen")
-    return cast(Checkpoint, state)
+        raise PBGenError(f"{path}: {damaged}") from None
 
 
 def restore(module: nn.Module, state: dict[str, Any]) -> None:
