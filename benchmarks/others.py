@@ -175,7 +175,7 @@ def measure(name: str, folder: Path, threads: int, rounds: int) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("networks", nargs="*", choices=[[], *NETWORKS], default=list(NETWORKS))
+    parser.add_argument("networks", nargs="*", help=f"of {', '.join(NETWORKS)}; all if none is named")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
@@ -183,7 +183,7 @@ def main() -> None:
     head = ["network", "float32", "int8", "fastest peer", "which", "faster by", "int8 by"]
     print("".join(f"{word:14}" for word in head))
     with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.networks:
+        for name in arguments.networks or NETWORKS:
             cells = measure(name, Path(folder), arguments.threads, arguments.rounds)
             print("".join(f"{cell:14}" for cell in [name, *cells]), flush=True)
 
