@@ -33,6 +33,6 @@ def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
     # The same inputs each time, so that a machine's speed decides nothing.
     # The sanitizer watches the memory in use: libFuzzer's own limit looks at the peak, which Linux passes on from the
     # process that started this one, and the tests' process may have used more.
-    limits = ["-runs=5000", "-seed=1", "-max_len=8192", "-timeout=60", "-rss_limit_mb=0", "-malloc_limit_mb=64"]
+    limits = ["-runs=2000", "-seed=1", "-max_len=8192", "-timeout=60", "-rss_limit_mb=0", "-malloc_limit_mb=64"]
     sanitizer = "hard_rss_limit_mb=1024"
     run(fuzzer, dictionary, *limits, f"-artifact_prefix={tmp_path}/", corpus, ASAN_OPTIONS=sanitizer)

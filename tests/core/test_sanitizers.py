@@ -111,12 +111,12 @@ def test_small_files_that_ask_for_much(programs: Path, tmp_path: Path) -> None:
     weight = {"w": np.zeros(length // 8, np.uint8)}
     files = {
         "kernel": some(
-            [node("conv_transpose", [i], [1, 1, 1], kernel=[length], **attributes) for i in range(200)],
+            [node("conv_transpose", [i], [1, 1, 1], kernel=[length], **attributes) for i in range(60)],
             [1, 1, 1],
             **weight,
         ),
         "tall": some(
-            [node("conv_transpose", [i], [1, 1, 1, 1], kernel=[length, 1], **plain) for i in range(200)],
+            [node("conv_transpose", [i], [1, 1, 1, 1], kernel=[length, 1], **plain) for i in range(60)],
             [1, 1, 1, 1],
             **weight,
         ),
