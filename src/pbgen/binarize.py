@@ -67,6 +67,7 @@ def _level(x: Tensor, bits: int) -> Tensor:
 
 # For normally distributed weights, the best scale of 2, 3 and 4 bits as a part of the mean size (Max 1960).
 _BEGIN = {1: 1.0, 2: 0.624, 3: 0.367, 4: 0.210}
+_LEAST = 1e-30  # of a scale that something is divided by
 _FITTINGS = 4  # each brings the scale nearer to the best one; after four it hardly moves
 
 
@@ -79,9 +80,6 @@ def _fitted_step(weight: Tensor, bits: int) -> Tensor:
         level = _level(weight / step.clamp_min(_LEAST), bits)
         step = (weight * level).mean(axes, keepdim=True) / level.square().mean(axes, keepdim=True)
     return step.clamp_min(_LEAST)
-
-
-_LEAST = 1e-30  # of a scale that something is divided by
 
 
 class Estimator(nn.Module, ABC):
@@ -135,7 +133,7 @@ class Estimator(nn.Module, ABC):
 
     def step(self, weight: Tensor) -> Tensor:
         """What a level stands for, (groups, 1, outputs, 1...), where there are several bits; above 0."""
-        raise NotImplementedError
+        return self.scale(weight).clamp_min(_LEAST)
 
     def levels(self, weight: Tensor) -> Tensor:
         """The levels in evaluation."""
@@ -244,9 +242,6 @@ class LearnedScale(Estimator):
 
     def scale(self, weight: Tensor) -> Tensor:
         return self.learned.reshape(_one_per_channel(weight))
-
-    def step(self, weight: Tensor) -> Tensor:
-        return self.scale(weight).clamp_min(_LEAST)
 
 
 METHODS: dict[str, type[Estimator]] = {
