@@ -110,17 +110,34 @@ def test_so_many_minutes_of_batches_without_end(network: nn.Module, tmp_path: Pa
     assert info.finished and info.curve[-1].step > 0 and info.seconds >= 0.3
 
 
-def test_what_is_not_finite_is_not_learned(
-    network: nn.Module, batches: list[Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def factors(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
+    """Of the losses of some steps, as a flat picture before many instance norms has them."""
+    factors: dict[int, float] = {}
     steps: list[int] = []
 
     def distance(made: Tensor, right: Tensor, variance: float) -> Tensor:
         steps.append(0)
-        return (made - right).square().mean() * (float("nan") if len(steps) == 5 else 1)
+        return (made - right).square().mean() / variance * factors.get(len(steps), 1.0)
 
     monkeypatch.setattr("pbgen.compression.imitate._distance", distance)
-    with pytest.warns(PBGenWarning, match="the loss is no longer finite at step 4; the best before is kept"):
+    return factors
+
+
+@pytest.mark.parametrize("factor", [float("nan"), 1e12])
+def test_a_gradient_without_measure_does_not_stop_the_learning(
+    factor: float, factors: dict[int, float], network: nn.Module, batches: list[Tensor], tmp_path: Path
+) -> None:
+    factors.update({3: factor, 20: factor})  # longer than 1e19, a length is not finite
+    info = compress(network, batches, tmp_path / "g.safetensors", steps=60)
+    assert info.psnr.median > info.curve[0].psnr.median + 1.5
+
+
+def test_what_is_not_finite_is_not_learned(
+    factors: dict[int, float], network: nn.Module, batches: list[Tensor], tmp_path: Path
+) -> None:
+    factors.update(dict.fromkeys(range(5, 30), float("nan")))
+    with pytest.warns(PBGenWarning, match="the gradient is no longer finite at step 23; the best before is kept"):
         info = compress(network, batches, tmp_path / "g.safetensors", steps=40)
     assert info.psnr.median > 10 and (tmp_path / "g.safetensors").exists()
 

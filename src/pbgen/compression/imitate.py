@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, TypedDict, cast
 
 import torch
@@ -30,6 +31,11 @@ SIGN_RATE, LEVEL_RATE, RATE = 3e-2, 1e-2, 3e-3
 """A step's part of a tensor's usual size: of weights behind signs, other weights, and all else (scales, shifts)."""
 LEAST_SIZE = 1e-2  # that is taken for a tensor's: shifts begin at 0
 _WARM_UP = 20  # steps
+MOST = 3.0
+"""Times its usual length that a gradient may have: a flat picture before instance norms makes it 1e30 times as long."""
+_RECENT = 20  # gradients, whose median is the usual length
+_FIRST_LENGTH = 1.0  # at most; of a loss that is a part of the variance, some tenths are common
+_MOST_FAILURES = 20  # steps in a row
 _EVALUATIONS = 40
 _WHOLE = 1000  # in which progress is counted where time says how long
 _VERSION = 1
@@ -68,6 +74,7 @@ class Learned:
     seconds: float = 0.0
     best: dict[str, Tensor] = field(default_factory=dict)
     curve: list[Point] = field(default_factory=list)
+    lengths: list[float] = field(default_factory=list)  # of the recent gradients
 
     @property
     def best_point(self) -> Point:
@@ -83,6 +90,7 @@ class _State(TypedDict):
     best: dict[str, Tensor]
     optimizer: dict[str, Any]
     curve: list[tuple[int, float, float, float]]
+    lengths: list[float]
 
 
 class Imitation:
@@ -109,7 +117,7 @@ class Imitation:
         self._student.load_state_dict(state["student"])
         self._adam.load_state_dict(state["optimizer"])
         curve = [Point(step, seconds, Psnr(*psnr)) for step, seconds, *psnr in state["curve"]]
-        self.learned = Learned(state["step"], state["seconds"], state["best"], curve)
+        self.learned = Learned(state["step"], state["seconds"], state["best"], curve, state["lengths"])
 
     def run(self, schedule: Schedule, interrupts: Interrupts, progress: Progress) -> bool:
         """Learn to the end, or until `interrupts` asks to stop; says whether the end was reached. The student is then
@@ -118,12 +126,13 @@ class Imitation:
         if not learned.curve:
             self._evaluate()
         begun = time.perf_counter() - learned.seconds
-        fraction = schedule.fraction(learned.step, learned.seconds)
+        fraction, failures = schedule.fraction(learned.step, learned.seconds), 0
         while fraction < 1 and not interrupts.requested:
             progress(*_done(schedule, learned.step, fraction), {"psnr": learned.best_point.psnr.median})
-            if not self._one_step(schedule.rate(learned.step, fraction)):
+            failures = 0 if self._one_step(schedule.rate(learned.step, fraction)) else failures + 1
+            if failures == _MOST_FAILURES:
                 warnings.warn(
-                    f"the loss is no longer finite at step {learned.step}; the best before is kept",
+                    f"the gradient is no longer finite at step {learned.step}; the best before is kept",
                     PBGenWarning,
                     stacklevel=4,
                 )
@@ -144,17 +153,35 @@ class Imitation:
         return fraction >= 1
 
     def _one_step(self, rate: float) -> bool:
-        """False, and nothing is learned, where the loss is not finite."""
+        """False, and nothing is learned, where the loss or its gradient is not finite."""
         batch = tuple(self._fabric.to_device(value) for value in self._inputs.train(self.learned.step, self._batch))
         for group in self._adam.param_groups:
             group["lr"] = group["full_rate"] * rate
         expected = outputs(self._teacher, batch, self.learned.step)
         self._adam.zero_grad()
         loss = torch.stack(list(map(_distance, self._made(batch), expected, self._judge.variances))).mean()
-        if not bool(loss.isfinite()):
-            return False
         self._fabric.backward(loss)
+        if not self._shorten_gradient():
+            return False
         self._optimizer.step()
+        return True
+
+    def _shorten_gradient(self) -> bool:
+        """Hold the gradient to some times its usual length, that of a tensor counted in its size; False: it has none.
+
+        One that is far longer points nowhere, and Adam, which divides by what it has seen, would stand still for long.
+        """
+        groups = [group for group in self._adam.param_groups if group["params"][0].grad is not None]
+        lengths = [group["size"] * group["params"][0].grad.norm() for group in groups]
+        length = float(torch.stack(lengths).norm())
+        if not math.isfinite(length):
+            return False
+        recent = self.learned.lengths
+        most = MOST * min(_FIRST_LENGTH, median(recent or [_FIRST_LENGTH]))
+        if length > most:
+            for group in groups:
+                group["params"][0].grad.mul_(most / length)
+        self.learned.lengths = [*recent, length][-_RECENT:]
         return True
 
     def _made(self, batch: Batch) -> list[Tensor]:
@@ -182,6 +209,7 @@ class Imitation:
             best=learned.best,
             optimizer=self._adam.state_dict(),
             curve=[(point.step, point.seconds, *point.psnr) for point in learned.curve],
+            lengths=learned.lengths,
         )
         write_atomically(self._place, lambda file: torch.save(state, file))
 
@@ -202,7 +230,7 @@ def _groups(student: nn.Module) -> list[dict[str, Any]]:
             continue
         size = max(LEAST_SIZE, float(parameter.detach().square().mean().sqrt()))
         rate = rates.get(id(parameter), LEVEL_RATE if parameter.dim() > 1 else RATE) * size
-        groups.append({"params": [parameter], "lr": rate, "full_rate": rate})
+        groups.append({"params": [parameter], "lr": rate, "full_rate": rate, "size": size})
     return groups
 
 
