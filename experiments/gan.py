@@ -74,6 +74,7 @@ def _config(trial: Trial, data: str, accelerator: str, teacher: Path | None = No
         channels=1 if trial.network == "grey" else 3,
         generator="partial" if trial.layers else "float",
         layers=trial.layers or None,
+        bits=trial.bits,
         discriminator=trial.discriminator,
         loss=trial.loss,
         method=trial.method,

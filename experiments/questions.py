@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from . import competition, full_size, large, layers, losses, methods, metric, recipe
+from . import competition, full_size, large, layers, losses, methods, metric, planes, recipe
 
 QUESTIONS: dict[str, ModuleType] = {
     "layers": layers,
@@ -10,6 +10,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "competition": competition,
     "losses": losses,
     "methods": methods,
+    "planes": planes,
     "recipe": recipe,
     "large": large,
     "full_size": full_size,

@@ -37,12 +37,13 @@ class Trial:
     average: float = 0.999
     generator_steps: int = 1
     precision: str = "32-true"
+    bits: int = 1  # of a weight of `layers`
 
     @property
     def taught_by(self) -> "Trial | None":
         """The trial of the teacher."""
         alone = replace(self, teacher=None, imitation=Trial.imitation)
-        return replace(alone, network=self.teacher, layers=()) if self.teacher else None
+        return replace(alone, network=self.teacher, layers=(), bits=1) if self.teacher else None
 
     @property
     def folder(self) -> str:

@@ -1,4 +1,4 @@
-"""The whole way of the data, small: plan, three trainings, judgement, packing, the engine, and a page about it.
+"""The whole way of the data, small: plan, trainings, compression, judgement, packing, the engine, and a page about it.
 
 All of it stays in the demo's folder, each training in a folder of its own, so that a second run goes on where the first
 one stopped.
@@ -17,6 +17,7 @@ from torch import nn
 import pbgen
 from pbgen.bench import Comparison, compare
 from pbgen.bench.engines import ENGINES
+from pbgen.compression import CompressInfo, compress
 from pbgen.data import open_images
 from pbgen.engine import Engine
 from pbgen.evaluation import HELD_OUT, Evaluation, Images, evaluate, real_images
@@ -25,7 +26,7 @@ from pbgen.files import check_writable, told_as
 from pbgen.packing import PackInfo
 from pbgen.redundancy import Plan
 from pbgen.report import to_pixels
-from pbgen.report.tables import Table, bench_table, evaluation_table, pack_table, plan_table
+from pbgen.report.tables import Table, bench_table, compress_table, evaluation_table, pack_table, plan_table
 from pbgen.training import Run, TrainConfig, load_run, sample, train_side_by_side
 
 VARIANTS = {"float": ("float", "float"), "partial": ("partial", "binary"), "binary": ("binary", "binary")}
@@ -56,6 +57,8 @@ class DemoSettings:
     seeds: int = 3
     threads: int = 2
     rounds: int = 20
+    compressed_bits: int = 2  # of the float generator, whose data is not looked at
+    compressed_steps: int = 300
     paper_model: str = "dcgan64"  # planned, packed and timed as well, without training
 
     def training(self, variant: str) -> TrainConfig:
@@ -78,17 +81,18 @@ class DemoSettings:
 
 @dataclass(frozen=True)
 class DemoResults:
-    """Everything that the page tells. Images are uint8 (n, C, H, W), those of `engine` from the same z as `partial`."""
+    """Everything that the page tells. Images are uint8 (n, C, H, W), those made all from the same latents."""
 
     settings: DemoSettings
     paper_plan: Plan
     plan: Plan
     runs: dict[str, Run]
     evaluations: dict[str, Evaluation]
-    pictures: dict[str, Images]  # "real", each of VARIANTS, "engine"
+    pictures: dict[str, Images]  # "real", each of VARIANTS, "compressed", "engine"
     engine_difference: float  # largest, between the engine's floats and those of the trained module
     packed: PackInfo
     comparison: Comparison
+    compressed: CompressInfo
     paper_packed: PackInfo
     paper_comparison: Comparison
 
@@ -104,13 +108,16 @@ class Display(Protocol):
 
     def training(self, title: str, steps: int) -> Callable[[int, int, Mapping[str, float | None]], None]: ...
 
+    def compressing(self) -> Callable[[int, int, Mapping[str, float]], None]: ...
+
 
 def run_demo(out: Path, settings: DemoSettings, display: Display) -> DemoResults:
     """Do everything that is not done yet in `out`, a folder that is made where it does not exist."""
-    file, paper_file = out / "partial.safetensors", out / f"{settings.paper_model}-untrained.safetensors"
+    file, small = out / "partial.safetensors", out / "compressed.safetensors"
+    paper_file = out / f"{settings.paper_model}-untrained.safetensors"
     with told_as(out):
         out.mkdir(parents=True, exist_ok=True)
-    for output in (file, paper_file, out / PAGE):
+    for output in (file, small, paper_file, out / PAGE):
         check_writable(output)
     paper, _ = pbgen.models.create(settings.paper_model)
     paper_plan = _plan(settings.paper_model, paper, settings, display)
@@ -120,7 +127,11 @@ def run_demo(out: Path, settings: DemoSettings, display: Display) -> DemoResults
     _, channels, size, _ = pictures["float"].shape
     source = open_images("faces", size, channels)
     pictures["real"] = source.images(HELD_OUT + np.arange(PICTURES, dtype=np.int64))
-    evaluations = _evaluations(runs, real_images(source, settings.images), settings, display)
+    compressed = _compressed(small, runs["float"].generator, settings, display)
+    pictures["compressed"] = _engine_sample(small, settings.threads, PICTURES)
+    samplers = {name: partial(sample, run.generator) for name, run in runs.items()}
+    samplers["compressed"] = partial(_engine_sample, small, settings.threads)
+    evaluations = _evaluations(samplers, real_images(source, settings.images), settings, display)
     packed, comparison = _packed(file, runs["partial"].generator, settings, display)
     pictures["engine"], difference = _engine_images(file, runs["partial"].generator, settings.threads)
     pbgen.binarize(paper, paper_plan)
@@ -135,6 +146,7 @@ def run_demo(out: Path, settings: DemoSettings, display: Display) -> DemoResults
         engine_difference=difference,
         packed=packed,
         comparison=comparison,
+        compressed=compressed,
         paper_packed=paper_packed,
         paper_comparison=paper_comparison,
     )
@@ -163,15 +175,30 @@ def _trainings(out: Path, settings: DemoSettings, display: Display) -> dict[str,
     return {name: load_run(out / name) for name in VARIANTS}
 
 
-def _evaluations(runs: dict[str, Run], real: Images, settings: DemoSettings, display: Display) -> dict[str, Evaluation]:
-    evaluations = {}
-    for name, run in runs.items():
-        evaluations[name] = evaluate(
-            partial(sample, run.generator),
-            real,
-            settings.seeds,
-            display.task(f"judging {name}", settings.seeds),
-        )
+def _compressed(file: Path, generator: nn.Module, settings: DemoSettings, display: Display) -> CompressInfo:
+    """The float generator made small, as a user's would be who has nothing else."""
+    info = compress(
+        generator, "noise", file, settings.compressed_bits, None, settings.compressed_steps, display.compressing()
+    )
+    display.say(f"{file}: the float generator, compressed; PSNR to its own images {info.psnr}")
+    display.show(compress_table(info))
+    return info
+
+
+def _engine_sample(file: Path, threads: int, n: int, seed: int = 0) -> Images:
+    """What `sample` gives of a module: `n` images of a packed file, from the latents that `seed` gives."""
+    engine = Engine(file, threads=threads)
+    z = np.random.default_rng(seed).standard_normal((n, *engine.input_shape), np.float32)
+    return to_pixels(np.asarray(engine(z)))
+
+
+def _evaluations(
+    samplers: Mapping[str, Callable[[int, int], Images]], real: Images, settings: DemoSettings, display: Display
+) -> dict[str, Evaluation]:
+    evaluations = {
+        name: evaluate(sampler, real, settings.seeds, display.task(f"judging {name}", settings.seeds))
+        for name, sampler in samplers.items()
+    }
     display.say(f"Sliced Wasserstein distance x 1000 to {settings.images} real images; smaller is better")
     display.show(evaluation_table(evaluations))
     return evaluations

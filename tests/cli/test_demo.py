@@ -24,6 +24,7 @@ MINIATURE = partial(
     seeds=1,
     threads=1,
     rounds=1,
+    compressed_steps=2,
     paper_model="dcgan32",
 )
 
@@ -59,13 +60,15 @@ def test_it_stops_goes_on_and_writes_its_page(pbgen: Command, tmp_path: Path, mo
 
 
 def check_page(page: str) -> None:
-    assert page.count("data:image/png;base64,") == 6, "real, three trainings, the engine's beside the module's"
+    assert page.count("data:image/png;base64,") == 8, (
+        "real, three trainings, the engine's and the compressed beside the module's"
+    )
     charts = re.findall(r'<svg[^>]*aria-label="([^"]*)"', page)
     assert len(charts) == 9
     assert charts[0].startswith("Degree of redundancy") and "steps of 8 images" in charts[1]
-    assert page.count("<table>") == 7
+    assert page.count("<table>") == 8
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
-    for word in ("deconv32", "real against real", "PyTorch", "smaller than in float32"):
+    for word in ("deconv32", "real against real", "PyTorch", "smaller than in float32", "compressed without its data"):
         assert word in page
 
 

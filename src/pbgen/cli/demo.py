@@ -13,7 +13,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the three trainings and report.html.")] = Path("demo"),
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps of each generator.")] = None,
 ) -> None:
-    """Plan, train three small generators on rendered faces, judge, pack and run them; write OUT/report.html."""
+    """Train three small generators on rendered faces, compress, judge, pack and run them; write OUT/report.html."""
     from pbgen.cli.terminal import Terminal
     from pbgen.demo import PAGE, DemoSettings, run_demo
     from pbgen.report.demo_page import write_demo_page

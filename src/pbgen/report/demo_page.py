@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from pbgen.report import html, text
 from pbgen.report.charts import BINARY, NEUTRAL, SERIES, Bar, bar_chart, redundancy_chart, training_chart
 from pbgen.report.grid import image_grid
-from pbgen.report.tables import bench_table, evaluation_table, pack_table, plan_table
+from pbgen.report.tables import bench_table, compress_table, evaluation_table, pack_table, plan_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ def write_demo_page(results: "DemoResults", path: str | os.PathLike[str]) -> Non
         "Three small generators learned to make faces: one with float weights, one whose weights are binary where its "
         "layers are redundant enough, and one with binary weights throughout."
     )
-    sections = (_headline, _pictures, _plan, _training, _distance, _packed, _paper)
+    sections = (_headline, _pictures, _plan, _training, _distance, _packed, _compressed, _paper)
     blocks = [block for section in sections for block in section(results)]
     html.write_page(path, html.page("Image generators with one-bit weights", lead, blocks))
 
@@ -134,6 +134,33 @@ def _packed(results: "DemoResults") -> list[str]:
         ),
         html.table(pack_table(results.packed), "What each layer takes before and after packing."),
         *_engines(results.comparison),
+    ]
+
+
+def _compressed(results: "DemoResults") -> list[str]:
+    info, settings = results.compressed, results.settings
+    means = {name: evaluation.mean.mean for name, evaluation in results.evaluations.items()}
+    ours, partial = (text.times(means[name] / means["float"]) for name in ("compressed", "partial"))
+    return [
+        html.heading("The float generator, compressed without its data"),
+        html.paragraph(
+            "As one that somebody trained long ago: it was all that `pbgen compress` was given. Each layer got bits by "
+            f"its measured error, and in {settings.compressed_steps:,} steps a copy learned to make its images. The "
+            f"file is {text.times(info.ratio)} smaller than in float32; its images are {info.psnr} from the float "
+            f"generator's, and {ours} as far from real faces. The one that was trained with binary weights from the "
+            f"start is {text.times(results.packed.ratio)} smaller, and {partial} as far."
+        ),
+        html.side_by_side(
+            [
+                _grid(results, "compressed", "the compressed file in the engine"),
+                _grid(results, "float", "the float generator"),
+            ]
+        ),
+        html.table(
+            compress_table(info),
+            "Signal to noise of the images in decibels, where one layer alone has so many bits and nothing is learned; "
+            "and what each layer got.",
+        ),
     ]
 
 
