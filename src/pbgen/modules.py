@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import warnings
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any
@@ -48,7 +49,8 @@ def duplicate(module: nn.Module) -> nn.Module:
     Raises PBGenError where the module holds what cannot be copied.
     """
     try:
-        with _Detaching():
+        with _Detaching(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of torch, about the graphs of its exported programs
             return copy.deepcopy(module)
     except Exception as error:  # whatever a user's attributes may raise
         raise PBGenError(f"{type(module).__name__}: cannot be copied: {first_line(error)}") from error

@@ -8,7 +8,12 @@ import typer
 
 from pbgen.redundancy import MAX_BITS
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="dcgan32, dcgan64, dcgan128, dcgan256 or file.py:factory")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="dcgan32, dcgan64, dcgan128, dcgan256, file.py:factory or file.pt2 (torch.export.save)"
+    ),
+]
 Channels = Annotated[int, typer.Option(help="Channels of the images: 1 or 3.")]
 KernelSize = Annotated[int, typer.Option(help="Kernel of a built-in model: 4 or 5.")]
 Width = Annotated[int | None, typer.Option(help="Channels of a built-in model's widest layer; default: its own.")]

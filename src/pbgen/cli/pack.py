@@ -9,19 +9,21 @@ from pbgen.cli import options
 
 
 def pack(
-    source: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `pbgen train` wrote, or file.py:factory.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder that `pbgen train` wrote, file.py:factory or file.pt2.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The packed file, such as g.safetensors.")],
     model: options.RunModel = None,
 ) -> None:
-    """Pack the trained generator of RUN, or the one that a Python file makes, to one bit a binary weight."""
+    """Pack the trained generator of RUN, or the one in a file, to one bit a binary weight."""
     import pbgen
     from pbgen.cli.terminal import Terminal, check_output
     from pbgen.example import example_input
-    from pbgen.models.load import code_file
+    from pbgen.models.load import is_file
     from pbgen.report.tables import pack_table
 
     check_output("--output", output)
-    if code_file(str(source)) and not source.exists():
+    if is_file(str(source)) and not source.is_dir():
         generator, _ = pbgen.models.load(str(source))
     else:
         generator = pbgen.training.load_run(source, model).generator

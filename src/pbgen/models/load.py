@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pbgen.errors import PBGenError
 from pbgen.example import several
 from pbgen.models.dcgan import Norm
+from pbgen.models.exported import read_exported
 from pbgen.models.zoo import create
 
 
@@ -24,7 +25,7 @@ def load(
     latent: int = 100,
     discriminator_norm: Norm = "batch",
 ) -> tuple[nn.Module, nn.Module | None]:
-    """A generator and its discriminator: `spec` is a built-in name or "file.py:factory".
+    """A generator and its discriminator: `spec` is a built-in name, "file.py:factory" or an exported program, file.pt2.
 
     The options are those of `create`. A file's factory takes no arguments and decides for itself; it returns a
     generator, which is any torch module, or a pair of generator and discriminator. What goes in is told by the
@@ -35,7 +36,7 @@ def load(
     else, or a kernel size, width or latent is asked of a file.
     """
     file = code_file(spec)
-    if not file:
+    if file is None and not _is_exported(spec):
         return create(
             spec,
             channels=channels,
@@ -46,6 +47,8 @@ def load(
         )
     if (kernel_size, width, latent) != (5, None, 100):
         raise PBGenError(f"{spec}: kernel size, width and latent are for built-in models; set them in the factory")
+    if file is None:
+        return read_exported(Path(spec)), None
     return _checked(spec, _call(spec, _factory(spec, file, spec.rpartition(":")[2])))
 
 
@@ -53,6 +56,15 @@ def code_file(spec: str) -> Path | None:
     """The Python file that loading `spec` runs; None where it is a built-in name."""
     file, colon, _ = spec.rpartition(":")
     return Path(file) if colon else None
+
+
+def is_file(spec: str) -> bool:
+    """Whether it names a file, not a built-in model."""
+    return code_file(spec) is not None or _is_exported(spec)
+
+
+def _is_exported(spec: str) -> bool:
+    return spec.lower().endswith(".pt2")
 
 
 def load_function(spec: str) -> Any:

@@ -35,7 +35,9 @@ def create(
     Raises PBGenError where the name is unknown or an option is not one of these.
     """
     if name not in _DCGANS:
-        raise PBGenError(f"model '{name}': unknown; choose one of {', '.join(_DCGANS)} or give file.py:factory")
+        raise PBGenError(
+            f"model '{name}': unknown; choose one of {', '.join(_DCGANS)} or give file.py:factory or file.pt2"
+        )
     size, usual_width = _DCGANS[name]
     if channels not in (1, 3):
         raise PBGenError(f"channels {channels}: {name} makes images of 1 or 3 channels")
