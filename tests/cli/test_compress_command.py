@@ -35,7 +35,6 @@ def number():
 def code(tmp_path: Path) -> Path:
     file = tmp_path / "net.py"
     file.write_text(CODE)
-    torch.set_num_threads(1)
     return file
 
 

@@ -5,8 +5,6 @@ import torch
 from small_network import make_network
 from torch import Tensor, nn
 
-torch.set_num_threads(1)
-
 
 @pytest.fixture
 def network() -> nn.Sequential:

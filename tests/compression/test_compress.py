@@ -63,7 +63,8 @@ def test_stopped_and_resumed_it_ends_the_same(network: nn.Module, batches: list[
     assert parts.read_bytes() == whole.read_bytes() and not stopped.value.state.exists()
 
 
-def test_latents(tmp_path: Path) -> None:
+def test_latents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pbgen.compression.judge._JUDGED_BY", 128)
     torch.manual_seed(0)
     generator = pbgen.models.create("dcgan32", width=16, latent=8, kernel_size=4)[0].eval()
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"

@@ -4,10 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core"
@@ -26,11 +28,16 @@ def run(*command: str | Path, status: int = 0, **environment: str) -> str:
 
 
 @cache
-def build(name: str, *options: str, source: Path = CORE, target: str = "all") -> Path:
-    """Build `source` in build/`name` and return that folder. What is there already is not made again."""
+def build(name: str, *options: str, targets: Sequence[str] = ("all",)) -> Path:
+    """Build the core in build/`name` and return that folder. What is there already is not made again.
+
+    pytest's processes share these folders: one builds, the others wait for it.
+    """
     folder = ROOT / "build" / name
-    run(str(CMAKE), "-S", source, "-B", folder, *options)
-    run(str(CMAKE), "--build", folder, "-j2", "--target", target)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        run(str(CMAKE), "-S", CORE, "-B", folder, *options)
+        run(str(CMAKE), "--build", folder, "-j2", "--target", *targets)
     return folder
 
 
@@ -39,8 +46,10 @@ def core() -> Path:
     return build("core", "-DPBGEN_TESTS=ON")
 
 
-def sanitized(sanitizers: str, flags: str = "") -> Path:
-    """The folder of the test programs, built with sanitizers. Not optimized: the build takes longer than the tests."""
+def sanitized(sanitizers: str, flags: str = "", targets: Sequence[str] = ("all",)) -> Path:
+    """The folder of the test programs, built with sanitizers. Not optimized, and no more of what a debugger wants than
+    the lines that a sanitizer names: the build takes longer than the tests."""
     options = ["-DPBGEN_TESTS=ON", f"-DPBGEN_SANITIZE={sanitizers}", "-DCMAKE_BUILD_TYPE="]
-    options += [f"-DCMAKE_CXX_FLAGS=-g {flags}", f"-DCMAKE_C_FLAGS={flags}"]
-    return build(f"core-{sanitizers.replace(',', '-')}{'-m32' if flags else ''}", *options) / "tests"
+    options += [f"-DCMAKE_CXX_FLAGS=-g1 {flags}", f"-DCMAKE_C_FLAGS={flags}"]
+    folder = f"core-{sanitizers.replace(',', '-')}{'-m32' if flags else ''}"
+    return build(folder, *options, targets=targets) / "tests"

@@ -4,43 +4,12 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from builds import CORE, build, needs_cmake, run
+from builds import CORE, build, needs_cmake
 from packed_files import Layer
-
-# Reads a batch from standard input and writes the images to standard output.
-PROGRAM = r"""
-#include <pbgen.h>
-#include <cstdio>
-#include <cstdlib>
-#include <vector>
-
-size_t size_of(pbgen_shape shape) {
-    size_t size = 1;
-    for (size_t i = 0; i < shape.rank; ++i) size *= shape.dims[i];
-    return size;
-}
-
-int main(int, char** arguments) {
-    const size_t batch = std::strtoul(arguments[3], nullptr, 10);
-    pbgen_engine* engine = pbgen_open(arguments[1], 2, arguments[2][0] == 'i' ? PBGEN_INT8 : PBGEN_FLOAT32);
-    if (!engine) return std::fprintf(stderr, "%s\n", pbgen_error()), 2;
-    std::vector<float> in(batch * size_of(pbgen_input_info(engine, 0).shape));
-    std::vector<float> out(batch * size_of(pbgen_output_info(engine, 0).shape));
-    if (std::fread(in.data(), sizeof(float), in.size(), stdin) != in.size()) return 3;
-    const float* inputs[] = {in.data()};
-    float* outputs[] = {out.data()};
-    if (pbgen_run(engine, inputs, nullptr, batch, outputs)) return 4;
-    std::fwrite(out.data(), sizeof(float), out.size(), stdout);
-    for (size_t i = 0; i < pbgen_layer_count(engine); ++i)
-        std::fprintf(stderr, "%s\n", pbgen_layer_info(engine, i).kernel);
-    pbgen_close(engine);
-}
-"""
 
 LAYERS = {
     "transposed": Layer(70, 80, (4, 4), (5, 5), (2, 2), (2, 2), (1, 1)),
@@ -77,10 +46,11 @@ class Machine:
         ]
 
     def core(self) -> Path:
-        """The folder of the library and of pbgen-run."""
-        toolchain = f"-DCMAKE_TOOLCHAIN_FILE={CORE / 'cmake' / f'{self.name}-linux-gnu.cmake'}"
+        """The folder of pbgen-run and of test programs."""
+        options = [f"-DCMAKE_TOOLCHAIN_FILE={CORE / 'cmake' / f'{self.name}-linux-gnu.cmake'}", "-DPBGEN_TESTS=ON"]
         # -O1: the build takes longer than the tests.
-        return build(self.name, toolchain, "-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-O1")
+        options += ["-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-O1", "-DCMAKE_EXE_LINKER_FLAGS=-static"]
+        return build(self.name, *options, targets=("pbgen-run", "pbgen_images", "pbgen_ops"))
 
     def run(self, program: Path, *arguments: object, data: bytes = b"", arch: str = "", cpu: str = "max") -> "Result":
         """What a program does with `data` on its standard input."""
@@ -90,9 +60,9 @@ class Machine:
         return Result(result.returncode, result.stdout, result.stderr.decode())
 
     def open(self, arch: str, file: Path, activations: str, x: np.ndarray, cpu: str = "max") -> "Result":
-        """What the program above does with the batch `x`."""
+        """What core/tests/images.cpp does with the batch `x`."""
         return self.run(
-            images_program(self),
+            self.core() / "tests" / "pbgen_images",
             file,
             activations,
             len(x),
@@ -121,16 +91,6 @@ class Result:
     code: int
     output: bytes
     said: str
-
-
-@cache
-def images_program(machine: Machine) -> Path:
-    """The program above, built."""
-    folder = machine.core()
-    source, program = folder / "images.cpp", folder / "images"
-    source.write_text(PROGRAM)
-    run(machine.compiler, "-static", "-I", CORE / "include", source, folder / "libpbgen.a", "-o", program)
-    return program
 
 
 ARM = Machine("aarch64", ("portable", "neon", "neon-dotprod"))

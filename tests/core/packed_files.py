@@ -34,9 +34,13 @@ def random_levels(rng: np.random.Generator, shape: tuple[int, ...], planes: int)
 def write(
     path: Path, input_shape: tuple[Count, ...], nodes: list[Node], tensors: Tensors, output: int | None = None
 ) -> Path:
-    """Write a packed file of one input, its shape without the batch; `output` is the last value unless given."""
+    """Write a packed file of one input, its shape without the batch; `output` is the last value unless given.
+
+    Not as pbgen.packing does: thousands of tests would wait for the disk.
+    """
     last = len(nodes) if output is None else output
-    file.write(path, Graph((Input("z", (1, *input_shape)),), (), tuple(nodes), (("image", last),)), tensors)
+    graph = Graph((Input("z", (1, *input_shape)),), (), tuple(nodes), (("image", last),))
+    path.write_bytes(file.to_bytes(graph, tensors))
     return path
 
 

@@ -82,6 +82,15 @@ def test_from_python(generator: Path) -> None:
     assert np.array_equal(engine(z), expected)
 
 
+@pytest.fixture
+def threads_of_torch() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("threads_of_torch")
 def test_products_of_training() -> None:
     """The child has none of the threads that torch's OpenMP runtime had in the parent."""
     torch.manual_seed(0)

@@ -24,7 +24,7 @@ def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
     if not has_fuzzer():
         pytest.skip("needs clang++ with libFuzzer")
     # Not optimized: the build takes longer than the test.
-    compiler = ["-DCMAKE_CXX_COMPILER=clang++", "-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-g"]
+    compiler = ["-DCMAKE_CXX_COMPILER=clang++", "-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-g1"]
     fuzzer = build("fuzz", "-DPBGEN_FUZZ=ON", "-DPBGEN_RUN=OFF", *compiler) / "tests" / "pbgen_fuzz_loader"
     corpus = tmp_path / "corpus"
     corpus.mkdir()

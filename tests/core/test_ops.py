@@ -12,7 +12,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from archs import HERE
-from builds import CORE, build, core, needs_cmake, sanitized
+from builds import core, needs_cmake, sanitized
+from emulators import ARM
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from packed_files import assert_close
@@ -25,7 +26,6 @@ IDENTITY = Program(1)
 
 # What these operators ask of a processor, its variants have in common.
 FAMILIES = list(dict.fromkeys(arch.split("-")[0] for arch in HERE))
-CROSS = CORE / "cmake" / "aarch64-linux-gnu.cmake"
 
 
 def programs_of(kind: str) -> list[str | Path]:
@@ -34,11 +34,9 @@ def programs_of(kind: str) -> list[str | Path]:
         return [core() / "tests" / "pbgen_ops"]
     if kind == "sanitized":
         return [sanitized("address,undefined") / "pbgen_ops"]
-    if not shutil.which("aarch64-linux-gnu-g++") or not shutil.which("qemu-aarch64"):
-        pytest.skip("needs aarch64-linux-gnu-g++ and qemu-aarch64")
-    options = ["-DPBGEN_RUN=OFF", "-DPBGEN_TESTS=ON", "-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-O1 -static"]
-    folder = build("aarch64-ops", f"-DCMAKE_TOOLCHAIN_FILE={CROSS}", *options, target="pbgen_ops")
-    return ["qemu-aarch64", "-cpu", "max", folder / "tests" / "pbgen_ops"]
+    if not shutil.which(ARM.compiler) or not shutil.which(ARM.qemu):
+        pytest.skip(f"needs {ARM.compiler} and {ARM.qemu}")
+    return [ARM.qemu, "-cpu", "max", ARM.core() / "tests" / "pbgen_ops"]
 
 
 KINDS_OF_PROGRAM = [("installed", arch) for arch in FAMILIES] + [

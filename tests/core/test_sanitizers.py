@@ -27,6 +27,11 @@ def address() -> Path:
     return sanitized("address,undefined")
 
 
+@pytest.fixture(scope="module")
+def thread() -> Path:
+    return sanitized("thread", targets=("pbgen_trial",))
+
+
 # The folder of a system's own headers is sought where its compiler for 32 bits does not bring it along.
 FLAGS_OF_32_BITS = ["-m32", "-m32 -idirafter /usr/include/x86_64-linux-gnu"]
 
@@ -52,7 +57,7 @@ def programs(request: pytest.FixtureRequest) -> Path:
     flags = flags_of_32_bits()
     if flags is None:
         pytest.skip("needs a compiler with -m32 and its libraries (g++-multilib)")
-    return sanitized("address,undefined", flags)
+    return sanitized("address,undefined", flags, targets=("pbgen_trial",))
 
 
 def trial(programs: Path, *arguments: str | Path) -> str:
@@ -144,12 +149,12 @@ def test_every_operator(programs: Path, tmp_path: Path) -> None:
     assert trial(programs, "open", every_operator(tmp_path / "g.safetensors")) == "opened\n"
 
 
-def test_threads_do_not_race(tmp_path: Path) -> None:
+def test_threads_do_not_race(thread: Path, tmp_path: Path) -> None:
     layer = Layer(48, 64, (6, 6), (5, 5), (2, 2), (2, 2), (1, 1))
-    assert trial(sanitized("thread"), "threads", layer.write(tmp_path / "g.safetensors")) == ""
+    assert trial(thread, "threads", layer.write(tmp_path / "g.safetensors")) == ""
 
 
-def test_threads_do_not_race_to_other_sizes(tmp_path: Path) -> None:
+def test_threads_do_not_race_to_other_sizes(thread: Path, tmp_path: Path) -> None:
     """Each call of a thread is of another size than that before."""
     sizes = [["h", "*", "H", 2]]
     nodes = [
@@ -159,7 +164,7 @@ def test_threads_do_not_race_to_other_sizes(tmp_path: Path) -> None:
     ]
     path = tmp_path / "g.safetensors"
     path.write_bytes(some(nodes, [1, 4, "H", "W"], sizes=sizes, w=np.full((5, 4, 3, 3), 0.1, np.float32)))
-    assert trial(sanitized("thread"), "threads", path) == ""
+    assert trial(thread, "threads", path) == ""
 
 
 SAME = {"kernel": [3, 3], "stride": [1, 1], "padding": [1, 1], "dilation": [1, 1], "groups": 1}

@@ -17,8 +17,6 @@ from pbgen.packing import PackInfo, pack, rebuild
 from pbgen.packing.file import read
 from pbgen.packing.graph import Graph
 
-torch.set_num_threads(1)
-
 
 def settle(module: nn.Module, seed: int = 0) -> nn.Module:
     """Give every batch norm numbers that leave a mark, as training would."""

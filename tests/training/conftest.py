@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from tiny_gan import TINY
 
@@ -39,12 +38,3 @@ def tiny(pictures: Path) -> Callable[..., TrainConfig]:
         return TrainConfig(**(standard | options))
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    """Tiny networks run faster so, and results are compared to the bit."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
