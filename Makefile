@@ -16,6 +16,10 @@ lint: .venv/installed
 demo: .venv/installed
 	$(BIN)/pbgen demo --out demo
 
+# What `npm pack` in web/ takes.
+npm: .venv/installed wasm
+	$(BIN)/python web/prepack.py
+
 .venv/installed: pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
