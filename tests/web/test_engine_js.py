@@ -157,6 +157,7 @@ def test_errors_are_one_line(node: Node, latents: Path, mixed: Path, picture: Pa
         node,
         """
         const a = await load(latents), b = await load(mixed), c = await load(picture);
+        const later = async (call) => call();
         const t = (...shape) => ({ data: new Float32Array(shape.reduce((x, y) => x * y)), shape });
         const calls = [
             load("/nowhere.safetensors"), load(damaged), load(latents, { activations: "int4" }), load(undefined),
@@ -167,6 +168,9 @@ def test_errors_are_one_line(node: Node, latents: Path, mixed: Path, picture: Pa
             a.run({ data: ["1"], shape: [1, 8] }), a.run(new DataView(new ArrayBuffer(32))),
             b.run([t(1, 3, 9), t(1, 3, 8)]), b.run([t(1, 3, 9), t(2, 3, 9)]), b.run([t(1, 3, 9), new Float32Array(27)]),
             b.run([t(1, 3, 9), t(1, 3, 9)], { seed: -1 }), b.run([t(1, 3, 9), t(1, 3, 9)], { seed: 0.5 }),
+            later(() => c.outputShapeFor([3, 2 ** 32 + 20, 20])), later(() => c.outputShapeFor([3, 20, 1.5])),
+            later(() => c.outputShapeFor(Array(9).fill(3))), later(() => a.draw([[8]], { count: -1 })),
+            later(() => a.draw([8])), later(() => a.draw([[8]], { count: 2 ** 50 })),
             c.run(t(1, 3, 1, 1)), c.tiled(t(1, 3, 9, 9), { tile: 0 }), a.run(undefined),
         ];
         const lines = await Promise.all(calls.map(said));
@@ -188,7 +192,8 @@ def test_errors_are_one_line(node: Node, latents: Path, mixed: Path, picture: Pa
         "no typed array", "no typed array",
         "", "different numbers of images: 1, 2", "give { data, shape } with the shape (N, any, any)",
         "seed -1: must be 0 to 18446744073709551615", "seed 0.5: must be",
-        "", "tile 0: must be at least one pixel", "no typed array", "the engine is closed",
+        "integers below 2^32", "integers below 2^32", "at most 8 integers", "count -1: must be", "integers below 2^32",
+        "no memory for 1125899906842624", "larger input", "tile 0: must be at least one pixel", "no typed array", "the engine is closed",
     ]  # fmt: skip
     for line, part in zip(found["lines"], parts, strict=True):
         assert part in line

@@ -164,6 +164,7 @@ export class Core {
   }
 
   #shapes(take, shapes) {
+    shapes.forEach(checkShape);
     const place = take(shapes.length * SHAPE_BYTES);
     const words = this.#words(place, (shapes.length * SHAPE_BYTES) / 4).fill(0);
     shapes.forEach((shape, i) => words.set([shape.length, ...shape], i * (1 + MAX_RANK)));
@@ -235,4 +236,11 @@ export class Core {
   #error() {
     return this.#text(this.#c.pbgen_error());
   }
+}
+
+// What 32 bits do not hold would become another size.
+function checkShape(shape) {
+  const sizes = Array.isArray(shape) && shape.length <= MAX_RANK;
+  if (sizes && shape.every((size) => Number.isInteger(size) && size >= 0 && size < 2 ** 32)) return;
+  throw new Error(`shape ${JSON.stringify(shape)}: must be a list of at most ${MAX_RANK} integers below 2^32`);
 }

@@ -86,8 +86,9 @@ export class Engine {
    */
   async tiled(inputs, { tile = 256, seed = 0, noise = {}, onProgress = () => {} } = {}) {
     if (!(Number.isInteger(tile) && tile >= 1)) throw new Error(`tile ${tile}: must be at least one pixel`);
+    const edge = Math.min(tile, 2 ** 31 - 1); // the engine counts in 32 bits
     const each = (given, shapes, _, made, image, images) => {
-      this.#core.runTiles(given, shapes, tile, made, (done, tiles) => onProgress(image * tiles + done, images * tiles));
+      this.#core.runTiles(given, shapes, edge, made, (done, tiles) => onProgress(image * tiles + done, images * tiles));
     };
     return this.#make(inputs, seed, noise, each, 1);
   }
@@ -113,6 +114,10 @@ export class Engine {
    * Noise is what a call draws; inputs that are none are drawn as normal noise, those of integers are 0.
    */
   draw(shapes, { count = 1, seed = 0, first = 0 } = {}) {
+    for (const [name, value] of Object.entries({ count, first })) {
+      if (!(Number.isSafeInteger(value) && value >= 0))
+        throw new Error(`${name} ${value}: must be an integer from 0 on`);
+    }
     this.outputShapeFor(...shapes);
     const known = this.#withNoise(shapes);
     return Object.fromEntries(
@@ -235,7 +240,11 @@ function checkedSeed(seed) {
 }
 
 function room(count, shape) {
-  return { data: new Float32Array(count * size(shape)), shape: [count, ...shape] };
+  try {
+    return { data: new Float32Array(count * size(shape)), shape: [count, ...shape] };
+  } catch {
+    throw new Error(`no memory for ${count} of the shape ${text(shape)}; give fewer at once`);
+  }
 }
 
 function size(shape) {
