@@ -3,9 +3,12 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 NATIVE := CMakeLists.txt $(shell find core bindings -type f)
 
-.PHONY: test demo lint clean
+# The engine for browsers and Node, built by the compiler that comes with ziglang.
+WASM := src/pbgen/web/pbgen.wasm src/pbgen/web/pbgen-relaxed.wasm
 
-test: .venv/installed lint
+.PHONY: test demo lint clean wasm
+
+test: .venv/installed wasm lint
 	$(BIN)/pytest
 
 lint: .venv/installed
@@ -13,7 +16,7 @@ lint: .venv/installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-demo: .venv/installed
+demo: .venv/installed wasm
 	$(BIN)/pbgen demo --out demo
 
 # What `npm pack` in web/ takes.
@@ -25,5 +28,10 @@ npm: .venv/installed wasm
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
 
+wasm: $(WASM)
+
+$(WASM) &: core/CMakeLists.txt $(shell find core/cmake core/include core/src core/wasm -type f) | .venv/installed
+	$(BIN)/python core/wasm/build.py
+
 clean:
-	rm -rf .venv build
+	rm -rf .venv build $(WASM)

@@ -1,17 +1,24 @@
 """What the core's tests share."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
+import wasm
 from archs import HERE
 from packed_files import Layer
 
 from pbgen import Engine, PBGenError
 
 
-@pytest.fixture(params=HERE)
+@pytest.fixture(params=[*HERE, *wasm.MODULES])
 def arch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """Each instruction set in turn, forced; those that this machine lacks are skipped."""
+    """Each instruction set in turn, forced, WebAssembly's in Node; those that this machine lacks are skipped."""
+    if request.param in wasm.MODULES:
+        if reason := wasm.missing(request.param):
+            pytest.skip(reason)
+        monkeypatch.setattr(request.module, "Engine", partial(wasm.Engine, module=request.param))
+        return str(request.param)
     monkeypatch.setenv("PBGEN_ARCH", request.param)
     try:
         Engine(Layer(3, 4, ()).write(tmp_path / "probe.safetensors"))
