@@ -86,6 +86,7 @@ class DemoResults:
     runs: dict[str, Run]
     evaluations: dict[str, Evaluation]
     pictures: dict[str, Images]  # "real", each of VARIANTS, "engine"
+    file: Path  # the partial generator, packed
     engine_difference: float  # largest, between the engine's floats and those of the trained module
     packed: PackInfo
     comparison: Comparison
@@ -132,6 +133,7 @@ def run_demo(out: Path, settings: DemoSettings, display: Display) -> DemoResults
         runs=runs,
         evaluations=evaluations,
         pictures=pictures,
+        file=file,
         engine_difference=difference,
         packed=packed,
         comparison=comparison,

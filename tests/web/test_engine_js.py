@@ -193,7 +193,8 @@ def test_errors_are_one_line(node: Node, latents: Path, mixed: Path, picture: Pa
         "", "different numbers of images: 1, 2", "give { data, shape } with the shape (N, any, any)",
         "seed -1: must be 0 to 18446744073709551615", "seed 0.5: must be",
         "integers below 2^32", "integers below 2^32", "at most 8 integers", "count -1: must be", "integers below 2^32",
-        "no memory for 1125899906842624", "larger input", "tile 0: must be at least one pixel", "no typed array", "the engine is closed",
+        "no memory for 1125899906842624", "larger input", "tile 0: must be at least one pixel", "no typed array",
+        "the engine is closed",
     ]  # fmt: skip
     for line, part in zip(found["lines"], parts, strict=True):
         assert part in line

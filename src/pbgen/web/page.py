@@ -31,11 +31,12 @@ LEADS = {
     "plain": "A network of {weights} that stands in this page and runs on your device alone.",
 }
 
-POLICY = (
+_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src blob:; "
     "style-src 'unsafe-inline'; img-src data: blob:; media-src blob: mediastream:"
 )
-"""Content-Security-Policy: the browser lets the page send and fetch nothing."""
+HEAD = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+"""For the head of a page that is alive: by it the browser lets the page send and fetch nothing."""
 
 
 def kind_of(engine: Engine) -> str:
@@ -98,8 +99,7 @@ def live_page(
 ) -> str:
     """The whole document of a page that is that block alone. Raises PBGenError as `live` does."""
     block, lead = live(file, activations, values)
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-    return html.page(title, lead, [block], policy)
+    return html.page(title, lead, [block], HEAD)
 
 
 def _is_picture(shape: Shape) -> bool:
