@@ -22,7 +22,7 @@ export async function latents(root, session, config) {
 
   // One vector for each picture from number `first` on, of all that is drawn for it.
   async function drawn(seed, first, count) {
-    const tensors = await session.engine.draw(shapes, { seed, first, count });
+    const tensors = await session.use((engine) => engine.draw(shapes, { seed, first, count }));
     sizes = names.map((name) => tensors[name].shape.slice(1));
     return Array.from({ length: count }, (_, i) => {
       const own = names.map((name) => {

@@ -7,7 +7,9 @@ import { scene } from "./scene.js";
 import { geometry, largest } from "./sizes.js";
 
 const LONGEST = [128, 256, 512, 1024, 2048]; // pixels that a picture is reduced to
-const LIVE = 256; // the same of the camera's
+const PATIENCE = 4000; // milliseconds that a reader may wait for a picture at first
+const LIVE = 250; // the same for one of the camera's
+const LARGEST_LIVE = 512;
 const TILED = 2 ** 16; // pixels from which on it is made in tiles, so that one sees how far it is
 const TILE = 256;
 
@@ -20,25 +22,33 @@ export async function pictures(root, session, config) {
   let picture = scene(); // what is shown: a canvas, an ImageBitmap or a video
   let name = config.name;
   let stream = null;
+  let speed = 0; // pixels of the input in a millisecond, of the latest picture
+
+  // The longest side that a picture may have to be made in so long.
+  const affordable = (time) => LONGEST.findLast((side) => 0.75 * side * side <= speed * time) ?? LONGEST[0];
 
   async function make() {
     const { width, height } = dimensions(picture);
-    const factor = Math.min(1, (stream ? LIVE : Number(parts.longest.value)) / Math.max(width, height));
+    const side = stream ? Math.min(LARGEST_LIVE, affordable(LIVE)) : Number(parts.longest.value);
+    const factor = Math.min(1, side / Math.max(width, height));
     const wanted = [channels, Math.round(height * factor), Math.round(width * factor)];
     const shape = await largest(session.engine, wanted, margins, 64);
     const [, h, w] = shape;
     cover(parts.before, picture, w, h);
     if (!stream) cover(parts.after, parts.before, w, h); // until it is made
     parts.frame.style.setProperty("--ratio", w / h);
+    parts.told.textContent = "";
     const input = pixelsOf(withMargin(parts.before, margins), channels, config.range);
+    const begun = performance.now();
     const output = await busy(run(input, h * w));
+    speed = (h * w) / (performance.now() - begun);
     paint(parts.after, output, 0, config.range);
     crop(parts.after, axes[1].scale * h, axes[2].scale * w, margins);
     parts.told.textContent = `${w} × ${h} to ${parts.after.width} × ${parts.after.height} pixels`;
   }
 
   function busy(work) {
-    parts.frame.setAttribute("aria-busy", true);
+    parts.frame.setAttribute("aria-busy", !stream);
     return work.finally(() => {
       parts.frame.setAttribute("aria-busy", false);
       parts.progress.removeAttribute("value");
@@ -95,6 +105,7 @@ export async function pictures(root, session, config) {
   parts.save.onclick = async () => save(await png(parts.after, 1), `${name}-after.png`);
   session.addEventListener("change", () => stream || show());
   await show();
+  parts.longest.value = Math.min(1024, affordable(PATIENCE));
 }
 
 function build(root, engine, config) {
@@ -107,11 +118,7 @@ function build(root, engine, config) {
     divider,
     camera: button("Camera", "c", null, { "aria-pressed": "false" }),
     save: button("Save", "s"),
-    longest: element(
-      "select",
-      { id: "longest" },
-      ...LONGEST.map((size) => new Option(`${size} pixels`, size, size === 512, size === 512)),
-    ),
+    longest: element("select", { id: "longest" }, ...LONGEST.map((size) => new Option(`${size} pixels`, size))),
     told: element("output", { className: "told" }),
     progress: element("progress", { "aria-label": "How far the picture is" }),
   };

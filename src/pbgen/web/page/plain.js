@@ -31,7 +31,7 @@ export async function plain(root, session, config) {
 
   async function make(number) {
     seed.value = number;
-    const drawn = await session.engine.draw(shapes, { seed: number });
+    const drawn = await session.use((engine) => engine.draw(shapes, { seed: number }));
     const noise = Object.fromEntries(session.engine.noise.map(({ name }) => [name, drawn[name]]));
     const found = await session.run(
       inputs.map(({ name }) => drawn[name]),

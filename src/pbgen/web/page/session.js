@@ -26,20 +26,31 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  /** Makes images of a list of inputs, as Engine.run does. */
-  async run(inputs, options) {
+  /** What `call(engine)` gives; once more where the engine was exchanged meanwhile. */
+  async use(call) {
     const { engine } = this;
-    const begun = performance.now();
-    const made = await engine.run(inputs, options);
-    if (engine === this.engine) this.#took(performance.now() - begun, inputs[0].shape[0]);
-    return made;
+    try {
+      return await call(engine);
+    } catch (error) {
+      if (engine === this.engine) throw error;
+      return this.use(call);
+    }
+  }
+
+  /** Makes images of a list of inputs, as Engine.run does. */
+  run(inputs, options) {
+    return this.use((engine) => this.#timed(engine, inputs, () => engine.run(inputs, options)));
   }
 
   /** The same in tiles. */
-  async tiled(inputs, options) {
+  tiled(inputs, options) {
+    return this.use((engine) => this.#timed(engine, inputs, () => engine.tiled(inputs, options)));
+  }
+
+  async #timed(engine, inputs, make) {
     const begun = performance.now();
-    const made = await this.engine.tiled(inputs, options);
-    this.#took(performance.now() - begun, inputs[0].shape[0]);
+    const made = await make();
+    if (engine === this.engine) this.#took(performance.now() - begun, inputs[0].shape[0]);
     return made;
   }
 
