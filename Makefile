@@ -3,10 +3,13 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 NATIVE := CMakeLists.txt $(shell find core bindings -type f)
 
-.PHONY: test demo lint clean
+# The engine for browsers and Node, built by the compiler that comes with ziglang.
+WASM := src/pbgen/web/pbgen.wasm src/pbgen/web/pbgen-relaxed.wasm
+
+.PHONY: test demo lint clean wasm
 
 # A process without tests takes half of what another has left: files differ too much in how long they take to be shared out.
-test: .venv/installed lint
+test: .venv/installed wasm lint
 	$(BIN)/pytest -n auto --dist worksteal
 
 lint: .venv/installed
@@ -14,13 +17,22 @@ lint: .venv/installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-demo: .venv/installed
+demo: .venv/installed wasm
 	$(BIN)/pbgen demo --out demo
+
+# What `npm pack` in web/ takes.
+npm: .venv/installed wasm
+	$(BIN)/python web/prepack.py
 
 .venv/installed: pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
 
+wasm: $(WASM)
+
+$(WASM) &: core/CMakeLists.txt $(shell find core/cmake core/include core/src core/wasm -type f) | .venv/installed
+	$(BIN)/python core/wasm/build.py
+
 clean:
-	rm -rf .venv build
+	rm -rf .venv build $(WASM)

@@ -55,4 +55,29 @@ std::string quote(std::string_view name) {
     return text + "`";
 }
 
+Part::Part(const char* text) : Part(std::string_view(text)) {}
+Part::Part(const std::string& text) : Part(std::string_view(text)) {}
+Part::Part(std::string_view text) : text_(text.data() ? text.data() : ""), number_(text.size()) {}
+Part::Part(Signed given) : Part(Unsigned{static_cast<uint64_t>(given.number)}) {
+    negative_ = given.number < 0;
+    if (negative_) number_ = uint64_t{0} - number_;
+}
+Part::Part(Unsigned given) : number_(given.number) {}
+
+void Part::append_to(std::string& text) const {
+    if (text_) return static_cast<void>(text.append(text_, static_cast<size_t>(number_)));
+    if (negative_) text += '-';
+    text += std::to_string(number_);
+}
+
+std::string concat_parts(std::initializer_list<Part> parts) {
+    std::string text;
+    for (const Part& part : parts) part.append_to(text);
+    return text;
+}
+
+void fail_with(std::initializer_list<Part> parts) {
+    throw Error(visible(concat_parts(parts)));  // names in it may come from anywhere
+}
+
 }  // namespace pbgen

@@ -1,6 +1,8 @@
 // The one error type inside the core, and the words to fill it with.
 #pragma once
 
+#include <cstdint>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -19,20 +21,44 @@ std::string visible(std::string_view text);
 // A name from the file as it may stand in a message: in backquotes, and short.
 std::string quote(std::string_view name);
 
-inline void append(std::string& text, std::string_view part) { text += part; }
-template <class Number, class = std::enable_if_t<std::is_arithmetic_v<Number>>>
-void append(std::string& text, Number part) { text += std::to_string(part); }
+// What a message is made of: text, or an integer.
+class Part {
+public:
+    Part(const char* text);
+    Part(const std::string& text);
+    Part(std::string_view text);
+    template <class Integer, class = std::enable_if_t<std::is_integral_v<Integer>>>
+    Part(Integer number) : Part(std::conditional_t<std::is_signed_v<Integer>, Signed, Unsigned>{number}) {}
+
+    void append_to(std::string& text) const;
+
+private:
+    struct Signed {
+        int64_t number;
+    };
+    struct Unsigned {
+        uint64_t number;
+    };
+    Part(Signed number);
+    Part(Unsigned number);
+
+    const char* text_ = nullptr;
+    uint64_t number_;  // without its sign; of text, its length
+    bool negative_ = false;
+};
+
+// One function for all of them, rather than one for each list of types: there are hundreds.
+std::string concat_parts(std::initializer_list<Part> parts);
+[[noreturn]] void fail_with(std::initializer_list<Part> parts);
 
 template <class... Parts>
 std::string concat(const Parts&... parts) {
-    std::string text;
-    (append(text, parts), ...);
-    return text;
+    return concat_parts({Part(parts)...});
 }
 
 template <class... Parts>
 [[noreturn]] void fail(const Parts&... parts) {
-    throw Error(visible(concat(parts...)));  // names in it may come from anywhere
+    fail_with({Part(parts)...});
 }
 
 }  // namespace pbgen

@@ -40,7 +40,9 @@ double Fields::number(std::string_view key, const Json& value, double low, doubl
     if (!value.is(Json::Type::integer) && !value.is(Json::Type::real))
         refuse(quote(key), " must be made of numbers");
     const double number = value.is(Json::Type::real) ? value.real : static_cast<double>(value.integer);
-    if (!(number >= low && number <= high)) refuse(quote(key), " has a number outside ", low, " .. ", high);
+    if (!(number >= low && number <= high))
+        refuse(quote(key), " has a number outside ",
+               high > 1e18 ? "those of float32" : concat(static_cast<int64_t>(low), " .. ", static_cast<int64_t>(high)));
     return number;
 }
 

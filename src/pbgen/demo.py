@@ -89,6 +89,7 @@ class DemoResults:
     runs: dict[str, Run]
     evaluations: dict[str, Evaluation]
     pictures: dict[str, Images]  # "real", each of VARIANTS, "compressed", "engine"
+    file: Path  # the partial generator, packed
     engine_difference: float  # largest, between the engine's floats and those of the trained module
     packed: PackInfo
     comparison: Comparison
@@ -143,6 +144,7 @@ def run_demo(out: Path, settings: DemoSettings, display: Display) -> DemoResults
         runs=runs,
         evaluations=evaluations,
         pictures=pictures,
+        file=file,
         engine_difference=difference,
         packed=packed,
         comparison=comparison,

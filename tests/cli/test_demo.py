@@ -13,6 +13,7 @@ import pbgen.demo
 from pbgen.bench.engines import ENGINES
 from pbgen.demo import VARIANTS, DemoSettings
 from pbgen.training import TrainConfig, load_run, train
+from pbgen.web.bundle import FOLDER, MODULES
 
 MINIATURE = partial(
     DemoSettings,
@@ -71,6 +72,9 @@ def check_page(page: str) -> None:
     assert charts[0].startswith("Degree of redundancy") and "steps of 8 images" in charts[1]
     assert page.count("<table>") == 8
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
+    compiled = all((FOLDER / file).exists() for file in MODULES.values())
+    assert ('id="pbgen-live"' in page) == compiled, "alive where the engine for browsers is there"
+    assert ("Not in this report." in page) == (not compiled)
     for word in ("deconv32", "real against real", "PyTorch", "smaller than in float32", "compressed without its data"):
         assert word in page
 

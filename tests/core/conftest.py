@@ -1,8 +1,10 @@
 """What the core's tests share."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
+import wasm
 from archs import HERE
 from packed_files import Layer
 
@@ -14,9 +16,14 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Layer(3, 4, ()).write(tmp_path_factory.mktemp("probe") / "g.safetensors")
 
 
-@pytest.fixture(params=HERE)
+@pytest.fixture(params=[*HERE, *wasm.MODULES])
 def arch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, probe: Path) -> str:
-    """Each instruction set in turn, forced; those that this machine lacks are skipped."""
+    """Each instruction set in turn, forced, WebAssembly's in Node; those that this machine lacks are skipped."""
+    if request.param in wasm.MODULES:
+        if reason := wasm.missing(request.param):
+            pytest.skip(reason)
+        monkeypatch.setattr(request.module, "Engine", partial(wasm.Engine, module=request.param))
+        return str(request.param)
     monkeypatch.setenv("PBGEN_ARCH", request.param)
     try:
         Engine(probe)

@@ -18,7 +18,11 @@ const Kernels* const all_kernels[] = {
 #ifdef __aarch64__
     &neon_dotprod_kernels, &neon_kernels,
 #endif
+#ifdef __wasm__
+    &wasm_kernels,
+#else
     &portable_kernels,
+#endif
 };
 
 const Kernels& kernels_called(std::string_view name) {
@@ -39,7 +43,7 @@ const Kernels& choose_kernels() {
     if (forced && *forced) return kernels_called(forced);
     for (const Kernels* kernels : all_kernels)
         if (kernels->supported()) return *kernels;
-    return portable_kernels;
+    fail("this processor can run none of the instruction sets of this build");
 }
 
 }  // namespace pbgen

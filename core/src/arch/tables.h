@@ -12,5 +12,6 @@ extern const Kernels avx512_kernels;
 extern const Kernels avx512_vbmi_kernels;
 extern const Kernels neon_kernels;
 extern const Kernels neon_dotprod_kernels;
+extern const Kernels wasm_kernels;  // those of a module
 
 }  // namespace pbgen

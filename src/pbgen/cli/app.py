@@ -11,6 +11,7 @@ from pbgen.cli.inspect import inspect
 from pbgen.cli.pack import pack
 from pbgen.cli.run import run
 from pbgen.cli.train import train
+from pbgen.cli.web import web
 
 app = typer.Typer(
     help="Image generators with one-bit weights: which layers may be binary, training, packing, and a native engine.",
@@ -18,5 +19,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (inspect, train, evaluate, compress, pack, generate, run, bench, demo):
+for command in (inspect, train, evaluate, compress, pack, generate, run, web, bench, demo):
     app.command()(command)

@@ -3,10 +3,12 @@
 import os
 from typing import TYPE_CHECKING
 
+from pbgen.errors import PBGenError
 from pbgen.report import html, text
 from pbgen.report.charts import BINARY, NEUTRAL, SERIES, Bar, bar_chart, redundancy_chart, training_chart
 from pbgen.report.grid import image_grid
 from pbgen.report.tables import bench_table, compress_table, evaluation_table, pack_table, plan_table
+from pbgen.web.page import HEAD, live
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,9 +33,9 @@ def write_demo_page(results: "DemoResults", path: str | os.PathLike[str]) -> Non
         "Three small generators learned to make faces: one with float weights, one whose weights are binary where its "
         "layers are redundant enough, and one with binary weights throughout."
     )
-    sections = (_headline, _pictures, _plan, _training, _distance, _packed, _compressed, _paper)
+    sections = (_headline, _pictures, _live, _plan, _training, _distance, _packed, _compressed, _paper)
     blocks = [block for section in sections for block in section(results)]
-    html.write_page(path, html.page("Image generators with one-bit weights", lead, blocks))
+    html.write_page(path, html.page("Image generators with one-bit weights", lead, blocks, HEAD))
 
 
 def _headline(results: "DemoResults") -> list[str]:
@@ -56,6 +58,18 @@ def _headline(results: "DemoResults") -> list[str]:
 def _pictures(results: "DemoResults") -> list[str]:
     grids = [_grid(results, name, words) for name, words in ABOUT.items()]
     return [html.heading("Faces, real and generated"), html.side_by_side(grids)]
+
+
+def _live(results: "DemoResults") -> list[str]:
+    try:
+        block, _ = live(results.file)
+    except PBGenError as error:
+        return [html.heading("Made while you look"), html.note(f"Not in this report. {error}")]
+    words = (
+        "The partial generator, packed, stands in this page with the engine, and makes faces on your device: "
+        "nothing is fetched."
+    )
+    return [html.heading("Made while you look"), html.paragraph(words), block]
 
 
 def _plan(results: "DemoResults") -> list[str]:

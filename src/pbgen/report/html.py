@@ -1,4 +1,4 @@
-"""One self-contained HTML page: pictures inside, no scripts, nothing fetched from anywhere.
+"""One self-contained HTML page: pictures inside, nothing fetched from anywhere, no scripts but in pbgen.web's block.
 
 A page is a list of blocks, each a piece of HTML made by a function here; whatever text they are given is escaped.
 """
@@ -79,14 +79,14 @@ def side_by_side(blocks: Sequence[str]) -> str:
     return f'<div class="beside">{"".join(blocks)}</div>'
 
 
-def page(title: str, lead: str, blocks: Sequence[str]) -> str:
-    """The whole document: a title, one sentence below it, and the blocks in order."""
+def page(title: str, lead: str, blocks: Sequence[str], head: str = "") -> str:
+    """The whole document: a title, one sentence below it, and the blocks in order. head: more for the HTML's head."""
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
+{head}<title>{escape(title)}</title>
 <style>{_CSS}</style>
 </head>
 <body>

@@ -1,0 +1,54 @@
+// What a module has instead of an operating system.
+#include <cstdlib>
+#include <ctime>
+#include <new>
+#include <string>
+
+// The only thing that it imports: milliseconds, from any beginning on.
+extern "C" __attribute__((import_module("env"), import_name("now"))) double now();
+
+extern "C" {
+
+int clock_gettime(clockid_t, timespec* time) {
+    const double milliseconds = now();
+    time->tv_sec = static_cast<time_t>(milliseconds / 1000);
+    time->tv_nsec = static_cast<long>((milliseconds - static_cast<double>(time->tv_sec) * 1000) * 1e6);
+    return 0;
+}
+
+char* getenv(const char*) { return nullptr; }
+
+_Noreturn void abort() { __builtin_trap(); }
+
+// The C++ library's last words, which nobody would read.
+[[noreturn]] void __abort_message(const char*, ...) { abort(); }
+
+}  // extern "C"
+
+_LIBCPP_BEGIN_NAMESPACE_STD
+[[noreturn]] void __libcpp_verbose_abort(const char*, ...) noexcept { abort(); }
+_LIBCPP_END_NAMESPACE_STD
+
+// What an exception is to WebAssembly: a tag with the address of an object.
+asm(".globl __cpp_exception\n.tagtype __cpp_exception i32\n__cpp_exception:\n");
+
+// The library's own would end the program.
+namespace {
+
+void* or_throw(void* memory) {
+    if (!memory) throw std::bad_alloc();
+    return memory;
+}
+
+size_t size_of(std::align_val_t alignment) { return static_cast<size_t>(alignment); }
+
+}  // namespace
+
+void* operator new(size_t size) { return or_throw(std::malloc(size)); }
+void* operator new(size_t size, std::align_val_t alignment) {
+    const size_t whole = (size + size_of(alignment) - 1) / size_of(alignment) * size_of(alignment);
+    return or_throw(whole < size ? nullptr : std::aligned_alloc(size_of(alignment), whole));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
