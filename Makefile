@@ -6,7 +6,7 @@ NATIVE := CMakeLists.txt $(shell find core bindings -type f)
 # The engine for browsers and Node, built by the compiler that comes with ziglang.
 WASM := src/pbgen/web/pbgen.wasm src/pbgen/web/pbgen-relaxed.wasm
 
-.PHONY: test demo lint clean wasm
+.PHONY: test demo lint clean wasm npm
 
 # A process without tests takes half of what another has left: files differ too much in how long they take to be shared out.
 test: .venv/installed wasm lint

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import pbgen
@@ -188,10 +189,14 @@ def _compressed(file: Path, generator: nn.Module, settings: DemoSettings, displa
 
 
 def _engine_sample(file: Path, threads: int, n: int, seed: int = 0) -> Images:
-    """What `sample` gives of a module: `n` images of a packed file, from the latents that `seed` gives."""
+    """What `sample` gives of a module, of a packed file."""
     engine = Engine(file, threads=threads)
-    z = np.random.default_rng(seed).standard_normal((n, *engine.input_shape), np.float32)
-    return to_pixels(np.asarray(engine(z)))
+    return to_pixels(np.asarray(engine(_latents(engine, n, seed))))
+
+
+def _latents(engine: Engine, n: int, seed: int = 0) -> NDArray[np.float32]:
+    """Those from which `sample` makes its images."""
+    return np.random.default_rng(seed).standard_normal((n, *engine.input_shape), np.float32)
 
 
 def _evaluations(
@@ -208,7 +213,7 @@ def _evaluations(
 
 def _engine_images(file: Path, generator: nn.Module, threads: int) -> tuple[Images, float]:
     engine = Engine(file, threads=threads)
-    z = np.random.default_rng(0).standard_normal((PICTURES, *engine.input_shape), np.float32)
+    z = _latents(engine, PICTURES)
     ours = np.asarray(engine(z))
     with torch.inference_mode():
         theirs = generator.eval()(torch.from_numpy(z)).numpy()
