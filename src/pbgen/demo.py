@@ -17,7 +17,7 @@ from torch import nn
 
 import pbgen
 from pbgen.bench import Comparison, compare
-from pbgen.bench.engines import ENGINES
+from pbgen.bench.engines import quick_engines
 from pbgen.compression import CompressInfo, compress
 from pbgen.data import open_images
 from pbgen.engine import Engine
@@ -37,9 +37,6 @@ PAGE = "report.html"
 """Of the demo's folder: what the command writes at the end."""
 
 PICTURES = 36
-
-COMPILES = {"pytorch-compiled"}
-"""Engines that need half a minute before their first image: `pbgen bench` shows them, the demo does not wait."""
 
 
 @dataclass(frozen=True)
@@ -225,8 +222,7 @@ def _packed(file: Path, generator: nn.Module, settings: DemoSettings, display: D
     display.say(f"{file}: packed")
     display.show(pack_table(packed))
     measuring = display.task(f"measuring {file.stem}", settings.rounds)
-    engines = [name for name in ENGINES if not ENGINES[name].missing and name not in COMPILES]
-    comparison = compare(file, engines, settings.threads, rounds=settings.rounds, progress=measuring)
+    comparison = compare(file, quick_engines(), settings.threads, rounds=settings.rounds, progress=measuring)
     display.say(f"Engines on {comparison.processor}, {comparison.threads} threads, an image a run")
     display.show(bench_table(comparison))
     return packed, comparison

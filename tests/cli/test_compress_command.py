@@ -38,7 +38,8 @@ def code(tmp_path: Path) -> Path:
     return file
 
 
-def test_pictures(code: Path, pictures: Path, tmp_path: Path, pbgen: Command) -> None:
+def test_pictures(code: Path, pictures: Path, tmp_path: Path, pbgen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pbgen.compression.quick_engines", lambda: ["pbgen", "pytorch"])
     made, page = tmp_path / "g.safetensors", tmp_path / "page.html"
     outcome = pbgen("compress", f"{code}:up", "--inputs", pictures, "--steps", 3, "--report", page, "-o", made)
     assert outcome.code == 0 and "PSNR to the float module on held-out inputs: " in outcome.out

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from pbgen.bench import Comparison, Measurement
 from pbgen.compression import CompressInfo
 from pbgen.compression.imitate import Point
 from pbgen.compression.judge import Distances, Judge, Psnr
@@ -36,9 +37,12 @@ def test_the_table(info):
 def test_the_page(info, shape, tmp_path):
     module = nn.Sequential(nn.Flatten(), nn.Linear(2, int(torch.tensor(shape).prod())), nn.Unflatten(1, shape))
     judge = Judge(module, [(torch.randn(1, 2),) for _ in range(3)])
-    write_compress_page(info, module, judge, tmp_path / "page.html")
+    measured = Measurement("pbgen", "PBGen", "1", 0.01, 0.009, 0.02, 9, 0.1, 1000, 500, 0.0, None)
+    comparison = Comparison("g", "<chip>", 2, 1, 3, (measured,), {}, ()) if len(shape) == 3 else None
+    write_compress_page(info, module, judge, comparison, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
     assert "31.0 dB" in text and "&lt;up&gt;" in text and "<up>" not in text and "12.0" in text
+    assert ("&lt;chip&gt;" in text) == (comparison is not None)
     assert text.count("<img ") == (0 if shape == (5,) else 3)
 
 

@@ -25,7 +25,7 @@ Run = Callable[[Arrays], Floats]
 class Kind:
     """An engine: its name for people, how to load a file for a number of threads and images a run, its distribution,
     the modules and programs it cannot do without, the ending of the file it reads (none: the packed file itself), and
-    whether it rounds activations to 8 bits."""
+    whether it rounds activations to 8 bits, and whether it needs half a minute before its first image."""
 
     title: str
     load: Callable[[str, int, int], Run]
@@ -34,6 +34,7 @@ class Kind:
     programs: tuple[str, ...] = ()
     suffix: str = ""
     int8: bool = False
+    compiles: bool = False
 
     @property
     def missing(self) -> list[str]:
@@ -186,7 +187,7 @@ ENGINES = {
     "pbgen": Kind("PBGen", _pbgen, "pbgen"),
     "pbgen-int8": Kind("PBGen int8", _pbgen_int8, "pbgen", int8=True),
     "pytorch": Kind("PyTorch", _pytorch, "torch", ("torch",)),
-    "pytorch-compiled": Kind("PyTorch compiled", _pytorch_compiled, "torch", ("torch",), ("g++",)),
+    "pytorch-compiled": Kind("PyTorch compiled", _pytorch_compiled, "torch", ("torch",), ("g++",), compiles=True),
     "onnxruntime": Kind(
         "ONNX Runtime", _onnxruntime, "onnxruntime", ("torch", "onnx", "onnxscript", "onnxruntime"), suffix=".onnx"
     ),
@@ -197,3 +198,8 @@ ENGINES = {
     ),
 }
 """Ours come first; the others are compared where they are installed. What they read is exported from torch."""
+
+
+def quick_engines() -> list[str]:
+    """Those installed that a user need not wait for."""
+    return [name for name, kind in ENGINES.items() if not kind.missing and not kind.compiles]

@@ -69,11 +69,12 @@ class Terminal:
         return lambda step, steps, row: update(step, steps, _losses(row))
 
     def compressing(self) -> Callable[[int, int, Mapping[str, float]], None]:
-        """Tasks for `compress`: layers are measured, then it learns, with the PSNR."""
+        """Of `compress`: layers are measured, then it learns, with the PSNR; for a report engines are compared."""
         begun: dict[str, Callable[[int, int, str], None]] = {}
 
         def update(done: int, total: int, row: Mapping[str, float]) -> None:
-            title, note = ("learning", f"{row['psnr']:.2f} dB") if row else ("measuring layers", "")
+            title = "comparing engines" if "engines" in row else "learning" if row else "measuring layers"
+            note = f"{row['psnr']:.2f} dB" if "psnr" in row else ""
             if title not in begun:
                 begun[title] = self._task(title, total)
             begun[title](done, total, note)

@@ -17,12 +17,15 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from pbgen.bench import Comparison, compare
+from pbgen.bench.engines import quick_engines
 from pbgen.binarize import binary_weights
 from pbgen.compression.bits import Errors, choose_bits, compressible, measure_errors, plan_bytes
 from pbgen.compression.imitate import Imitation, Learned, Point, Progress, Schedule, check_state
 from pbgen.compression.inputs import Batch, Crops, Examples, Inputs, Noise
 from pbgen.compression.judge import Distances, Judge, Psnr, distances
 from pbgen.compression.student import calibrate, halve, make_student
+from pbgen.engine import Engine
 from pbgen.errors import PBGenError, PBGenWarning, enough_memory
 from pbgen.example import several
 from pbgen.files import check_writable
@@ -39,6 +42,7 @@ __all__ = ["CompressInfo", "CompressionStopped", "Crops", "compress"]
 
 DEFAULT_BITS = 3
 DEFAULT_MINUTES = 20.0
+_ROUNDS = 10  # of engines that a report compares
 _PROBE = 1 << 40  # the number of a batch that no step draws
 _AT_ONCE = {1: 64, 2: 16}  # examples of a batch, by the dimensions of one; 8 where there are more
 
@@ -98,7 +102,7 @@ def compress(
     1 to 4 bits or float16 by its measured error.
     steps, minutes: how long the copy learns, by default 20 minutes.
     progress: called with what is done, the whole and {"psnr": the best median so far, in decibels}; at first, while
-    layers are measured, with their numbers and {}.
+    layers are measured, with their numbers and {}; in the end, for a report, with {"engines": how many are compared}.
     resume: go on with what was interrupted; its state lies beside `path`, with ".resume" at the end. With `steps`, it
     ends as one that was never stopped.
     report: write a page about it there.
@@ -139,7 +143,8 @@ def compress(
     if report:
         from pbgen.report.compress_page import write_compress_page
 
-        write_compress_page(info, student, judge, report)
+        comparison = _compare(path, task.example, progress) if finished else None
+        write_compress_page(info, student, judge, comparison, report)
     if not finished:
         raise CompressionStopped(info, task.state)
     task.state.unlink(missing_ok=True)
@@ -199,6 +204,24 @@ class _Task:
             finished = imitation.run(schedule, interrupts, progress)
         halve(student)
         return student.requires_grad_(False), imitation.learned, finished
+
+
+def _compare(path: Path, example: Batch, progress: Progress) -> Comparison:
+    """The packed file in our engine, and what it stands for in the others that are installed; inputs as `example`."""
+    engines = quick_engines()
+
+    def told(done: int, total: int) -> None:
+        progress(done, total, {"engines": len(engines)})
+
+    return compare(path, engines, rounds=_ROUNDS, sizes=_free_sizes(path, example), progress=told)
+
+
+def _free_sizes(path: Path, example: Batch) -> tuple[int, ...] | None:
+    """What `example` has where the packed file takes any size."""
+    found = Engine(path).input_shape
+    shapes = cast(tuple[tuple[int | None, ...], ...], found if several(found) else (found,))
+    pairs = (zip(shape, value.shape[1:], strict=True) for shape, value in zip(shapes, example, strict=True))
+    return tuple(size for pair in pairs for free, size in pair if free is None) or None
 
 
 def _alone(_: Fabric) -> None:

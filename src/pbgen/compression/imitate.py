@@ -24,8 +24,8 @@ from pbgen.training import checkpoint
 from pbgen.training.interrupt import Interrupts
 
 Progress = Callable[[int, int, Mapping[str, float]], object]
-"""Called with what is done, the whole, and the figures of the best so far: `psnr`, in decibels; none while layers are
-measured."""
+"""Called with what is done, the whole, and figures: none while layers are measured; `psnr` of the best so far, in
+decibels, while it learns; `engines` while so many are compared."""
 
 SIGN_RATE, LEVEL_RATE, RATE = 3e-2, 1e-2, 3e-3
 """A step's part of a tensor's usual size: of weights behind signs, other weights, and all else (scales, shifts)."""

@@ -9,12 +9,14 @@ from torch import Tensor, nn
 
 from pbgen.report import html, text
 from pbgen.report.charts import curve_chart
+from pbgen.report.engines import engine_blocks
 from pbgen.report.grid import image_grid
 from pbgen.report.tables import compress_table
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from pbgen.bench import Comparison
     from pbgen.compression import CompressInfo
     from pbgen.compression.judge import Judge
 
@@ -23,13 +25,19 @@ _WIDEST = 256  # pixels of a picture beside others
 _GAIN = 4  # of the differences that are shown
 
 
-def write_compress_page(info: "CompressInfo", student: nn.Module, judge: "Judge", path: str | os.PathLike[str]) -> None:
+def write_compress_page(
+    info: "CompressInfo",
+    student: nn.Module,
+    judge: "Judge",
+    comparison: "Comparison | None",
+    path: str | os.PathLike[str],
+) -> None:
     """Write the page to `path` atomically."""
     lead = (
         f"A trained module of {text.size(info.float_bytes)} in float32, packed to {text.size(info.packed_bytes)}. Its "
         "layers have weights of few bits, and it learned to make again what it made before."
     )
-    blocks = [*_headline(info), *_pictures(student, judge), *_layers(info), *_curve(info)]
+    blocks = [*_headline(info), *_pictures(student, judge), *_layers(info), *_curve(info), *_engines(comparison)]
     html.write_page(path, html.page("A generator made small", lead, blocks))
 
 
@@ -116,3 +124,13 @@ def _curve(info: "CompressInfo") -> list[str]:
         html.heading("How it learned"),
         html.chart(curve_chart(points), "PSNR to the float module on held-out inputs that the best step is chosen by."),
     ]
+
+
+def _engines(comparison: "Comparison | None") -> list[str]:
+    if comparison is None:
+        return []
+    words = (
+        "The packed file in PBGen's engine, and in the others what it stands for: the same network with weights in "
+        "float32, which is as large and as slow as the float module; where nothing else is said, one input at a time."
+    )
+    return [html.heading("What it needs"), html.paragraph(words), *engine_blocks(comparison)]

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING
 
 from pbgen.errors import PBGenError
 from pbgen.report import html, text
-from pbgen.report.charts import BINARY, NEUTRAL, SERIES, Bar, bar_chart, redundancy_chart, training_chart
+from pbgen.report.charts import NEUTRAL, SERIES, Bar, bar_chart, redundancy_chart, training_chart
+from pbgen.report.engines import engine_blocks
 from pbgen.report.grid import image_grid
-from pbgen.report.tables import bench_table, compress_table, evaluation_table, pack_table, plan_table
+from pbgen.report.tables import compress_table, evaluation_table, pack_table, plan_table
 from pbgen.web.page import HEAD, live
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from pbgen.bench import Comparison, Measurement
     from pbgen.demo import DemoResults
     from pbgen.evaluation import Spread
@@ -147,7 +146,7 @@ def _packed(results: "DemoResults") -> list[str]:
             ]
         ),
         html.table(pack_table(results.packed), "What each layer takes before and after packing."),
-        *_engines(results.comparison),
+        *engine_blocks(results.comparison),
     ]
 
 
@@ -187,21 +186,7 @@ def _paper(results: "DemoResults") -> list[str]:
             "is learned."
         ),
         html.table(pack_table(results.paper_packed), "What each layer takes before and after packing."),
-        *_engines(results.paper_comparison),
-    ]
-
-
-def _engines(comparison: "Comparison") -> list[str]:
-    return [
-        html.chart(_bars(comparison, "size"), "Size of what is loaded."),
-        html.chart(_bars(comparison, "memory"), "Memory after the first image, beyond an interpreter with NumPy."),
-        html.chart(_bars(comparison, "time"), "Time an image: median, 10th to 90th percentile."),
-        html.table(
-            bench_table(comparison),
-            f"{comparison.processor}, {comparison.threads} threads, {comparison.batch} image a run; each engine in a "
-            f"process of its own, {comparison.rounds} rounds in turn. Difference: largest from PBGen's float32 images; "
-            "for int8 the PSNR against them.",
-        ),
+        *engine_blocks(results.paper_comparison),
     ]
 
 
@@ -216,15 +201,3 @@ def _bar(name: str, value: "Spread", label: str, colour: str) -> Bar:
 
 def _grid(results: "DemoResults", name: str, caption: str) -> str:
     return html.picture(image_grid(results.pictures[name], COLUMNS), caption, SCALE)
-
-
-def _bars(comparison: "Comparison", what: str) -> "Figure":
-    bars = []
-    for m in comparison.measurements:
-        value, low, high, label, axis = {
-            "size": (m.file_bytes / 1e6,) * 3 + (text.size(m.file_bytes), "MB"),
-            "memory": (m.resident_bytes / 1e6,) * 3 + (text.size(m.resident_bytes), "MB"),
-            "time": (m.median * 1e3, m.low * 1e3, m.high * 1e3, text.duration(m.median), "ms"),
-        }[what]
-        bars.append(Bar(m.title, value, low, high, label, BINARY if m.engine == "pbgen" else NEUTRAL))
-    return bar_chart(bars, axis)
