@@ -6,7 +6,7 @@ NATIVE := CMakeLists.txt $(shell find core bindings -type f)
 # The engine for browsers and Node, built by the compiler that comes with ziglang.
 WASM := src/pbgen/web/pbgen.wasm src/pbgen/web/pbgen-relaxed.wasm
 
-.PHONY: test demo lint clean wasm
+.PHONY: test demo lint clean wasm npm
 
 test: .venv/installed wasm lint
 	$(BIN)/pytest

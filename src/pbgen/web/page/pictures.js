@@ -7,6 +7,7 @@ import { scene } from "./scene.js";
 import { geometry, largest } from "./sizes.js";
 
 const LONGEST = [128, 256, 512, 1024, 2048]; // pixels that a picture is reduced to
+const FIRST = 256; // until it is known how fast this device is
 const PATIENCE = 4000; // milliseconds that a reader may wait for a picture at first
 const LIVE = 250; // the same for one of the camera's
 const LARGEST_LIVE = 512;
