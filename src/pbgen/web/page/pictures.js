@@ -44,7 +44,7 @@ export async function pictures(root, session, config) {
     const output = await busy(run(input, h * w));
     speed = (h * w) / (performance.now() - begun);
     paint(parts.after, output, 0, config.range);
-    crop(parts.after, axes[1].scale * h, axes[2].scale * w, margins);
+    crop(parts.after, Math.round(axes[1].scale * h), Math.round(axes[2].scale * w), margins);
     parts.told.textContent = `${w} × ${h} to ${parts.after.width} × ${parts.after.height} pixels`;
   }
 
