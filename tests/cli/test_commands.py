@@ -283,4 +283,4 @@ def test_help(arguments: list[str], pbgen: Command) -> None:
     outcome = pbgen(*arguments)
     assert outcome.code == 0
     shown = [line.split()[1] for line in outcome.out.splitlines() if re.match("│ [a-z]+ ", line)]
-    assert shown == ["inspect", "train", "evaluate", "compress", "pack", "generate", "run", "bench", "demo"]
+    assert shown == ["inspect", "train", "evaluate", "compress", "pack", "generate", "run", "web", "bench", "demo"]

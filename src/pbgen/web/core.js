@@ -223,9 +223,8 @@ export class Core {
     try {
       return this.#c[name](...parameters);
     } catch (trap) {
-      const line = this.#error() || `the engine stopped: ${trap.message}`;
-      this.#stopped = `the engine stopped at an error and must be loaded again: ${line}`;
-      throw new Error(line);
+      this.#stopped = `the engine stopped (${trap.message}) and must be loaded again`;
+      throw new Error(this.#stopped);
     }
   }
 

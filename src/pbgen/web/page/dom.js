@@ -11,6 +11,22 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
+/** A block of a class. */
+export function block(className, ...children) {
+  return element("div", { className }, ...children);
+}
+
+/** A field of a form behind its words. */
+export function labelled(words, field) {
+  return [element("label", { for: field.id }, words), field];
+}
+
+/** A choice of values, each in words. */
+export function choice(id, values, words, chosen) {
+  const options = values.map((value) => new Option(words(value), value, value === chosen, value === chosen));
+  return element("select", { id }, ...options);
+}
+
 /** A button of words, and the key that does the same. */
 export function button(words, key, onclick, properties = {}) {
   const hint = key ? [element("kbd", { "aria-hidden": "true" }, key.toUpperCase())] : [];

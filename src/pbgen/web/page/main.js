@@ -21,16 +21,19 @@ export async function start(root, config) {
   };
   addEventListener("unhandledrejection", ({ reason }) => told(reason));
   root.addEventListener("click", () => (alert.hidden = true), true);
-  root.replaceChildren(alert);
+  const waiting = element("p", { className: "note" }, "The engine is starting.");
+  root.replaceChildren(alert, waiting);
   try {
     const weights = await unpacked(document.getElementById("pbgen-weights").textContent);
     const session = await Session.open(weights, config.activations);
+    waiting.remove();
     const body = element("div");
     root.append(body, facts(session, config));
     await KINDS[config.kind](body, session, config);
     listenForKeys(root);
     root.dataset.ready = session.engine.simd;
   } catch (error) {
+    waiting.remove();
     told(error);
   }
 }

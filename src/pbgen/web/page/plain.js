@@ -1,7 +1,8 @@
 // Whatever a network takes and gives: random numbers in, and what comes out as picture, sound, or rows of grey.
 
-import { button, element } from "./dom.js";
+import { block, button, element, labelled } from "./dom.js";
 import { showing } from "./showing.js";
+import { seedField } from "./studio.js";
 
 const SIZES = [64, 32, 128, 256, 16, 8, 4, 2, 1]; // of free dimensions, the first that the network takes
 
@@ -9,13 +10,7 @@ const SIZES = [64, 32, 128, 256, 16, 8, 4, 2, 1]; // of free dimensions, the fir
 export async function plain(root, session, config) {
   const { inputs, outputs } = session.engine;
   const shapes = await usual(session.engine);
-  const seed = element("input", {
-    type: "number",
-    min: 0,
-    max: Number.MAX_SAFE_INTEGER,
-    value: config.seed,
-    id: "seed",
-  });
+  const seed = seedField();
   const fresh = button("New", "n", () => make(Math.floor(Math.random() * 1e6)), { className: "primary" });
   const list = element(
     "ul",
@@ -23,20 +18,14 @@ export async function plain(root, session, config) {
     ...inputs.map(({ name }, i) => element("li", {}, `${name}: random, ${shapes[i].join(" × ")}`)),
   );
   const made = outputs.map(({ name }) => element("figure", {}, element("figcaption", {}, name)));
-  root.append(
-    element("div", { className: "bar" }, fresh, element("label", { for: "seed" }, "seed"), seed),
-    ...made,
-    list,
-  );
+  root.append(block("bar", fresh, ...labelled("seed", seed)), ...made, list);
 
   async function make(number) {
     seed.value = number;
     const drawn = await session.use((engine) => engine.draw(shapes, { seed: number }));
     const noise = Object.fromEntries(session.engine.noise.map(({ name }) => [name, drawn[name]]));
-    const found = await session.run(
-      inputs.map(({ name }) => drawn[name]),
-      { noise },
-    );
+    const given = inputs.map(({ name }) => drawn[name]);
+    const found = await session.run(given, { noise });
     (Array.isArray(found) ? found : [found]).forEach((tensor, i) =>
       fill(made[i], tensor, outputs[i].name, config.range),
     );

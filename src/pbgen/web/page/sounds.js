@@ -1,6 +1,6 @@
 // A sound in, a sound out: chosen, dropped or recorded; both as spectrograms, to be played.
 
-import { button, element, latest, save } from "./dom.js";
+import { block, button, choice, element, labelled, latest, save } from "./dom.js";
 import { chooser } from "./files.js";
 import { geometry, largest } from "./sizes.js";
 import { channelsOf, paintSpectrogram, player, spectrogramCanvas, wav } from "./sound.js";
@@ -11,106 +11,108 @@ const LONGEST = 20; // seconds
 
 /** Builds the page's live part in `root`. */
 export async function sounds(root, session, config) {
-  const before = { channels: null, rate: USUAL };
-  const after = { channels: null, rate: USUAL };
-  const parts = build(root, before, after);
-  const axes = await geometry(session.engine);
-  const margins = axes.map(({ margin }) => margin);
-  let source = null; // the file, to be read again at another rate
-  let name = config.name;
-  let recorder = null;
-
-  const show = latest(async () => {
-    const rate = Number(parts.rate.value);
-    const whole = await samplesOf(source, session.engine.inputShape[0], rate);
-    const [channels, length] = await largest(
-      session.engine,
-      [0, Math.min(whole[0].length, LONGEST * rate)],
-      margins,
-      4096,
-    );
-    const padded = length + 2 * margins[1];
-    const data = new Float32Array(channels * padded);
-    before.channels = whole.map((channel) => channel.subarray(0, length));
-    before.channels.forEach((channel, c) => data.set(channel, c * padded + margins[1]));
-    const made = await session.run([{ data, shape: [1, channels, padded] }]);
-    after.channels = channelsOf(made, 0);
-    before.rate = rate;
-    after.rate = Math.round((rate * after.channels[0].length) / length);
-    paintSpectrogram(parts.before, before.channels[0]);
-    paintSpectrogram(parts.after, after.channels[0]);
-    parts.told.textContent = `${(length / rate).toFixed(1)} s, ${rate} to ${after.rate} samples a second`;
-  });
-
-  async function record() {
-    if (recorder) return recorder.stop();
-    const stream = await navigator.mediaDevices?.getUserMedia({ audio: true }).catch(() => null);
-    if (!stream) throw new Error("the microphone: this browser lends none to this page");
-    recorder = new MediaRecorder(stream);
-    parts.record.setAttribute("aria-pressed", "true");
-    recorder.ondataavailable = ({ data }) => {
-      for (const track of stream.getTracks()) track.stop();
-      recorder = null;
-      parts.record.setAttribute("aria-pressed", "false");
-      source = data;
-      show();
-    };
-    recorder.start();
-  }
-
-  parts.open = (file) => {
-    source = file;
-    name = file.name?.replace(/\.\w+$/, "") || config.name;
-    show();
-  };
-  parts.record.onclick = record;
-  parts.rate.onchange = () => show();
-  parts.save.onclick = () => save(wav(after.channels, after.rate), `${name}-after.wav`);
-  session.addEventListener("change", () => show());
-  await show();
+  const page = new Sounds(root, session, config, await geometry(session.engine));
+  await page.show();
 }
 
-function build(root, before, after) {
+class Sounds {
+  #session;
+  #parts;
+  #margin; // samples that the network leaves out at each end
+  #name;
+  #source = null; // the file, to be read again at another rate
+  #recorder = null;
+  #before = { channels: null, rate: USUAL };
+  #after = { channels: null, rate: USUAL };
+  show = latest(() => this.#make());
+
+  constructor(root, session, config, axes) {
+    this.#session = session;
+    this.#name = config.name;
+    this.#margin = axes[1].margin;
+    const parts = (this.#parts = controls(root, this.#before, this.#after, (file) => this.#open(file)));
+    parts.record.onclick = () => this.#record();
+    parts.rate.onchange = () => this.show();
+    parts.save.onclick = () => save(wav(this.#after.channels, this.#after.rate), `${this.#name}-after.wav`);
+    session.addEventListener("change", () => this.show());
+  }
+
+  async #make() {
+    const rate = Number(this.#parts.rate.value);
+    const { engine } = this.#session;
+    const samples = await samplesOf(this.#source, engine.inputShape[0], rate);
+    const wanted = [samples.length, Math.min(samples[0].length, LONGEST * rate)];
+    const [, length] = await largest(engine, wanted, [0, this.#margin], 4096);
+    const given = samples.map((channel) => resized(channel, length));
+    const made = channelsOf(await this.#session.run([tensorOf(given, this.#margin)]), 0);
+    Object.assign(this.#before, { channels: given, rate });
+    Object.assign(this.#after, { channels: made, rate: Math.round((rate * made[0].length) / length) });
+    paintSpectrogram(this.#parts.before, given[0]);
+    paintSpectrogram(this.#parts.after, made[0]);
+    this.#parts.told.textContent = `${(length / rate).toFixed(1)} s, ${rate} to ${this.#after.rate} samples a second`;
+  }
+
+  async #open(file) {
+    this.#source = file;
+    this.#name = file.name?.replace(/\.\w+$/, "") || this.#name;
+    await this.show();
+  }
+
+  async #record() {
+    if (this.#recorder) return this.#recorder.stop();
+    const stream = await navigator.mediaDevices?.getUserMedia({ audio: true }).catch(() => null);
+    if (!stream) throw new Error("the microphone: this browser lends none to this page");
+    this.#recorder = new MediaRecorder(stream);
+    this.#parts.record.setAttribute("aria-pressed", "true");
+    this.#recorder.ondataavailable = ({ data }) => {
+      for (const track of stream.getTracks()) track.stop();
+      this.#recorder = null;
+      this.#parts.record.setAttribute("aria-pressed", "false");
+      this.#source = data;
+      return this.show();
+    };
+    this.#recorder.start();
+  }
+}
+
+function controls(root, before, after, open) {
   const parts = {
     before: spectrogramCanvas("Spectrogram before"),
     after: spectrogramCanvas("Spectrogram after"),
     record: button("Record", "r", null, { "aria-pressed": "false" }),
     save: button("Save", "s"),
-    rate: element(
-      "select",
-      { id: "rate" },
-      ...RATES.map((rate) => new Option(`${rate} Hz`, rate, rate === USUAL, rate === USUAL)),
-    ),
+    rate: choice("rate", RATES, (rate) => `${rate} Hz`, USUAL),
     told: element("output", { className: "told" }),
   };
-  const choose = chooser("Choose a sound", "o", "audio", (file) => parts.open?.(file));
-  const block = (words, canvas, sound, key) =>
-    element(
-      "figure",
-      { className: "sound" },
+  const choose = chooser("Choose a sound", "o", "audio", open);
+  const shown = (words, canvas, sound, key) =>
+    block(
+      "sound",
       canvas,
-      element(
-        "figcaption",
-        {},
-        player(() => sound, `Play ${words}`, key),
-      ),
+      player(() => sound, `Play ${words}`, key),
     );
   root.append(
-    element(
-      "div",
-      { className: "bar" },
-      ...choose,
-      parts.record,
-      parts.save,
-      element("span", { className: "gap" }),
-      element("label", { for: "rate" }, "samples a second"),
-      parts.rate,
-    ),
-    block("before", parts.before, before, "b"),
-    block("after", parts.after, after, "a"),
+    block("bar", ...choose, parts.record, parts.save, block("gap"), ...labelled("samples a second", parts.rate)),
+    shown("before", parts.before, before, "b"),
+    shown("after", parts.after, after, "a"),
     element("p", { className: "note" }, "Or drop one anywhere. It never leaves this device. ", parts.told),
   );
   return parts;
+}
+
+// Of this length; what is missing is silent.
+function resized(channel, length) {
+  const samples = new Float32Array(length);
+  samples.set(channel.subarray(0, length));
+  return samples;
+}
+
+// With a silent margin.
+function tensorOf(channels, margin) {
+  const length = channels[0].length + 2 * margin;
+  const data = new Float32Array(channels.length * length);
+  channels.forEach((channel, c) => data.set(channel, c * length + margin));
+  return { data, shape: [1, channels.length, length] };
 }
 
 // Without a source, some notes to begin with.
