@@ -45,12 +45,12 @@ class Machine:
             pytest.mark.skipif(not shutil.which(program), reason=f"needs {program}") for program in programs
         ]
 
-    def core(self) -> Path:
-        """The folder of pbgen-run and of test programs."""
+    def core(self, targets: tuple[str, ...] = ("pbgen-run", "pbgen_images")) -> Path:
+        """The folder of these programs."""
         options = [f"-DCMAKE_TOOLCHAIN_FILE={CORE / 'cmake' / f'{self.name}-linux-gnu.cmake'}", "-DPBGEN_TESTS=ON"]
         # -O1: the build takes longer than the tests.
         options += ["-DCMAKE_BUILD_TYPE=", "-DCMAKE_CXX_FLAGS=-O1", "-DCMAKE_EXE_LINKER_FLAGS=-static"]
-        return build(self.name, *options, targets=("pbgen-run", "pbgen_images", "pbgen_ops"))
+        return build(self.name, *options, targets=targets)
 
     def run(self, program: Path, *arguments: object, data: bytes = b"", arch: str = "", cpu: str = "max") -> "Result":
         """What a program does with `data` on its standard input."""

@@ -36,7 +36,7 @@ def programs_of(kind: str) -> list[str | Path]:
         return [sanitized("address,undefined") / "pbgen_ops"]
     if not shutil.which(ARM.compiler) or not shutil.which(ARM.qemu):
         pytest.skip(f"needs {ARM.compiler} and {ARM.qemu}")
-    return [ARM.qemu, "-cpu", "max", ARM.core() / "tests" / "pbgen_ops"]
+    return [ARM.qemu, "-cpu", "max", ARM.core(("pbgen_ops",)) / "tests" / "pbgen_ops"]
 
 
 KINDS_OF_PROGRAM = [("installed", arch) for arch in FAMILIES] + [
