@@ -132,7 +132,16 @@ def test_its_version_is_that_of_the_project() -> None:
 
 def install(project: Path, name: str) -> None:
     """A tool that the tests need; skips where npm's registry cannot be reached."""
-    command = ["npm", "install", "--no-audit", "--no-fund", "--no-save", "--fetch-retries=0", name]
+    command = [
+        "npm",
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--no-save",
+        "--fetch-retries=0",
+        "--fetch-timeout=20000",
+        name,
+    ]
     finished = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False, timeout=300)
     if finished.returncode:
         pytest.skip(f"npm cannot install {name}: {finished.stderr.strip().splitlines()[0]}")

@@ -49,7 +49,8 @@ class Sounds {
     Object.assign(this.#after, { channels: made, rate: Math.round((rate * made[0].length) / length) });
     paintSpectrogram(this.#parts.before, given[0]);
     paintSpectrogram(this.#parts.after, made[0]);
-    this.#parts.told.textContent = `${(length / rate).toFixed(1)} s, ${rate} to ${this.#after.rate} samples a second`;
+    const rates = [...new Set([rate, this.#after.rate])].join(" to ");
+    this.#parts.told.textContent = `${(length / rate).toFixed(1)} s, ${rates} samples a second`;
   }
 
   async #open(file) {
