@@ -50,14 +50,14 @@ async function compiled(wasm) {
 
 /** Runs a small layer of binary weights in both ways and compares it with the same sums in plain JavaScript. */
 async function selfTest(module) {
-  const [from, to, pixels] = [32, 64, 9];
+  const [from, to, pixels] = [64, 64, 16];
   const input = Float32Array.from({ length: from * pixels }, (_, i) => ((i * 37) % 255) - 127);
   const bits = Uint8Array.from({ length: (from * to) / 8 }, (_, i) => (i * i * 31 + i * 7) >> 3);
   const sign = (i) => ((bits[i >> 3] >> (i & 7)) & 1 ? 1 : -1);
   const wanted = Float32Array.from({ length: to * pixels }, (_, i) => {
     const [row, pixel] = [Math.floor(i / pixels), i % pixels];
     let sum = 0;
-    for (let c = 0; c < from; ++c) sum += sign(row * from + c) * input[c * pixels + pixel];
+    for (let c = 0; c < from; ++c) sum += sign(row * from + c) * (input[c * pixels + pixel] + 1);
     return sum;
   });
   const largest = Math.max(...wanted.map(Math.abs));
@@ -74,16 +74,19 @@ async function selfTest(module) {
   }
 }
 
-// A packed generator (docs/format.md): one convolution of kernel 1.
+// A packed generator (docs/format.md): 1 is added, then comes a convolution of kernel 1. One that reads the input itself
+// would take it as it is, with int8 activations, too.
 function testFile(from, to, pixels, bits) {
-  const node = { op: "conv", name: "test", inputs: [0], shape: [1, to, pixels], weight: "w" };
-  Object.assign(node, { kernel: [1], stride: [1], padding: [0], dilation: [1], groups: 1 });
+  const shape = [1, from, pixels];
+  const sum = { op: "map", name: "sum", inputs: [0], shape, program: [["add", 0, 1]], numbers: [1] };
+  const layer = { op: "conv", name: "layer", inputs: [1], shape: [1, to, pixels], weight: "w" };
+  Object.assign(layer, { kernel: [1], stride: [1], padding: [0], dilation: [1], groups: 1 });
   const graph = {
     version: 2,
-    inputs: [{ name: "x", shape: [1, from, pixels] }],
+    inputs: [{ name: "x", shape }],
     sizes: [],
-    nodes: [node],
-    outputs: [["y", 1]],
+    nodes: [sum, layer],
+    outputs: [["y", 2]],
   };
   const header = {
     __metadata__: { pbgen: JSON.stringify(graph) },
