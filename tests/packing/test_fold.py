@@ -81,6 +81,21 @@ def test_activations_fold_into_the_parts_of_a_concatenation(compare) -> None:
     assert compare(Skip(), (3, 4, 6)).programs == ["conv", "conv_transpose relu", "map relu", "concat"]
 
 
+def test_a_constant_is_shared_out_to_the_parts_of_a_concatenation(compare) -> None:
+    class Gained(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, padding=1)
+            self.register_buffer("gain", torch.rand(10, 1, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([self.conv(x), torch.tanh(x), torch.sigmoid(x)], 1) * self.gain
+
+    assert sorted(compare(Gained(), (3, 4, 6)).programs) == [
+        "concat", "conv", "map mul", "map mul", "map sigmoid", "map tanh"
+    ]  # fmt: skip
+
+
 def test_residuals_gates_and_scales_become_the_last_layer_s_program(compare) -> None:
     class Block(nn.Module):
         def __init__(self) -> None:

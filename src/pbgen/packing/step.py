@@ -91,12 +91,14 @@ class Flow:
             step = waiting.pop()
             if step in needed or step.op == "input":
                 continue
-            sources = [source for source in set(step.reads) if source.op != "input"]
+            sources = [source for source in dict.fromkeys(step.reads) if source.op != "input"]
             needed[step] = len(sources)
             for source in sources:
                 readers.setdefault(source, []).append(step)
             waiting.extend(sources)
-        ready = [(step.order, step) for step, missing in needed.items() if missing == 0]
+        # The parts of a constant have its order: of these, that which is met first.
+        turns = {step: (step.order, met) for met, step in enumerate(needed)}
+        ready = [(turns[step], step) for step, missing in needed.items() if missing == 0]
         heapq.heapify(ready)
         order = list(self.inputs)
         while ready:
@@ -105,7 +107,7 @@ class Flow:
             for reader in readers.get(step, []):
                 needed[reader] -= 1
                 if needed[reader] == 0:
-                    heapq.heappush(ready, (reader.order, reader))
+                    heapq.heappush(ready, (turns[reader], reader))
         return order
 
     def readers(self) -> Counter[Step]:
