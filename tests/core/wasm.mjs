@@ -73,6 +73,7 @@ const output_shapes = (shapes) => {
 const commands = {
     open({ activations }, data) {
         if (engine) core.pbgen_close(engine);
+        engine = 0;
         engine = with_memory(data.length, (at) => {
             bytes(at, data.length).set(data);
             return core.pbgen_open_memory(at, data.length, 0, activations);
@@ -128,17 +129,24 @@ const write = (data) => {
     for (let at = 0; at < data.length; ) at += writeSync(1, data, at);
 };
 
+// A call that fails ends in a trap, and pbgen_error() tells why. Without a word it is the core's fault. The stack is as it was.
+const call = ({ command, ...request }, data) => {
+    const top = core.__stack_pointer.value;
+    try {
+        return commands[command](request, data);
+    } catch (error) {
+        core.__stack_pointer.value = top;
+        const said = text(core.pbgen_error());
+        if (said && error instanceof WebAssembly.RuntimeError) return { error: said };
+        instantiate();
+        return { trap: error.stack };
+    }
+};
+
 instantiate();
 for (;;) {
     const request = read_line(), data = read(request.size ?? 0);
-    let answer;
-    try {
-        answer = commands[request.command](request, data);
-    } catch (error) {
-        answer = { trap: error.stack };
-        instantiate();
-    }
-    const { data: result = new Uint8Array(0), ...rest } = answer;
+    const { data: result = new Uint8Array(0), ...rest } = call(request, data);
     write(Buffer.from(JSON.stringify({ ...rest, size: result.length }) + "\n"));
     write(result);
 }
