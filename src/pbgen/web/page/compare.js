@@ -1,11 +1,10 @@
 // The controls of a page for pictures: before and after in one frame, with a divider between them.
 
-import { block, button, choice, element, labelled } from "./dom.js";
+import { block, button, choice, element, labelled, shown } from "./dom.js";
 import { chooser } from "./files.js";
 
 /** Puts them into `root`. sizes: of the longest side, to choose from, where there is a choice. open: takes a file. */
 export function compare(root, sizes, first, open) {
-  const shown = (label) => element("canvas", { role: "img", "aria-label": label, width: 1, height: 1 });
   const parts = {
     before: shown("Before"),
     after: shown("After"),

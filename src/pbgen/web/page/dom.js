@@ -16,6 +16,12 @@ export function block(className, ...children) {
   return element("div", { className }, ...children);
 }
 
+/** A canvas that shows what `label` says; without one it is the face of a button, which says it. */
+export function shown(label) {
+  const told = label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" };
+  return element("canvas", { width: 1, height: 1, ...told });
+}
+
 /** A field of a form behind its words. */
 export function labelled(words, field) {
   return [element("label", { for: field.id }, words), field];

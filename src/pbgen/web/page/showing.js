@@ -1,6 +1,6 @@
 // How an output is shown: a picture as it is, a sound as its spectrogram, to be played.
 
-import { element } from "./dom.js";
+import { element, shown } from "./dom.js";
 import { paint, png } from "./pixels.js";
 import { channelsOf, paintSpectrogram, player, spectrogramCanvas, wav } from "./sound.js";
 
@@ -17,11 +17,10 @@ export function showing(shape, range) {
 }
 
 function picture(range) {
-  const canvas = (label) => element("canvas", { role: "img", "aria-label": label, width: 1, height: 1 });
   const small = element("canvas", { width: COARSE, height: COARSE });
   const scratch = element("canvas");
   return {
-    canvas,
+    canvas: shown,
     paint: (where, tensor, i) => paint(where, tensor, i, range),
     coarse(tensor, i) {
       paint(scratch, tensor, i, range);

@@ -1,6 +1,6 @@
 // Sounds: to be heard, seen and saved.
 
-import { button, element } from "./dom.js";
+import { button, shown } from "./dom.js";
 
 const WINDOW = 512;
 const [QUIETEST, LOUDEST] = [-90, -10]; // decibels, from nothing to white
@@ -95,7 +95,7 @@ export function wav(channels, rate) {
 
 /** A canvas that shows a sound. */
 export function spectrogramCanvas(label) {
-  return element("canvas", { className: "spectrogram", role: "img", "aria-label": label });
+  return Object.assign(shown(label), { className: "spectrogram" });
 }
 
 function ramp(level) {
