@@ -71,11 +71,13 @@ const output_shapes = (shapes) => {
 };
 
 const commands = {
-    open({ activations }, data) {
+    // `full`: when no memory is left.
+    open({ activations, full }, data) {
         if (engine) core.pbgen_close(engine);
         engine = 0;
         engine = with_memory(data.length, (at) => {
             bytes(at, data.length).set(data);
+            if (full) for (let size = 2 ** 30; size >= 16; ) if (!core.malloc(size)) size /= 2;
             return core.pbgen_open_memory(at, data.length, 0, activations);
         });
         if (!engine) return failed();
@@ -108,8 +110,9 @@ const commands = {
         );
     },
 
-    memory() {
-        return { bytes: core.memory.buffer.byteLength };
+    renew() {
+        instantiate();
+        return {};
     },
 };
 
