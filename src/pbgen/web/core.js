@@ -220,11 +220,14 @@ export class Core {
 
   #call(name, ...parameters) {
     if (this.#stopped) throw new Error(this.#stopped);
+    const stack = this.#c.__stack_pointer.value;
     try {
       return this.#c[name](...parameters);
     } catch (trap) {
-      this.#stopped = `the engine stopped (${trap.message}) and must be loaded again`;
-      throw new Error(this.#stopped);
+      this.#c.__stack_pointer.value = stack;
+      const line = this.#error(); // where the core gave up by itself; it can go on
+      if (!line) this.#stopped = `the engine stopped (${trap.message}) and must be loaded again`;
+      throw new Error(line || this.#stopped);
     }
   }
 
