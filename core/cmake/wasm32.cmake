@@ -6,5 +6,6 @@ set(CMAKE_CXX_COMPILER ${ZIG} c++)
 set(CMAKE_CXX_ARCHIVE_CREATE "\"${ZIG}\" ar qc <TARGET> <OBJECTS>")
 set(CMAKE_CXX_ARCHIVE_FINISH "")
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
-# What every browser has that has SIMD, and exceptions as they were first encoded, which all of them read.
-set(CMAKE_CXX_FLAGS_INIT "-target wasm32-wasi -mcpu=generic+simd128+bulk_memory+nontrapping_fptoint+sign_ext+exception_handling -fwasm-exceptions")
+# What every browser has that has SIMD. Exceptions are thrown, and never caught (core/wasm/system.cpp).
+set(CMAKE_CXX_FLAGS_INIT "-target wasm32-wasi -mcpu=generic+simd128+bulk_memory+nontrapping_fptoint+sign_ext+mutable_globals -fignore-exceptions")
+set(CMAKE_CXX_FLAGS_RELEASE "-Os -DNDEBUG" CACHE STRING "Small, but for kernels")

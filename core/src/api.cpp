@@ -16,21 +16,16 @@ struct pbgen_engine {
 
 namespace {
 
-thread_local std::string last_error;
-
 // Calls `function`; where it throws, keeps the message for pbgen_error() and returns `failure`.
 template <class Result, class Function>
 Result guard(Result failure, const Function& function) noexcept {
+    pbgen::forget_error();
     try {
-        try {
-            return function();
-        } catch (const std::bad_alloc&) {
-            last_error = "out of memory";
-        } catch (const std::exception& error) {
-            last_error = error.what();
-        }
-    } catch (...) {
-        last_error.clear();
+        return function();
+    } catch (const std::bad_alloc&) {
+        pbgen::keep_error(nullptr);
+    } catch (const std::exception& error) {
+        pbgen::keep_error(error.what());
     }
     return failure;
 }
@@ -39,11 +34,8 @@ Result guard(Result failure, const Function& function) noexcept {
 template <class Read>
 pbgen_engine* open(const char* name, const Read& read, unsigned threads, pbgen_activations activations) {
     const pbgen::Kernels& kernels = pbgen::choose_kernels();
-    try {
-        return new pbgen_engine{{read(), kernels, threads, activations == PBGEN_INT8}};
-    } catch (const pbgen::Error& error) {
-        pbgen::fail(name, ": ", error.what());
-    }
+    const pbgen::About about(std::string(name) + ": ", "");
+    return new pbgen_engine{{read(), kernels, threads, activations == PBGEN_INT8}};
 }
 
 pbgen_shape to_c(const std::vector<pbgen::Count>& counts) {
@@ -190,4 +182,4 @@ int pbgen_time_layers(pbgen_engine* engine, const float* const* inputs, const pb
 
 size_t pbgen_resident_bytes(const pbgen_engine* engine) { return engine->engine.resident_bytes(); }
 
-const char* pbgen_error(void) { return last_error.c_str(); }
+const char* pbgen_error(void) { return pbgen::kept_error(); }

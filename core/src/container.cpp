@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "json.h"
+#include "sort.h"
 
 namespace pbgen {
 namespace {
@@ -19,11 +20,6 @@ constexpr uint64_t max_header = uint64_t{4} << 20;
 constexpr uint64_t max_file = uint64_t{4} << 30;
 constexpr size_t max_dimensions = 8;
 
-struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, Close>;
-
 // A file's contents, read from the beginning on.
 class Reader {
 public:
@@ -31,23 +27,6 @@ public:
     virtual void read(void* out, size_t bytes) = 0;
     // All that is left, `bytes` long, where it lies or in `storage`.
     virtual const uint8_t* rest(size_t bytes, std::vector<uint8_t>& storage) = 0;
-};
-
-class FileReader : public Reader {
-public:
-    explicit FileReader(std::FILE* file) : file_(file) {}
-
-    void read(void* out, size_t bytes) override {
-        if (std::fread(out, 1, bytes, file_) != bytes) fail("cannot be read to its end");
-    }
-    const uint8_t* rest(size_t bytes, std::vector<uint8_t>& storage) override {
-        storage.resize(bytes);
-        read(storage.data(), bytes);
-        return storage.data();
-    }
-
-private:
-    std::FILE* file_;
 };
 
 class MemoryReader : public Reader {
@@ -63,18 +42,6 @@ public:
 private:
     const uint8_t* at_;
 };
-
-// Not by std::filesystem, which brings locales into a static program.
-uint64_t file_size(const char* path) {
-    struct stat status;
-    const int reason = stat(path, &status) ? errno : 0;
-    if (reason == ENOENT || reason == ENOTDIR) fail("does not exist");
-    if (reason) fail("cannot be opened: ", std::strerror(reason));
-    if (!S_ISREG(status.st_mode)) fail("is no ordinary file");
-    const auto size = static_cast<uint64_t>(status.st_size);
-    if (size > max_file) fail("is larger than 4 GiB");
-    return size;
-}
 
 std::vector<char> read_header(Reader& reader, uint64_t size) {
     if (size < 8) fail("is truncated: ", size, " bytes");
@@ -145,7 +112,7 @@ std::string read_metadata(const Json* metadata) {
 }
 
 void check_contiguous(std::vector<Range> ranges, uint64_t data_bytes, const std::vector<Tensor>& tensors) {
-    std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+    sort(ranges, [](const Range& a, const Range& b) { return a.begin < b.begin; });
     uint64_t end = 0;
     for (const Range& range : ranges) {
         if (range.begin != end)
@@ -190,7 +157,7 @@ Container read_checked(Reader& reader, uint64_t size) {
     std::vector<char> header = read_header(reader, size);
     const uint64_t data_bytes = size - 8 - header.size();
     Json root = parse_json(header.data(), header.data() + header.size());
-    std::sort(root.items.begin(), root.items.end(), [](const Json& a, const Json& b) { return a.key < b.key; });
+    sort(root.items, [](const Json& a, const Json& b) { return a.key < b.key; });
 
     Container container;
     container.graph = read_metadata(root.find("__metadata__"));
@@ -215,11 +182,8 @@ Container read_checked(Reader& reader, uint64_t size) {
 }
 
 Container read_contents(Reader& reader, uint64_t size) {
-    try {
-        return read_checked(reader, size);
-    } catch (const Error& error) {
-        fail(error.what(), pack_again);
-    }
+    const About about("", pack_again);
+    return read_checked(reader, size);
 }
 
 }  // namespace
@@ -231,6 +195,47 @@ size_t Container::find(std::string_view name) const {
     return static_cast<size_t>(at - tensors.begin());
 }
 
+#ifdef __wasm__
+Container read_container(const char*) { fail("cannot be opened: WebAssembly has no files"); }
+#else
+namespace {
+
+struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using File = std::unique_ptr<std::FILE, Close>;
+
+class FileReader : public Reader {
+public:
+    explicit FileReader(std::FILE* file) : file_(file) {}
+
+    void read(void* out, size_t bytes) override {
+        if (std::fread(out, 1, bytes, file_) != bytes) fail("cannot be read to its end");
+    }
+    const uint8_t* rest(size_t bytes, std::vector<uint8_t>& storage) override {
+        storage.resize(bytes);
+        read(storage.data(), bytes);
+        return storage.data();
+    }
+
+private:
+    std::FILE* file_;
+};
+
+// Not by std::filesystem, which brings locales into a static program.
+uint64_t file_size(const char* path) {
+    struct stat status;
+    const int reason = stat(path, &status) ? errno : 0;
+    if (reason == ENOENT || reason == ENOTDIR) fail("does not exist");
+    if (reason) fail("cannot be opened: ", std::strerror(reason));
+    if (!S_ISREG(status.st_mode)) fail("is no ordinary file");
+    const auto size = static_cast<uint64_t>(status.st_size);
+    if (uint64_t{size} > max_file) fail("is larger than 4 GiB");
+    return size;
+}
+
+}  // namespace
+
 Container read_container(const char* path) {
     const uint64_t size = file_size(path);
     const File file(std::fopen(path, "rb"));
@@ -238,9 +243,10 @@ Container read_container(const char* path) {
     FileReader reader(file.get());
     return read_contents(reader, size);
 }
+#endif
 
 Container read_container(const void* contents, size_t size) {
-    if (size > max_file) fail("is larger than 4 GiB");
+    if (uint64_t{size} > max_file) fail("is larger than 4 GiB");
     MemoryReader reader(contents);
     return read_contents(reader, size);
 }

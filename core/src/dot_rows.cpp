@@ -1,6 +1,9 @@
 #include "dot_rows.h"
 
 #include <algorithm>
+#include <functional>
+
+#include "sort.h"
 
 namespace pbgen {
 namespace {
@@ -78,13 +81,13 @@ DotRows::ColumnPhase DotRows::column_phase(int64_t first, size_t begin) const {
     ColumnPhase phase{first, begin, {}, {}};
     for (int64_t tap = 0, delta; tap < x_.kernel; ++tap)
         if (met(x_, transposed_, first, tap, &delta)) phase.taps.push_back({tap, delta});
-    std::sort(phase.taps.begin(), phase.taps.end(), [](const Tap& a, const Tap& b) { return a.delta < b.delta; });
+    sort(phase.taps, [](const Tap& a, const Tap& b) { return a.delta < b.delta; });
     const Range all = {0, (output_.width - first - 1) / columns_.output_step() + 1};
     std::vector<int64_t> bounds = {all.begin, all.end};
     const auto inner = [&](const Tap& tap) { return inside(all, columns_.input_step(), tap.delta, input_.width); };
     for (const Tap& tap : phase.taps)
         for (const int64_t bound : {inner(tap).begin, inner(tap).end}) bounds.push_back(std::clamp(bound, all.begin, all.end));
-    std::sort(bounds.begin(), bounds.end());
+    sort(bounds, std::less<int64_t>());
     for (size_t i = 0; i + 1 < bounds.size(); ++i) {
         if (bounds[i] == bounds[i + 1]) continue;
         const auto is_met = [&](const Tap& tap) { return inner(tap).begin <= bounds[i] && bounds[i] < inner(tap).end; };

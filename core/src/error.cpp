@@ -5,6 +5,11 @@
 namespace pbgen {
 namespace {
 
+thread_local const About* innermost = nullptr;
+
+thread_local std::string last_error;
+thread_local const char* told = "";
+
 // The character of a whole UTF-8 sequence of `length` bytes.
 unsigned code_point(const char* at, size_t length) {
     if (length == 1) return static_cast<unsigned char>(*at);
@@ -77,7 +82,32 @@ std::string concat_parts(std::initializer_list<Part> parts) {
 }
 
 void fail_with(std::initializer_list<Part> parts) {
-    throw Error(visible(concat_parts(parts)));  // names in it may come from anywhere
+    std::string text = concat_parts(parts);
+    for (const About* about = innermost; about; about = about->outer_) text = about->before_ + text + about->after_;
+    throw Error(visible(text));  // names in it may come from anywhere
 }
+
+About::About(std::string before, std::string after)
+    : before_(std::move(before)), after_(std::move(after)), outer_(innermost) {
+    innermost = this;
+}
+
+About::~About() { innermost = outer_; }
+
+// Nothing may be alive any more that told what the error is about: where nothing is caught, nothing was taken down.
+void keep_error(const char* what) noexcept {
+    innermost = nullptr;
+    told = "out of memory";
+    if (!what) return;
+    try {
+        last_error = what;
+        told = last_error.c_str();
+    } catch (...) {
+    }
+}
+
+const char* kept_error() { return told; }
+
+void forget_error() { told = ""; }
 
 }  // namespace pbgen

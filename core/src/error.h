@@ -61,4 +61,24 @@ template <class... Parts>
     fail_with({Part(parts)...});
 }
 
+// What errors of this thread begin and end with while it lives. Not by catching and throwing again: WebAssembly does not.
+class About {
+public:
+    About(std::string before, std::string after);
+    ~About();
+    About(const About&) = delete;
+    About& operator=(const About&) = delete;
+
+private:
+    friend void fail_with(std::initializer_list<Part> parts);
+
+    std::string before_, after_;
+    const About* outer_;
+};
+
+// What pbgen_error() tells; of nullptr, that memory is lacking.
+void keep_error(const char* what) noexcept;
+const char* kept_error();
+void forget_error();
+
 }  // namespace pbgen

@@ -519,12 +519,9 @@ private:
 }  // namespace
 
 Graph read_graph(const Container& container) {
+    const About about("", pack_again);
     std::string text = container.graph;
-    try {
-        return Reader(container).read(parse_json(text.data(), text.data() + text.size()));
-    } catch (const Error& error) {
-        fail(error.what(), pack_again);
-    }
+    return Reader(container).read(parse_json(text.data(), text.data() + text.size()));
 }
 
 }  // namespace pbgen

@@ -4,8 +4,10 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 
 #include "error.h"
+#include "sort.h"
 #include "utf8.h"
 
 namespace pbgen {
@@ -89,7 +91,7 @@ private:
     static void refuse_duplicates(const Json& object) {
         std::vector<std::string_view> keys;
         for (const Json& item : object.items) keys.push_back(item.key);
-        std::sort(keys.begin(), keys.end());
+        sort(keys, std::less<std::string_view>());
         const auto twice = std::adjacent_find(keys.begin(), keys.end());
         if (twice != keys.end()) fail("JSON: key ", quote(*twice), " appears twice");
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "aligned.h"
+#include "sort.h"
 
 namespace pbgen {
 namespace {
@@ -15,7 +16,7 @@ uint64_t on_lines(uint64_t size) { return (size + line - 1) / line * line; }
 
 // In the order of their first steps, each takes the first gap that is large enough.
 uint64_t plan_memory(std::vector<Block*> blocks, uint64_t begin) {
-    std::stable_sort(blocks.begin(), blocks.end(), [](const Block* a, const Block* b) { return a->first < b->first; });
+    sort(blocks, [](const Block* a, const Block* b) { return a->first < b->first; });
     const uint64_t start = on_lines(begin);
     uint64_t highest = start;
     std::vector<Block*> taken;  // by position

@@ -40,10 +40,13 @@ bool same_places(const Shape& shape, const Strides& strides, const Strides& othe
 }
 
 Strides dense_like(const Shape& shape, const Strides& like) {
-    size_t order[max_rank];
-    for (size_t i = 0; i < shape.rank; ++i) order[i] = i;
     const auto step = [&](size_t i) { return shape[i] == 1 ? INT64_MAX : like[i] < 0 ? -like[i] : like[i]; };
-    std::stable_sort(order, order + shape.rank, [&](size_t a, size_t b) { return step(a) > step(b); });
+    size_t order[max_rank];
+    for (size_t i = 0; i < shape.rank; ++i) {
+        size_t place = i;
+        for (; place > 0 && step(order[place - 1]) < step(i); --place) order[place] = order[place - 1];
+        order[place] = i;
+    }
     Strides strides;
     int64_t next = 1;
     for (size_t i = shape.rank; i-- > 0; next *= shape[order[i]]) strides[order[i]] = next;

@@ -1,8 +1,12 @@
-// What a module has instead of an operating system.
+// What a module has instead of an operating system, and of exceptions.
 #include <cstdlib>
 #include <ctime>
+#include <exception>
 #include <new>
 #include <string>
+#include <typeinfo>
+
+#include "../src/error.h"
 
 // The only thing that it imports: milliseconds, from any beginning on.
 extern "C" __attribute__((import_module("env"), import_name("now"))) double now();
@@ -20,19 +24,24 @@ char* getenv(const char*) { return nullptr; }
 
 _Noreturn void abort() { __builtin_trap(); }
 
-// The C++ library's last words, which nobody would read.
-[[noreturn]] void __abort_message(const char*, ...) { abort(); }
+// Nothing catches what is thrown: unwinding would make the module half as large again. The call ends in a trap, which its
+// caller sees, with pbgen_error() to tell why. All that is thrown is a std::exception, and nothing else.
+void* __cxa_allocate_exception(size_t size) noexcept { return std::malloc(size); }
+
+_Noreturn void __cxa_throw(void* thrown, std::type_info* type, void (*)(void*)) {
+    const char* what = static_cast<std::exception*>(thrown)->what();
+    pbgen::keep_error(*type == typeid(std::bad_alloc) ? nullptr : what);
+    abort();
+}
 
 }  // extern "C"
 
+// The C++ library's last words, which nobody would read.
 _LIBCPP_BEGIN_NAMESPACE_STD
 [[noreturn]] void __libcpp_verbose_abort(const char*, ...) noexcept { abort(); }
 _LIBCPP_END_NAMESPACE_STD
 
-// What an exception is to WebAssembly: a tag with the address of an object.
-asm(".globl __cpp_exception\n.tagtype __cpp_exception i32\n__cpp_exception:\n");
-
-// The library's own would end the program.
+// The library's own would end in a trap, too, but without a word.
 namespace {
 
 void* or_throw(void* memory) {

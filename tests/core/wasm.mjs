@@ -71,10 +71,13 @@ const output_shapes = (shapes) => {
 };
 
 const commands = {
-    open({ activations }, data) {
+    // `full`: when no memory is left.
+    open({ activations, full }, data) {
         if (engine) core.pbgen_close(engine);
+        engine = 0;
         engine = with_memory(data.length, (at) => {
             bytes(at, data.length).set(data);
+            if (full) for (let size = 2 ** 30; size >= 16; ) if (!core.malloc(size)) size /= 2;
             return core.pbgen_open_memory(at, data.length, 0, activations);
         });
         if (!engine) return failed();
@@ -107,8 +110,9 @@ const commands = {
         );
     },
 
-    memory() {
-        return { bytes: core.memory.buffer.byteLength };
+    renew() {
+        instantiate();
+        return {};
     },
 };
 
@@ -128,17 +132,24 @@ const write = (data) => {
     for (let at = 0; at < data.length; ) at += writeSync(1, data, at);
 };
 
+// A call that fails ends in a trap, and pbgen_error() tells why. Without a word it is the core's fault. The stack is as it was.
+const call = ({ command, ...request }, data) => {
+    const top = core.__stack_pointer.value;
+    try {
+        return commands[command](request, data);
+    } catch (error) {
+        core.__stack_pointer.value = top;
+        const said = text(core.pbgen_error());
+        if (said && error instanceof WebAssembly.RuntimeError) return { error: said };
+        instantiate();
+        return { trap: error.stack };
+    }
+};
+
 instantiate();
 for (;;) {
     const request = read_line(), data = read(request.size ?? 0);
-    let answer;
-    try {
-        answer = commands[request.command](request, data);
-    } catch (error) {
-        answer = { trap: error.stack };
-        instantiate();
-    }
-    const { data: result = new Uint8Array(0), ...rest } = answer;
+    const { data: result = new Uint8Array(0), ...rest } = call(request, data);
     write(Buffer.from(JSON.stringify({ ...rest, size: result.length }) + "\n"));
     write(result);
 }

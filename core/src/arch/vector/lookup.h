@@ -9,7 +9,7 @@ namespace pbgen {
 namespace {
 
 // About half of a first cache; the rest is for the sums that pass by.
-constexpr size_t table_bytes = 16 << 10;
+constexpr size_t table_bytes = 24 << 10;
 
 constexpr size_t lookup_block = tile_bytes / tile_pixels / sizeof(float);
 
@@ -30,6 +30,17 @@ void lookup_arrange(const void* weights, size_t inputs, size_t outputs, void* ar
 template <class Tables, size_t vectors>
 using Table = typename Tables::Entry[table_entries][vectors];
 
+// The compiler is kept from mixing up the entry's address with those of its vectors: WebAssembly has room for these in a
+// load, and engines that translate it spend an instruction on each that is not there.
+template <class Entry, size_t vectors>
+inline void add_entry(const Entry (&entry)[vectors], Entry (&sum)[vectors]) {
+    const Entry* from = entry;
+#ifdef __wasm__
+    asm("" : "+r"(from));
+#endif
+    UNROLL for (size_t v = 0; v < vectors; ++v) sum[v] += from[v];
+}
+
 // Adds what the tables say to the sums of `outputs` channels.
 template <class Tables, size_t vectors, size_t outputs>
 inline void look_up(const uint8_t* weights, size_t stride, const Table<Tables, vectors>* table, size_t tables,
@@ -42,13 +53,11 @@ inline void look_up(const uint8_t* weights, size_t stride, const Table<Tables, v
     for (; tables >= 2; tables -= 2, table += 2, weights += stride)
         UNROLL for (size_t o = 0; o < outputs; ++o) {
             const unsigned indices = weights[o];
-            const auto &low = table[0][indices & 15], &high = table[1][indices >> 4];
-            UNROLL for (size_t v = 0; v < vectors; ++v) sum[o][v] += low[v];
-            UNROLL for (size_t v = 0; v < vectors; ++v) sum[o][v] += high[v];
+            add_entry(table[0][indices & 15], sum[o]);
+            add_entry(table[1][indices >> 4], sum[o]);
         }
     if (tables)
-        UNROLL for (size_t o = 0; o < outputs; ++o)
-            UNROLL for (size_t v = 0; v < vectors; ++v) sum[o][v] += table[0][weights[o] & 15][v];
+        UNROLL for (size_t o = 0; o < outputs; ++o) add_entry(table[0][weights[o] & 15], sum[o]);
     UNROLL for (size_t o = 0; o < outputs; ++o)
         UNROLL for (size_t v = 0; v < vectors; ++v)
             Tables::end(sum[o][v], sums + o * output_sums + v * vector_sums);

@@ -84,6 +84,8 @@ inline Ints add_pairs(Ints sums, Shorts a, Shorts b) {
     return sums + (Ints)__builtin_ia32_pmaddwd256(a, b);
 #elif defined(__SSE2__) && VECTOR_BYTES == 16
     return sums + (Ints)__builtin_ia32_pmaddwd128(a, b);
+#elif defined(__wasm_simd128__)
+    return sums + (Ints)__builtin_wasm_dot_s_i32x4_i16x8(a, b);
 #elif defined(__aarch64__)
     const int16x4_t low_a = vmovn_s32((int32x4_t)a), high_a = vshrn_n_s32((int32x4_t)a, 16);
     const int16x4_t low_b = vmovn_s32((int32x4_t)b), high_b = vshrn_n_s32((int32x4_t)b, 16);
