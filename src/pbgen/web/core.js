@@ -218,11 +218,18 @@ export class Core {
 
   // Calls and their errors.
 
+  // What the engine refuses ends in a trap, with a line that says why: it goes on if the stack is as it was. A trap
+  // without a word is the engine's own fault, and its end.
   #call(name, ...parameters) {
     if (this.#stopped) throw new Error(this.#stopped);
+    const stack = this.#c.__stack_pointer;
+    const top = stack.value;
     try {
       return this.#c[name](...parameters);
     } catch (trap) {
+      stack.value = top;
+      const line = this.#error();
+      if (line) throw new Error(line);
       this.#stopped = `the engine stopped (${trap.message}) and must be loaded again`;
       throw new Error(this.#stopped);
     }
