@@ -76,7 +76,7 @@ def test_truncation_at_every_byte(module: partial[wasm.Engine], tmp_path: Path) 
 def test_no_memory_is_an_error(module: partial[wasm.Engine], tmp_path: Path) -> None:
     node = wasm.process(module.keywords["module"])
     content = dcgan(tmp_path / "g.safetensors").read_bytes()
-    with pytest.raises(PBGenError, match="^out of memory$"):
+    with pytest.raises(PBGenError, match=r"^out of memory$"):
         node.ask("open", content, activations=0, full=True)
     node.ask("renew")
     node.ask("open", content, activations=0)
