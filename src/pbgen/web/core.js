@@ -218,16 +218,20 @@ export class Core {
 
   // Calls and their errors.
 
+  // What the engine refuses ends in a trap, with a line that says why: it goes on if the stack is as it was. A trap
+  // without a word is the engine's own fault, and its end.
   #call(name, ...parameters) {
     if (this.#stopped) throw new Error(this.#stopped);
-    const stack = this.#c.__stack_pointer.value;
+    const stack = this.#c.__stack_pointer;
+    const top = stack.value;
     try {
       return this.#c[name](...parameters);
     } catch (trap) {
-      this.#c.__stack_pointer.value = stack;
-      const line = this.#error(); // where the core gave up by itself; it can go on
-      if (!line) this.#stopped = `the engine stopped (${trap.message}) and must be loaded again`;
-      throw new Error(line || this.#stopped);
+      stack.value = top;
+      const line = this.#error();
+      if (line) throw new Error(line);
+      this.#stopped = `the engine stopped (${trap.message}) and must be loaded again`;
+      throw new Error(this.#stopped);
     }
   }
 
