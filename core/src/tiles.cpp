@@ -34,26 +34,39 @@ size_t Tiles::count() const {
     return count;
 }
 
+int64_t Tiles::step(size_t size) const {
+    return divide_up(tile_, locality_.align[size]) * locality_.align[size];
+}
+
+// As many as make something: without padding a picture's outputs end before it does.
 size_t Tiles::stretches(size_t size) const {
-    const int64_t step = divide_up(tile_, locality_.align[size]) * locality_.align[size];
-    return static_cast<size_t>(divide_up(bound_.sizes[size], step));
+    int64_t count = 1;
+    for (size_t i = 0; i < locality_.outputs.size(); ++i)
+        for (size_t axis = 0; axis < locality_.outputs[i].size(); ++axis) {
+            const Trace& trace = locality_.outputs[i][axis];
+            if (trace.size == size) count = std::max(count, divide_up(output(i)[axis], moved(trace, step(size))));
+        }
+    return static_cast<size_t>(std::min(count, divide_up(bound_.sizes[size], step(size))));
 }
 
 // Output pixels of an axis that a stretch makes: the last makes all that is left.
 Pixels Tiles::core_of(const Trace& trace, const Stretch& stretch, int64_t whole) const {
     const bool last = stretch.core.end == bound_.sizes[trace.size];
-    return {moved(trace, stretch.core.begin), last ? whole : std::min(whole, moved(trace, stretch.core.end))};
+    const int64_t end = last ? whole : std::min(whole, moved(trace, stretch.core.end));
+    return {std::min(end, moved(trace, stretch.core.begin)), end};
 }
 
 Tiles::Stretch Tiles::stretch(size_t size, size_t index) const {
     const int64_t align = locality_.align[size], all_pixels = bound_.sizes[size];
-    const int64_t step = divide_up(tile_, align) * align, begin = static_cast<int64_t>(index) * step;
-    Stretch stretch{{begin, std::min(begin + step, all_pixels)}, {begin, begin}};
+    const int64_t begin = static_cast<int64_t>(index) * step(size);
+    const int64_t end = index + 1 == stretches(size) ? all_pixels : std::min(begin + step(size), all_pixels);
+    Stretch stretch{{begin, end}, {begin, begin}};
     for (size_t i = 0; i < locality_.outputs.size(); ++i)
         for (size_t axis = 0; axis < locality_.outputs[i].size(); ++axis) {
             const Trace& trace = locality_.outputs[i][axis];
             if (trace.size != size) continue;
             const Pixels core = core_of(trace, stretch, output(i)[axis]);
+            if (core.size() == 0) continue;
             const double first = std::floor(static_cast<double>(core.begin) * trace.step() + trace.low);
             const double last = std::ceil(static_cast<double>(core.end - 1) * trace.step() + trace.high);
             // Some networks reach further than an integer says.

@@ -45,6 +45,7 @@ private:
         Pixels needed;  // those that it reads
     };
 
+    int64_t step(size_t size) const;
     Stretch stretch(size_t size, size_t index) const;
     size_t stretches(size_t size) const;
     // Along each free size, of tile `index`.

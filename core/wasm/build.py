@@ -17,8 +17,11 @@ def main() -> None:
     cmake = shutil.which("cmake", path=Path(sys.executable).parent) or shutil.which("cmake")
     if zig is None or zig.origin is None or cmake is None:
         sys.exit("the modules for WebAssembly are not built: they need CMake and the ziglang package, of the dev extra")
+    toolchain, cache = CORE / "cmake" / "wasm32.cmake", BUILD / "CMakeCache.txt"
+    if cache.exists() and cache.stat().st_mtime < toolchain.stat().st_mtime:
+        shutil.rmtree(BUILD)  # the cache keeps the flags that it had
     options = [
-        f"-DCMAKE_TOOLCHAIN_FILE={CORE / 'cmake' / 'wasm32.cmake'}",
+        f"-DCMAKE_TOOLCHAIN_FILE={toolchain}",
         f"-DZIG={Path(zig.origin).with_name('zig')}",
     ]
     subprocess.run([cmake, "-S", CORE, "-B", BUILD, *options], check=True, stdout=subprocess.DEVNULL)

@@ -88,6 +88,40 @@ def test_tiles_make_what_the_whole_makes(
         assert np.abs(tiled - whole).max() < 1e-4, tile  # of a third of a pixel, the whole knows the fewer digits
 
 
+class Unequal(nn.Module):
+    """Two outputs of which one ends before the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.near, self.far = nn.Conv2d(3, 2, 3), nn.Conv2d(3, 2, 9, padding=1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.near(x), self.far(x)
+
+
+UNPADDED = {
+    "one layer": nn.Conv2d(3, 4, 3),
+    "two layers": nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 5)),
+    "padded and not": nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 3, 7)),
+    "cropped": nn.Sequential(nn.Conv2d(3, 4, 5, stride=2), nn.ConvTranspose2d(4, 3, 4, 2, 3)),
+    "two outputs": Unequal(),
+}
+
+
+@pytest.mark.parametrize("kind", UNPADDED)
+def test_a_last_tile_may_have_nothing_to_make(kind: str, tmp_path: Path) -> None:
+    """Without padding the outputs end before the picture does."""
+    pbgen.pack(UNPADDED[kind].eval(), torch.randn(1, 3, 48, 48), tmp_path / "g.safetensors")
+    engine = Engine(tmp_path / "g.safetensors")
+    for width in 33, 47, 48, 49, 50, 64:
+        x = np.random.default_rng(width).standard_normal((1, 3, 40, width), np.float32)
+        wholes = engine(x)
+        for tile in 8, 16, 24:
+            tiled = engine.tiled(x, tile=tile)
+            pairs = zip(tiled, wholes, strict=True) if isinstance(wholes, tuple) else [(tiled, wholes)]
+            assert all(np.abs(made - whole).max() < 1e-5 for made, whole in pairs), (width, tile)
+
+
 class Mixing(nn.Module):
     def __init__(self, mix: nn.Module) -> None:
         super().__init__()
