@@ -35,6 +35,18 @@ inline Number less(Number a, Number b) {
     return ((a < b) | (a != a)) ? a : b;
 }
 
+// Not in one instruction of relaxed SIMD, whose minimum and maximum need not keep a NaN.
+inline Ints decided(Ints mask) {
+#ifdef __wasm_relaxed_simd__
+    asm("" : "+r"(mask));
+#endif
+    return mask;
+}
+
+// A NaN stays.
+inline Floats at_least(Floats x, float least) { return decided(x < least) ? splat(least) : x; }
+inline Floats at_most(Floats x, float most) { return decided(x > most) ? splat(most) : x; }
+
 // What no vector does: each lane by itself.
 template <class Function>
 inline Floats each_lane(Function function, Floats x) {
@@ -105,7 +117,7 @@ inline Floats exp_rest(Floats x) {
 
 // exp(x) for x <= 0, to 2 units in the last place. Below -87, 0 or nearly.
 inline Floats exp_negative(Floats x) {
-    x = x < -87 ? splat(-87) : x;  // a NaN stays
+    x = at_least(x, -87);
     Floats n;
     const Floats rest = split_exponent(x, n);
     return (exp_rest(rest) * rest * rest + rest + 1) * power_of_two(to_integers(n));
@@ -113,8 +125,7 @@ inline Floats exp_negative(Floats x) {
 
 // Two powers of two: what lies beyond becomes infinite, or loses its last digits before it becomes 0.
 inline Floats exp(Floats x) {
-    x = x < -104 ? splat(-104) : x;
-    x = x > 89 ? splat(89) : x;
+    x = at_most(at_least(x, -104), 89);
     Floats n;
     const Floats rest = split_exponent(x, n);
     const Ints power = to_integers(n), half = power >> 1;
@@ -208,8 +219,7 @@ inline Floats sigmoid(Floats x) {
 
 // A rational function of x / 4 (that of the Eigen library), to 4e-7.
 inline Floats erf(Floats x) {
-    x = x < -4 ? splat(-4) : x;
-    x = x > 4 ? splat(4) : x;
+    x = at_most(at_least(x, -4), 4);
     const Floats square = x * x;
     const Floats above = polynomial(
         square, {-2.72614225801306e-10f, 2.77068142495902e-08f, -2.10102402082508e-06f, -5.69250639462346e-05f,
