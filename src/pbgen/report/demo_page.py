@@ -30,7 +30,7 @@ def write_demo_page(results: "DemoResults", path: str | os.PathLike[str]) -> Non
     """Write the page to `path` atomically."""
     lead = (
         "Three small generators learned to make faces: one with float weights, one whose weights are binary where its "
-        "layers are redundant enough, and one with binary weights throughout."
+        "layers are redundant enough, and one with binary weights throughout. The first was then compressed."
     )
     sections = (_headline, _pictures, _live, _plan, _training, _distance, _packed, _compressed, _paper)
     blocks = [block for section in sections for block in section(results)]
@@ -157,7 +157,7 @@ def _compressed(results: "DemoResults") -> list[str]:
     return [
         html.heading("The float generator, compressed without its data"),
         html.paragraph(
-            "As one that somebody trained long ago: it was all that `pbgen compress` was given. Each layer got bits by "
+            "As one that somebody trained long ago: it was all that pbgen compress was given. Each layer got bits by "
             f"its measured error, and in {settings.compressed_steps:,} steps a copy learned to make its images. The "
             f"file is {text.times(info.ratio)} smaller than in float32; its images are {info.psnr} from the float "
             f"generator's, and {ours} as far from real faces. The one that was trained with binary weights from the "
