@@ -81,7 +81,7 @@ export interface Described {
   readonly outputShape: Shape | Shape[];
   /** The layers with weights, in the order in which they run. */
   readonly layers: Layer[];
-  /** Bytes that the engine holds now: packed weights, and the buffers it keeps for calls. */
+  /** Bytes that the engine holds: packed weights, and the buffers it keeps for calls; in a worker, as of the last call. */
   readonly residentBytes: number;
 
   /** Makes images. Resolves to a tensor, or to a list of them where the generator has several outputs. */
@@ -96,22 +96,10 @@ export interface Described {
 }
 
 /** A packed generator, loaded and ready to make images. What is wrong is told by an Error of one line. */
-export class Engine implements Described {
+export interface Engine extends Described {}
+export class Engine {
   static load(source: Source, options?: LoadOptions): Promise<Engine>;
   private constructor();
-
-  readonly activations: Described["activations"];
-  readonly simd: Described["simd"];
-  readonly inputs: Input[];
-  readonly noise: Input[];
-  readonly outputs: Output[];
-  readonly inputShape: Shape | Shape[];
-  readonly outputShape: Shape | Shape[];
-  readonly layers: Layer[];
-  readonly residentBytes: number;
-  run: Described["run"];
-  tiled: Described["tiled"];
-  timeLayers: Described["timeLayers"];
 
   /** The outputs' shapes for inputs of these shapes, without the batch; one shape where there is one output. */
   outputShapeFor(...shapes: number[][]): number[] | number[][];
