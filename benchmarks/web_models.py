@@ -15,7 +15,7 @@ from onnxruntime import quantization
 import pbgen
 
 
-class Latents(quantization.CalibrationDataReader):  # type: ignore[misc]
+class Latents(quantization.CalibrationDataReader):
     """What ranges of activations are found with."""
 
     def __init__(self) -> None:

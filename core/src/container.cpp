@@ -230,7 +230,7 @@ uint64_t file_size(const char* path) {
     if (reason) fail("cannot be opened: ", std::strerror(reason));
     if (!S_ISREG(status.st_mode)) fail("is no ordinary file");
     const auto size = static_cast<uint64_t>(status.st_size);
-    if (uint64_t{size} > max_file) fail("is larger than 4 GiB");
+    if (size > max_file) fail("is larger than 4 GiB");
     return size;
 }
 

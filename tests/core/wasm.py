@@ -53,6 +53,7 @@ class Process:
     def __init__(self, name: str) -> None:
         command = [str(NODE), *FLAGS, str(Path(__file__).with_suffix(".mjs")), str(MODULES[name])]
         self.node = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.opened: Engine | None = None  # whose file it holds
 
     def ask(self, command: str, data: bytes = b"", **request: Any) -> tuple[dict[str, Any], bytes]:
         """The answer to a command; PBGenError where the engine refuses, AssertionError where it traps."""
@@ -88,7 +89,7 @@ class Engine:
     def _open(self) -> dict[str, Any]:
         node = process(self.module)
         try:
-            node.opened = self  # type: ignore[attr-defined]
+            node.opened = self
             answer, _ = node.ask("open", self.path.read_bytes(), activations=int(self.activations == "int8"))
         except PBGenError as error:  # as if it had been opened by its path
             raise PBGenError(str(error).replace("packed generator", str(self.path), 1)) from None
@@ -97,7 +98,7 @@ class Engine:
 
     def _ask(self, command: str, data: bytes = b"", **request: Any) -> tuple[dict[str, Any], bytes]:
         node = process(self.module)
-        if getattr(node, "opened", None) is not self:
+        if node.opened is not self:
             self._open()
         return node.ask(command, data, **request)
 

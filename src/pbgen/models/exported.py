@@ -146,9 +146,10 @@ def _put_layer(module: fx.GraphModule, node: fx.Node) -> None:
 
 def _arguments(node: fx.Node) -> dict[str, Any]:
     """All arguments of an operator, by name."""
-    schema: Any = node.target._schema  # type: ignore[union-attr]  # an operator of torch has one
-    names = [argument.name for argument in schema.arguments]
-    defaults = {argument.name: argument.default_value for argument in schema.arguments}
+    operation: Any = node.target  # of torch, which has a schema
+    arguments = operation._schema.arguments
+    names = [argument.name for argument in arguments]
+    defaults = {argument.name: argument.default_value for argument in arguments}
     return defaults | dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
 
 
