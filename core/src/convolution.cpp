@@ -161,7 +161,7 @@ void Convolution::begin(size_t images, const Output& output, Threads& threads) c
 }
 
 void Convolution::run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
-                      const Quantization* quantizations, const Output& output, Threads& threads) const {
+                      const Quantization* quantizations, const Output& output, uint8_t*, Threads& threads) const {
     // An item is a phase, some blocks and a tile. Each thread has a part of the image, if there are tiles enough; there,
     // neighbouring items share weights, and the phases with most work come first.
     const auto all_images = static_cast<int64_t>(images);

@@ -33,6 +33,7 @@ public:
 
     int64_t positions() const override { return rows_.longest(); }
     int64_t tile_rows() const override;
+    size_t worker_bytes() const override { return 0; }
     Range input_rows(const Range& band) const override { return rows_.reach(band, input_.height); }
     int64_t input_rows(int64_t positions) const override { return rows_.reach(positions, input_.height); }
 
@@ -46,7 +47,18 @@ public:
     void begin(size_t images, const Output& output, Threads& threads) const override;
 
     void run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
-             const Quantization* quantizations, const Output& output, Threads& threads) const override;
+             const Quantization* quantizations, const Output& output, uint8_t* tiles, Threads& threads) const override;
+
+protected:
+    size_t tap_index(const Tap& row, const Tap& column) const;
+
+    Phases rows_, columns_;
+    Image input_, output_;
+    std::shared_ptr<const Weights> weights_;
+    Epilogue epilogue_;
+    std::vector<float> scale_;  // the epilogue's, times the weights'
+    const Kernels& kernels_;
+    size_t group_bytes_;  // of one pixel and group in the sources
 
 private:
     struct Tile;
@@ -60,18 +72,10 @@ private:
     Area inner_area(const Tile& tile) const;
     Meetings meetings(const Tile& tile, const Area& area, const Area& without, const Tap& row, const Tap& column,
                       const Rows<const void*>& sources) const;
-    size_t tap_index(const Tap& row, const Tap& column) const;
     void accumulate(Tile& tile, const TapShift* taps, size_t count, const Meetings& meetings) const;
     void finish_block(const Tile& tile, size_t block, const Output& output) const;
 
-    Phases rows_, columns_;
-    Image input_, output_;
-    std::shared_ptr<const Weights> weights_;
-    Epilogue epilogue_;
-    std::vector<float> scale_;  // the epilogue's, times the weights'
-    const Kernels& kernels_;
     bool at_once_;        // whether a tile prepares its inputs itself, as nothing else reads them
-    size_t group_bytes_;  // of one pixel and group in the sources
     size_t block_bytes_;  // from one block's inputs to the next's; 0 where all blocks read the same
     size_t taps_together_;
 };

@@ -68,6 +68,8 @@ public:
     virtual int64_t positions() const = 0;
     // Bands begin at multiples of this.
     virtual int64_t tile_rows() const = 0;
+    // Bytes of scratch memory that each thread of run() has for its tiles.
+    virtual size_t worker_bytes() const = 0;
     // The input rows that a band reads, and the most that a band of `positions` rows can.
     virtual Range input_rows(const Range& band) const = 0;
     virtual int64_t input_rows(int64_t positions) const = 0;
@@ -83,9 +85,9 @@ public:
     // Before the first band.
     virtual void begin(size_t images, const Output& output, Threads& threads) const = 0;
 
-    // `sources`: what prepare() made, or the input.
+    // `sources`: what prepare() made, or the input. `tiles`: threads.count() times worker_bytes(), on a cache line.
     virtual void run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
-                     const Quantization* quantizations, const Output& output, Threads& threads) const = 0;
+                     const Quantization* quantizations, const Output& output, uint8_t* tiles, Threads& threads) const = 0;
 };
 
 }  // namespace pbgen

@@ -150,7 +150,7 @@ void DotRows::prepare(const float* input, size_t images, const Quantization* qua
 }
 
 void DotRows::run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
-                  const Quantization* quantizations, const Output& output, Threads& threads) const {
+                  const Quantization* quantizations, const Output& output, uint8_t*, Threads& threads) const {
     const int64_t begin = band.begin * rows_.output_step();
     const int64_t end = std::min(output_.height, band.end * rows_.output_step());
     const auto rows = static_cast<size_t>(end - begin);

@@ -32,6 +32,7 @@ public:
 
     int64_t positions() const override { return rows_.longest(); }
     int64_t tile_rows() const override { return 1; }
+    size_t worker_bytes() const override { return 0; }
     Range input_rows(const Range& band) const override { return rows_.reach(band, input_.height); }
     int64_t input_rows(int64_t positions) const override { return rows_.reach(positions, input_.height); }
 
@@ -42,7 +43,7 @@ public:
                  Threads& threads) const override;
     void begin(size_t, const Output&, Threads&) const override {}
     void run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
-             const Quantization* quantizations, const Output& output, Threads& threads) const override;
+             const Quantization* quantizations, const Output& output, uint8_t* tiles, Threads& threads) const override;
 
 private:
     // Positions of a phase that meet the same taps.

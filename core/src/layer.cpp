@@ -5,6 +5,7 @@
 #include "aligned.h"
 #include "convolution.h"
 #include "dot_rows.h"
+#include "shared_convolution.h"
 
 namespace pbgen {
 namespace {
@@ -119,9 +120,19 @@ void Layer::choose(const LayerShape& shape, const CanonicalWeights& weights, Man
     } else if (DotRows::suit(shape, size)) {
         const DotProducts& products = kernels_.dots(manner.integers && may_be_rounded(with_taps_as_outputs(size)));
         convolver_ = std::make_unique<DotRows>(shape, weights, products, epilogue, kernels_);
+    } else if (const Product* shared = shared_product(shape, size, manner)) {
+        const Phases rows = row_phases(shape), columns = column_phases(shape);
+        const CanonicalWeights ordered = weights.ordered(SharedConvolution::order(rows, columns));
+        convolver_ = std::make_unique<SharedConvolution>(rows, columns, input_, output_, arrange(ordered, *shared), epilogue,
+                                                         kernels_);
     } else {
         convolver_ = convolution(weights, product(size));
     }
+}
+
+const Product* Layer::shared_product(const LayerShape& shape, const LayerSize& size, Manner manner) const {
+    const Product* product = size.planes ? kernels_.choose_shared(size, manner.integers && may_be_rounded(size)) : nullptr;
+    return product && SharedConvolution::suit(shape, manner.resizes, *product) ? product : nullptr;
 }
 
 // Where things lie in the scratch memory.
@@ -168,8 +179,9 @@ ScratchSize Layer::scratch(size_t threads) const {
     const uint64_t band = band_bytes(band_positions());
     // A processor reads ahead, the further the longer it reads on, and should not meet what another is writing.
     const uint64_t apart = on_cache_lines(std::clamp(band / 4, least_apart, most_apart));
-    if (division(threads) == Division::turns) return {band, band, 0};
-    return {band, 0, band + apart};
+    const uint64_t tiles = convolver_->worker_bytes();
+    if (division(threads) == Division::turns) return {band + threads * tiles, band + threads * tiles, 0};
+    return {band + threads * tiles, 0, band + tiles + apart};
 }
 
 void Layer::run(const Input& input, size_t images, uint8_t* memory, const ScratchSize& size, const Output& output,
@@ -217,7 +229,8 @@ void Layer::run_band(const Range& band, const Share& share, const float* input, 
         convolver_->prepare(input, images, scratch.quantizations, {scratch.bands, rows}, threads);
         sources = {scratch.bands, rows};
     }
-    convolver_->run(sources, images, band, share, scratch.quantizations, output, threads);
+    uint8_t* tiles = scratch.bands + images * static_cast<size_t>(band_bytes(band_positions()));
+    convolver_->run(sources, images, band, share, scratch.quantizations, output, tiles, threads);
 }
 
 void Layer::find_quantizations(const Input& input, size_t images, const Scratch& scratch, Threads& threads) const {

@@ -74,6 +74,8 @@ private:
     void choose(const LayerShape& shape, const CanonicalWeights& weights, Manner manner, const Arrange& arrange,
                 const Epilogue& epilogue);
 
+    const Product* shared_product(const LayerShape& shape, const LayerSize& size, Manner manner) const;
+
     // How some threads make one image.
     enum class Division {
         rows,   // each makes some rows, from their inputs

@@ -36,7 +36,6 @@ Phase Phases::compute(int64_t i) const {
     return {first, count, (g.kernel - i - 1) / period_ + 1, first_tap, tap_step};
 }
 
-// From the lowest to the highest delta of any tap.
 Range Phases::deltas() const {
     Range range = {INT64_MAX, INT64_MIN};
     for (int64_t i = 0; i < count(); ++i) {

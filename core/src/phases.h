@@ -60,12 +60,13 @@ public:
     const Geometry& geometry() const { return geometry_; }
     // How many pairs of an output position and a tap meet an input pixel inside the image.
     uint64_t inside(int64_t inputs) const;
+    // From the lowest to the highest delta of any tap.
+    Range deltas() const;
 
 private:
     static constexpr int64_t most_known = 4;
 
     Phase compute(int64_t i) const;
-    Range deltas() const;
 
     Geometry geometry_;
     bool transposed_;

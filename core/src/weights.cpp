@@ -106,6 +106,12 @@ CanonicalWeights CanonicalWeights::channels_as_outputs() const {
     return result;
 }
 
+CanonicalWeights CanonicalWeights::ordered(const std::vector<size_t>& order) const {
+    CanonicalWeights result = *this;
+    result.order_ = order;
+    return result;
+}
+
 CanonicalWeights::Place CanonicalWeights::place(size_t group, size_t output) const {
     const size_t true_outputs = outputs / output_taps_;
     return {group * true_outputs + output % true_outputs, output / true_outputs, taps * output_taps_};
@@ -113,11 +119,13 @@ CanonicalWeights::Place CanonicalWeights::place(size_t group, size_t output) con
 
 void CanonicalWeights::copy_signs(size_t group, size_t output, size_t plane, uint8_t* rows, size_t stride) const {
     const Place at = place(group, output);
-    for (size_t tap = at.tap; tap < at.tap + taps; ++tap, rows += stride)
+    for (size_t t = 0; t < taps; ++t, rows += stride) {
+        const size_t tap = at.tap + (order_.empty() ? t : order_[t]);
         if (rows_)
             std::memcpy(rows, rows_ + (plane * groups * outputs * taps + at.channel * at.step + tap) * row_words_, row_bytes());
         else
             copy_bits(bits_ + plane * plane_bytes(), uint64_t{at.channel} * inputs * at.step + tap, at.step, inputs, rows);
+    }
 }
 
 void CanonicalWeights::copy_numbers(size_t group, size_t output, float* numbers, size_t stride) const {
@@ -171,8 +179,19 @@ void Weights::arrange(const CanonicalWeights& canonical, size_t group, size_t bl
         if (!scales_.size()) continue;
         scales_.data()[group * outputs + output] = round_weights(numbers, taps, inputs, count * inputs, 127);
     }
+    if (product.shared) return arrange_by_turns(rows.data(), stride, group, block);
     for (size_t t = 0; t < taps; ++t)
         product.arrange(rows.data() + t * stride, inputs, channels, data_.data() + offset(group, block, t));
+}
+
+void Weights::arrange_by_turns(const uint8_t* rows, size_t stride, size_t group, size_t block) {
+    const size_t channels = block_channels(block);
+    std::vector<uint8_t> arranged(product.weight_bytes(inputs, channels));
+    uint8_t* to = data_.data() + offset(group, block, 0);
+    for (size_t t = 0; t < taps; ++t) {
+        product.arrange(rows + t * stride, inputs, channels, arranged.data());
+        for (size_t i = 0; i < arranged.size(); ++i) to[i * taps + t] = arranged[i];
+    }
 }
 
 size_t Weights::offset(size_t group, size_t block, size_t tap) const {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "aligned.h"
 #include "arch/kernels.h"
@@ -34,6 +35,9 @@ public:
     // Where each channel is a group of its own: the same weights as those of one group of one input, with all channels
     // as outputs.
     CanonicalWeights channels_as_outputs() const;
+
+    // The same weights with other taps first: tap t is what tap order[t] was.
+    CanonicalWeights ordered(const std::vector<size_t>& order) const;
 
     // Bytes of a row of signs: a plane of one output channel and tap, as Product::arrange takes it.
     size_t row_bytes() const { return (inputs + 7) / 8; }
@@ -73,13 +77,14 @@ private:
     size_t row_words_ = 0;
     size_t output_taps_ = 1;  // how many taps became output channels
     bool channelwise_ = false;
+    std::vector<size_t> order_;  // of taps, if it is another
 };
 
 // Makes the weights of an output channel, `count` for each tap and those of taps `stride` numbers apart, integers from
 // -levels to levels. Returns their scale. What is not a number becomes one.
 float round_weights(float* weights, size_t taps, size_t count, size_t stride, float levels);
 
-// Stored as [groups][blocks][taps]. To a product that takes signs, the planes of a block's output channels are channels
+// Stored as [groups][blocks][taps], but where taps share tables, with their bytes by turns: [groups][blocks][bytes][taps]. To a product that takes signs, the planes of a block's output channels are channels
 // side by side, [planes][outputs]: so they share its tables.
 class Weights {
 public:
@@ -110,6 +115,7 @@ private:
     uint64_t group_bytes() const { return uint64_t{taps} * (uint64_t{blocks() - 1} * full_block_ + last_block_); }
     size_t offset(size_t group, size_t block, size_t tap) const;
     void arrange(const CanonicalWeights& canonical, size_t group, size_t block);
+    void arrange_by_turns(const uint8_t* rows, size_t stride, size_t group, size_t block);
 
     size_t block_, blocks_;
     size_t full_block_, last_block_;  // bytes of a tap

@@ -36,6 +36,30 @@ struct TapWeights {
     ptrdiff_t shift;
 };
 
+// Most rows of pixels of a table.
+constexpr size_t most_table_rows = 16;
+
+// Tables that all taps of a layer share (arch/vector/shared_tables.h), for a tile of tile_pixels output positions.
+struct SharedTables {
+    size_t inputs, entries;
+    size_t columns;       // of a tile
+    size_t pitch;         // pixels of a row of the table: those of the tile, and those beyond that taps may reach
+    size_t number_bytes;  // of an entry's numbers, [rows][pitch], and of sums
+    size_t row_vectors;   // of a row of the tile
+
+    // An entry's, of so many rows.
+    size_t (*entry_bytes)(size_t rows);
+
+    // Makes the table of inputs first .. first + count - 1 of pixels [rows][pitch], whose inputs are `sources`, or nullptr
+    // for zeros.
+    void (*fill)(const void* const* sources, size_t rows, size_t first, size_t count, void* table);
+
+    // Adds to `rows` rows, or as many more as make a power of 2, of sums [outputs][tile_pixels] what `taps` taps say: of each, where its inputs lie in an entry, so
+    // many bytes on; and for each output an index, `step` of them from one output's to the next's.
+    void (*look_up)(const size_t* shifts, size_t taps, const uint8_t* indices, size_t step, size_t rows, size_t outputs,
+                    const void* table, size_t bytes, void* sums);
+};
+
 // How a layer's weights meet its inputs. The layer is done a tile of output pixels and a block of output channels at a
 // time, some taps at a time; the sums of a tile lie in memory in whatever order suits the product.
 struct Product {
@@ -78,6 +102,12 @@ struct Product {
 
     // Taps are given several at a time as long as their weights have no more bytes than this, and otherwise one at a time.
     size_t together = 0;
+
+    // Where taps share tables, there is no accumulate(): tiles of several widths; and if sums are integers of 16 bits, how
+    // `count` of them are added to totals of 32 bits and become 0.
+    const SharedTables* shared = nullptr;
+    size_t shared_count = 0;
+    void (*widen)(void* sums, size_t count, void* totals) = nullptr;
 };
 
 // What decides which product is the best for a layer. Inputs and outputs are those of one group.
@@ -152,6 +182,9 @@ struct Kernels {
     // product that is not quantized.
     const Product* (*choose)(const LayerSize& size);
     const Product* (*choose_integer)(const LayerSize& size);
+
+    // Of tables that taps share; nullptr where there are none, or others are as fast.
+    const Product* (*choose_shared)(const LayerSize& size, bool integers);
 
     // For layers in which each channel is a group of its own. They are taken for layers of one input, with all channels
     // as outputs; the sources are a pixel's inputs from the block's first channel on.

@@ -27,7 +27,7 @@ bool supported() {
 }  // namespace
 
 const Kernels avx2_kernels = {
-    "avx2", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes,
+    "avx2", supported, choose, choose_integer, choose_shared, channelwise, dots, finish, to_planes, extremes,
     calculate, fold, fold_rows, mix, &avx2_outer_products,
 };
 

@@ -39,6 +39,8 @@ const Product* choose_integer(const LayerSize& size) {
     return bytes ? &avx512::byte_broadcast : &avx512::short_broadcast;
 }
 
+const Product* choose_shared(const LayerSize&, bool) { return nullptr; }
+
 template <bool bytes>
 const DotProducts& dots(bool integers) {
     if (!integers) return avx512::float_dots;
@@ -48,13 +50,13 @@ const DotProducts& dots(bool integers) {
 }  // namespace
 
 const Kernels avx512_kernels = {
-    "avx512", supported<false>, choose, choose_integer<false>, avx512::channelwise, dots<false>,
+    "avx512", supported<false>, choose, choose_integer<false>, choose_shared, avx512::channelwise, dots<false>,
     avx512::finish, avx512::to_planes, avx512::extremes,
     avx512::calculate, avx512::fold, avx512::fold_rows, avx512::mix, &avx512_outer_products,
 };
 
 const Kernels avx512_vbmi_kernels = {
-    "avx512-vbmi", supported<true>, choose, choose_integer<true>, avx512::channelwise, dots<true>,
+    "avx512-vbmi", supported<true>, choose, choose_integer<true>, choose_shared, avx512::channelwise, dots<true>,
     avx512::finish, avx512::to_planes, avx512::extremes,
     avx512::calculate, avx512::fold, avx512::fold_rows, avx512::mix, &avx512_outer_products,
 };

@@ -36,6 +36,10 @@ const Product* choose_integer(const LayerSize& size) {
     return size.planes ? neon_kernels.choose_integer(size) : &neon_byte_broadcast;
 }
 
+const Product* choose_shared(const LayerSize& size, bool integers) {
+    return neon_kernels.choose_shared(size, integers);
+}
+
 const Product* channelwise() { return neon_kernels.channelwise(); }
 
 const DotProducts& dots(bool integers) { return neon_kernels.dots(integers); }
@@ -68,7 +72,7 @@ void mix(const float* const* rows, const float* weights, size_t count, size_t co
 }  // namespace
 
 const Kernels neon_dotprod_kernels = {
-    "neon-dotprod", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes,
+    "neon-dotprod", supported, choose, choose_integer, choose_shared, channelwise, dots, finish, to_planes, extremes,
     calculate, fold, fold_rows, mix, &neon_outer_products,
 };
 

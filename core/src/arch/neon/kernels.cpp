@@ -11,7 +11,7 @@ bool supported() { return true; }
 }  // namespace
 
 const Kernels neon_kernels = {
-    "neon", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes,
+    "neon", supported, choose, choose_integer, choose_shared, channelwise, dots, finish, to_planes, extremes,
     calculate, fold, fold_rows, mix, &neon_outer_products,
 };
 

@@ -11,7 +11,7 @@ bool supported() { return true; }
 }  // namespace
 
 const Kernels portable_kernels = {
-    "portable", supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes,
+    "portable", supported, choose, choose_integer, choose_shared, channelwise, dots, finish, to_planes, extremes,
     calculate, fold, fold_rows, mix, &portable_outer_products,
 };
 

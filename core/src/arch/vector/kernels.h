@@ -10,6 +10,7 @@
 #include "fold.h"
 #include "lookup.h"
 #include "planes.h"
+#include "shared_tables.h"
 
 namespace pbgen {
 namespace {
@@ -40,6 +41,57 @@ const Product integer_lookup_product = {
     lookup_collect<int32_t>,
     Rounded::sums,
     true,
+};
+
+// Entries of one row and tap should not cross a cache line, and tables are to fit the first cache.
+constexpr SharedTables shared_floats[] = {
+    Shared<SharedFloats, Floats, 8, 16>::tables,
+#if VECTOR_BYTES == 16
+    Shared<SharedFloats, Floats, 4, 8>::tables,
+#endif
+};
+
+constexpr SharedTables shared_shorts[] = {
+#if VECTOR_BYTES == 16
+    Shared<SharedShorts, Shorts, 8, 12>::tables,
+#else
+    Shared<SharedShorts, Shorts, 16, 20>::tables,
+#endif
+};
+
+const Product shared_product = {
+    "tables in memory, shared by taps",
+    lookup_block,
+    lookup_sum_bytes,
+    six_weight_bytes,
+    six_arrange,
+    nullptr,
+    nullptr,
+    nullptr,
+    lookup_collect<float>,
+    Rounded::nothing,
+    true,
+    0,
+    shared_floats,
+    sizeof shared_floats / sizeof *shared_floats,
+};
+
+const Product integer_shared_product = {
+    "tables in memory, shared by taps, int8",
+    lookup_block,
+    lookup_sum_bytes,
+    lookup_weight_bytes,
+    lookup_arrange,
+    integer_source_bytes,
+    integer_prepare,
+    nullptr,
+    lookup_collect<int32_t>,
+    Rounded::sums,
+    true,
+    0,
+    shared_shorts,
+    sizeof shared_shorts / sizeof *shared_shorts,
+    widen,
 };
 
 const Product broadcast_product = {
@@ -77,6 +129,13 @@ const DotProducts integer_dots = {
 const Product* channelwise() { return &channelwise_product; }
 
 const DotProducts& dots(bool integers) { return integers ? integer_dots : float_dots; }
+
+// A table is made for so many lookups at least.
+const Product* choose_shared(const LayerSize& size, bool integers) {
+    const size_t lookups = size.planes * size.outputs * size.taps;
+    if (integers) return lookups < 1536 ? nullptr : &integer_shared_product;
+    return lookups < 128 ? nullptr : &shared_product;
+}
 
 const Product* choose(const LayerSize& size) { return size.planes ? &lookup_product : &broadcast_product; }
 

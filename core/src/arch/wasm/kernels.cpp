@@ -15,7 +15,7 @@ const Kernels wasm_kernels = {
 #else
     "wasm",
 #endif
-    supported, choose, choose_integer, channelwise, dots, finish, to_planes, extremes,
+    supported, choose, choose_integer, choose_shared, channelwise, dots, finish, to_planes, extremes,
     calculate, fold, fold_rows, mix, &portable_outer_products,
 };
 

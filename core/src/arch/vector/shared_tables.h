@@ -1,0 +1,214 @@
+// Weights that are signs, and tables that all taps of a layer share. Several inputs of each of some neighbouring pixels
+// have 64 or 256 signed sums: a table, whose lanes are the pixels. As many weight bits of an output channel and tap are an
+// index into it, and where the tap's pixels begin among the lanes is the same for all entries: so one table, made once,
+// serves all taps, and one load and one addition do 6 or 8 multiply-adds a lane.
+#pragma once
+
+#include "lookup.h"
+
+namespace pbgen {
+namespace {
+
+using EightShorts = int16_t __attribute__((vector_size(16)));
+
+template <class Vector>
+constexpr size_t numbers_of = sizeof(Vector) / sizeof(Vector{}[0]);
+
+// Entry e of `half` inputs x[i][lane]: the sum of those whose bit is set in e, less the others.
+template <size_t half, class Vector>
+inline void half_table(const Vector (&x)[half], Vector (&sums)[1 << half]) {
+    sums[0] = -x[0];
+    UNROLL for (size_t i = 1; i < half; ++i) sums[0] -= x[i];
+    UNROLL for (size_t i = 0; i < half; ++i)
+        UNROLL for (size_t entry = 0; entry < size_t{1} << i; ++entry)
+            sums[entry + (size_t{1} << i)] = sums[entry] + x[i] + x[i];
+}
+
+// Six float32 inputs of a pixel.
+struct SharedFloats {
+    using Number = float;
+    using Total = float;
+    static constexpr size_t inputs = 6;
+
+    template <class Vector>
+    static inline void round(Vector (&)[1 << inputs / 2]) {}
+
+    // values[i * stride + pixel] = input first + i of each of `pixels` pixels, a multiple of 4, and 0 where there is none.
+    static void gather(const void* const* sources, size_t pixels, size_t first, size_t count, Number* values, size_t stride) {
+        const auto at = [&](size_t p) { return reinterpret_cast<const char*>(static_cast<const float*>(sources[p]) + first); };
+        float rest[4][inputs] = {};
+        for (size_t p = 0; p < pixels; p += 4) {
+            const char* from[4];
+            UNROLL for (size_t i = 0; i < 4; ++i) from[i] = sources[p + i] ? at(p + i) : zero_row;
+            if (count < inputs)  // a row may end behind its last number
+                for (size_t i = 0; i < 4; ++i) {
+                    __builtin_memcpy(rest[i], from[i], count * sizeof(float));
+                    from[i] = reinterpret_cast<const char*>(rest[i]);
+                }
+            auto* to = reinterpret_cast<int32_t*>(values + p);
+            transpose(from, 2 * sizeof(float), to + 2 * stride, stride);
+            transpose(from, 0, to, stride);
+        }
+    }
+};
+
+// Eight inputs as integers: the sums of each four are rounded to 8 bits, as always.
+struct SharedShorts {
+    using Number = int16_t;
+    using Total = int32_t;
+    static constexpr size_t inputs = 8;
+
+    template <class Vector>
+    static inline void round(Vector (&sums)[1 << inputs / 2]) {
+        UNROLL for (Vector& sum : sums) sum = (sum + (1 << (sum_digits - 1))) >> sum_digits;
+    }
+
+    // Sources are padded with zeros. Words of two inputs of eight pixels are taken apart.
+    static void gather(const void* const* sources, size_t pixels, size_t first, size_t, Number* values, size_t stride) {
+        constexpr size_t low_half = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__, some = 8;
+        for (size_t p = 0; p < pixels; p += some) {
+            const char* from[some] = {};
+            for (size_t i = 0; i < some; ++i) {
+                const auto* source = p + i < pixels ? static_cast<const int16_t*>(sources[p + i]) : nullptr;
+                from[i] = source ? reinterpret_cast<const char*>(source + first) : zero_row;
+            }
+            alignas(16) int32_t words[inputs / 2][some];
+            transpose(from, 0, words[0], some);
+            transpose(from + 4, 0, words[0] + 4, some);
+            UNROLL for (size_t i = 0; i < inputs / 2; ++i) {
+                const auto a = load<EightShorts>(words[i]), b = load<EightShorts>(words[i] + 4);
+                store(values + (2 * i + low_half) * stride + p, SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14));
+                store(values + (2 * i + 1 - low_half) * stride + p, SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15));
+            }
+        }
+    }
+};
+
+// A tile is `columns` positions wide, whole vectors of them, and its tables have `pitch` lanes a row.
+template <class Kind, class Vector, size_t columns_, size_t pitch_>
+struct Shared {
+    using Number = typename Kind::Number;
+    static constexpr size_t columns = columns_, pitch = pitch_, rows = tile_pixels / columns;
+    static constexpr size_t vectors = columns / numbers_of<Vector>;  // of a row
+    static constexpr size_t entries = size_t{1} << Kind::inputs;
+    static_assert(columns % numbers_of<Vector> == 0);
+
+    static constexpr size_t entry_pixels(size_t table_rows) {
+        return divide_up(table_rows * pitch, numbers_of<Vector>) * numbers_of<Vector>;
+    }
+    static size_t entry_bytes(size_t table_rows) { return entry_pixels(table_rows) * sizeof(Number); }
+
+    static void fill(const void* const* sources, size_t table_rows, size_t first, size_t count, void* to) {
+        constexpr size_t half = Kind::inputs / 2;
+        const size_t pixels = entry_pixels(table_rows);
+        alignas(64) Number values[Kind::inputs * entry_pixels(most_table_rows)];
+        Kind::gather(sources, table_rows * pitch, first, count, values, pixels);
+        auto* table = static_cast<Number*>(to);
+        for (size_t lane = 0; lane < pixels; lane += numbers_of<Vector>) {
+            Vector x[half], low[1 << half], high[1 << half];
+            UNROLL for (size_t i = 0; i < half; ++i) x[i] = load<Vector>(values + i * pixels + lane);
+            half_table(x, low);
+            UNROLL for (size_t i = 0; i < half; ++i) x[i] = load<Vector>(values + (half + i) * pixels + lane);
+            half_table(x, high);
+            Kind::round(low);
+            Kind::round(high);
+            Number* entry = table + lane;
+            for (const Vector& more : high)
+                UNROLL for (size_t e = 0; e < 1 << half; ++e, entry += pixels) store(entry, low[e] + more);
+        }
+    }
+
+    struct Taps {
+        const size_t* shifts;
+        size_t count, step;
+        const char* table;
+        size_t bytes;
+    };
+
+    template <size_t tile_rows, size_t outputs>
+    static inline void add(const Taps& taps, const uint8_t* indices, Number* sums) {
+        Vector sum[outputs][tile_rows][vectors];
+        UNROLL for (size_t o = 0; o < outputs; ++o)
+            UNROLL for (size_t r = 0; r < tile_rows; ++r)
+                UNROLL for (size_t v = 0; v < vectors; ++v)
+                    sum[o][r][v] = load<Vector>(sums + o * tile_pixels + r * columns + v * numbers_of<Vector>);
+        for (size_t t = 0; t < taps.count; ++t) {
+            const char* entries_at = taps.table + taps.shifts[t];
+            UNROLL for (size_t o = 0; o < outputs; ++o) {
+                const char* entry = entries_at + indices[o * taps.step + t] * taps.bytes;
+#ifdef __wasm__
+                asm("" : "+r"(entry));
+#endif
+                UNROLL for (size_t r = 0; r < tile_rows; ++r)
+                    UNROLL for (size_t v = 0; v < vectors; ++v)
+                        sum[o][r][v] += load<Vector>(entry + (r * pitch + v * numbers_of<Vector>) * sizeof(Number));
+            }
+        }
+        UNROLL for (size_t o = 0; o < outputs; ++o)
+            UNROLL for (size_t r = 0; r < tile_rows; ++r)
+                UNROLL for (size_t v = 0; v < vectors; ++v)
+                    store(sums + o * tile_pixels + r * columns + v * numbers_of<Vector>, sum[o][r][v]);
+    }
+
+    template <size_t tile_rows = rows>
+    static void look_up(const size_t* shifts, size_t count, const uint8_t* indices, size_t step, size_t some_rows,
+                        size_t outputs, const void* table, size_t bytes, void* to) {
+        if constexpr (tile_rows > 1)
+            if (some_rows <= tile_rows / 2)
+                return look_up<tile_rows / 2>(shifts, count, indices, step, some_rows, outputs, table, bytes, to);
+        // Enough sums at a time to hide an addition's latency, and few enough for the registers.
+        constexpr size_t at_once = tile_rows * vectors <= 4 ? 2 : 1;
+        const Taps taps = {shifts, count, step, static_cast<const char*>(table), bytes};
+        auto* sums = static_cast<Number*>(to);
+        size_t o = 0;
+        for (; o + at_once <= outputs; o += at_once, indices += at_once * step)
+            add<tile_rows, at_once>(taps, indices, sums + o * tile_pixels);
+        if (o < outputs) add<tile_rows, 1>(taps, indices, sums + o * tile_pixels);
+    }
+
+    static constexpr SharedTables tables = {
+        Kind::inputs, entries, columns, pitch, sizeof(Number), vectors,
+        entry_bytes, fill, look_up<>,
+    };
+};
+
+// Sums of integers, each of 16 bits, are added to those of 32 and become 0.
+void widen(void* from, size_t count, void* to) {
+    auto* sums = static_cast<int16_t*>(from);
+    auto* totals = static_cast<int32_t*>(to);
+    static_assert(tile_pixels % (2 * lanes) == 0);
+    for (size_t i = 0; i < count; i += 2 * lanes) {
+        const auto sum = load<Shorts>(sums + i);
+#if VECTOR_BYTES == 32
+        const Shorts sign = sum >> 15;
+        const auto low = (Ints)SHUFFLE(sum, sign, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        const auto high = (Ints)SHUFFLE(sum, sign, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#else
+        const Shorts sign = sum >> 15;
+        const auto low = (Ints)SHUFFLE(sum, sign, 0, 8, 1, 9, 2, 10, 3, 11);
+        const auto high = (Ints)SHUFFLE(sum, sign, 4, 12, 5, 13, 6, 14, 7, 15);
+#endif
+        store(totals + i, load<Ints>(totals + i) + low);
+        store(totals + i + lanes, load<Ints>(totals + i + lanes) + high);
+        store(sums + i, Shorts{});
+    }
+}
+
+// Weights: [ceil(inputs / 6)][outputs] bytes.
+size_t six_weight_bytes(size_t inputs, size_t outputs) { return divide_up(inputs, SharedFloats::inputs) * outputs; }
+
+void six_arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
+    const auto* from = static_cast<const uint8_t*>(weights);
+    auto* to = static_cast<uint8_t*>(arranged);
+    const size_t row_bytes = divide_up(inputs, 8);
+    for (size_t first = 0; first < inputs; first += SharedFloats::inputs)
+        for (size_t output = 0; output < outputs; ++output) {
+            const uint8_t* row = from + output * row_bytes;
+            unsigned bits = row[first / 8];
+            if (first / 8 + 1 < row_bytes) bits |= row[first / 8 + 1] << 8;
+            *to++ = bits >> first % 8 & 63;
+        }
+}
+
+}  // namespace
+}  // namespace pbgen

@@ -1,0 +1,265 @@
+#include "shared_convolution.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "aligned.h"
+
+namespace pbgen {
+namespace {
+
+constexpr size_t most_taps = 256;  // of all phases
+
+// Integers of 16 bits hold the sum of so many entries, each the sum of two.
+constexpr size_t most_entries = INT16_MAX / (2 * largest_entry);
+
+// Output channels of a part, if a block is shared out.
+constexpr size_t fewest_outputs = 32;
+
+template <class Integer>
+Integer divide_up(Integer a, Integer b) {
+    return (a + b - 1) / b;
+}
+
+size_t on_cache_lines(size_t bytes) { return divide_up(bytes, cache_line) * cache_line; }
+
+// Rows of a tile, a power of 2.
+int64_t tile_height(const SharedTables& tables, const Phases& rows) {
+    int64_t height = static_cast<int64_t>(tile_pixels / tables.columns);
+    while (height / 2 >= rows.longest()) height /= 2;
+    return height;
+}
+
+bool reaches(const SharedTables& tables, const Phases& rows, const Phases& columns) {
+    return static_cast<int64_t>(tables.columns) + columns.deltas().size() <= static_cast<int64_t>(tables.pitch) &&
+           static_cast<int64_t>(tile_pixels / tables.columns) + rows.deltas().size() <= static_cast<int64_t>(most_table_rows);
+}
+
+// Those that take least; nullptr if taps reach too far for any.
+const SharedTables* best(const Product& product, const Phases& rows, const Phases& columns) {
+    const SharedTables* best = nullptr;
+    int64_t least = INT64_MAX;
+    for (const SharedTables* tables = product.shared; tables != product.shared + product.shared_count; ++tables) {
+        const auto width = static_cast<int64_t>(tables->columns), height = static_cast<int64_t>(tile_pixels) / width;
+        const int64_t loads = divide_up(rows.longest(), height) + rows.longest() * static_cast<int64_t>(tables->row_vectors);
+        const int64_t cost = divide_up(columns.longest(), width) * loads;
+        if (cost > least || !reaches(*tables, rows, columns)) continue;
+        least = cost;
+        best = tables;
+    }
+    return best;
+}
+
+}  // namespace
+
+// Some neighbouring output positions, in all phases, of some output channels.
+struct SharedConvolution::Tile {
+    struct PhaseTaps {
+        size_t first_tap, taps, rows;  // rows: of the tile
+    };
+
+    int64_t image;
+    Area area;
+    size_t group, block, first_output, outputs;
+    Quantization quantization;
+    uint8_t* table;
+    uint8_t* sums;     // [phases][planes][outputs][tile_pixels]
+    int32_t* totals;   // the same of 32 bits, if sums have 16
+    size_t shifts[most_taps];
+    PhaseTaps phases[most_taps];
+    size_t most_entries;  // that are added to a sum for each table
+    const void* sources[most_table_rows * 2 * tile_pixels];
+};
+
+// For other sizes, too, the product must be the same: the weights are arranged once.
+bool SharedConvolution::suit(const LayerShape& shape, bool resizes, const Product& product) {
+    if (!shape.transposed && (shape.y.stride > 1 || shape.x.stride > 1)) return false;
+    const auto most = static_cast<int64_t>(most_taps);
+    if (shape.x.kernel == 1 || shape.x.kernel > most || shape.y.kernel > most / shape.x.kernel) return false;
+    const Phases rows = row_phases(shape), columns = column_phases(shape);
+    if (product.widen && rows[0].taps * columns[0].taps > static_cast<int64_t>(most_entries)) return false;
+    const SharedTables* tables = best(product, rows, columns);
+    if (!tables || resizes) return tables;
+    // Lanes should be mostly full.
+    const auto width = static_cast<int64_t>(tables->columns), lanes = divide_up(columns.longest(), width) * width;
+    return 4 * columns.longest() >= 3 * lanes;
+}
+
+std::vector<size_t> SharedConvolution::order(const Phases& rows, const Phases& columns) {
+    std::vector<size_t> taps;
+    for (int64_t phase = 0; phase < rows.count() * columns.count(); ++phase) {
+        const Phase row_phase = rows[phase / columns.count()], column_phase = columns[phase % columns.count()];
+        for (int64_t r = 0; r < row_phase.taps; ++r)
+            for (int64_t c = 0; c < column_phase.taps; ++c)
+                taps.push_back(static_cast<size_t>(row_phase.tap(r).kernel * columns.geometry().kernel + column_phase.tap(c).kernel));
+    }
+    return taps;
+}
+
+SharedConvolution::SharedConvolution(const Phases& rows, const Phases& columns, const Image& input, const Image& output,
+                                     std::shared_ptr<const Weights> weights, const Epilogue& epilogue,
+                                     const Kernels& kernels)
+    : Convolution(rows, columns, input, output, std::move(weights), epilogue, kernels),
+      tables_(*best(weights_->product, rows, columns)) {}
+
+size_t SharedConvolution::table_rows() const {
+    return static_cast<size_t>(tile_height(tables_, rows_) + rows_.deltas().size());
+}
+
+size_t SharedConvolution::worker_bytes() const {
+    const size_t sums = sum_count(weights_->block_channels(0));
+    const size_t totals = weights_->product.widen ? sums * sizeof(int32_t) : 0;
+    return on_cache_lines(tables_.entries * tables_.entry_bytes(table_rows())) +
+           on_cache_lines(sums * tables_.number_bytes) + on_cache_lines(totals);
+}
+
+void SharedConvolution::run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
+                            const Quantization* quantizations, const Output& output, uint8_t* tiles_memory,
+                            Threads& threads) const {
+    const auto height = static_cast<size_t>(tile_rows()), width = tables_.columns;
+    const size_t row_parts = divide_up(static_cast<size_t>(band.size()), height);
+    const size_t column_parts = divide_up(static_cast<size_t>(columns_.longest()), width);
+    const size_t tiles = images * row_parts * column_parts, blocks = weights_->groups * weights_->blocks();
+    // Each part makes its own tables.
+    const size_t workers = std::max<size_t>(threads.count(), share.count);
+    const size_t most_parts = std::max<size_t>(1, weights_->block_outputs(0) / fewest_outputs);
+    const size_t parts = std::clamp<size_t>(divide_up(workers, tiles * blocks), 1, most_parts);
+    const size_t items = share.of(tiles * blocks * parts), slots = std::min<size_t>(threads.count(), items);
+    std::atomic<size_t> next{0};
+    threads.parallel_for(slots, [&](size_t slot) {
+        Tile tile;
+        tile.table = tiles_memory + slot * worker_bytes();
+        for (size_t i; (i = next++) < items;) {
+            size_t index = share.item(i);
+            const auto digit = [&](size_t base) {
+                const size_t found = index % base;
+                index /= base;
+                return static_cast<int64_t>(found);
+            };
+            tile.area.columns.begin = digit(column_parts) * static_cast<int64_t>(width);
+            tile.area.rows.begin = band.begin + digit(row_parts) * static_cast<int64_t>(height);
+            tile.area.columns.end = std::min(columns_.longest(), tile.area.columns.begin + static_cast<int64_t>(width));
+            tile.area.rows.end = std::min(band.end, tile.area.rows.begin + static_cast<int64_t>(height));
+            tile.image = digit(images);
+            const auto part = static_cast<size_t>(digit(parts));
+            tile.block = static_cast<size_t>(digit(weights_->blocks()));
+            tile.group = index;
+            const size_t outputs = weights_->block_outputs(tile.block), step = divide_up(outputs, parts);
+            tile.first_output = std::min(outputs, part * step);
+            tile.outputs = std::min(step, outputs - tile.first_output);
+            tile.quantization = quantizations[tile.image];
+            if (tile.outputs) run_tile(tile, sources, output);
+        }
+    });
+}
+
+void SharedConvolution::run_tile(Tile& tile, const Rows<const void*>& sources, const Output& output) const {
+    const Product& product = weights_->product;
+    const size_t sums = sum_count(weights_->planes * tile.outputs);
+    tile.sums = tile.table + on_cache_lines(tables_.entries * tables_.entry_bytes(table_rows()));
+    tile.totals = reinterpret_cast<int32_t*>(tile.sums + on_cache_lines(sums * tables_.number_bytes));
+    std::memset(tile.sums, 0, sums * tables_.number_bytes);
+    if (product.widen) std::memset(tile.totals, 0, sums * sizeof(int32_t));
+    find_taps(tile);
+    find_sources(tile, sources);
+    size_t entries = 0;
+    for (size_t first = 0; first < weights_->inputs; first += tables_.inputs) {
+        if (product.widen && (entries += tile.most_entries) > most_entries) {
+            product.widen(tile.sums, sums, tile.totals);
+            entries = tile.most_entries;
+        }
+        add_inputs(tile, first);
+    }
+    if (product.widen) product.widen(tile.sums, sums, tile.totals);
+    finish(tile, output);
+}
+
+// Those whose inputs lie outside the image for all of the tile do no work; others meet zeros there, which takes less time
+// than to load and store sums once more.
+void SharedConvolution::find_taps(Tile& tile) const {
+    size_t tap = 0;
+    tile.most_entries = 0;
+    for (size_t p = 0; p < phases(); ++p) {
+        const Phase row_phase = rows_[row_of(p)], column_phase = columns_[column_of(p)];
+        const Range rows = {tile.area.rows.begin, std::min(tile.area.rows.end, row_phase.count)};
+        Tile::PhaseTaps& phase = tile.phases[p] = {tap, 0, static_cast<size_t>(std::max<int64_t>(0, rows.size()))};
+        for (int64_t r = 0; r < row_phase.taps; ++r) {
+            const bool met = inside(rows, 1, row_phase.tap(r).delta, input_.height).size() > 0;
+            if (met && phase.taps == 0) phase.first_tap = tap;
+            if (met) phase.taps += static_cast<size_t>(column_phase.taps);
+            for (int64_t c = 0; c < column_phase.taps; ++c) {
+                const auto down = static_cast<size_t>(row_phase.tap(r).delta - rows_.deltas().begin);
+                const auto across = static_cast<size_t>(column_phase.tap(c).delta - columns_.deltas().begin);
+                tile.shifts[tap++] = (down * tables_.pitch + across) * tables_.number_bytes;
+            }
+        }
+        tile.most_entries = std::max(tile.most_entries, phase.taps);
+    }
+}
+
+void SharedConvolution::find_sources(Tile& tile, const Rows<const void*>& sources) const {
+    const uint8_t* data = static_cast<const uint8_t*>(sources.data) + tile.group * group_bytes_;
+    const size_t pixel_bytes = weights_->groups * group_bytes_;
+    const void** to = tile.sources;
+    for (size_t row = 0; row < table_rows(); ++row)
+        for (size_t column = 0; column < tables_.pitch; ++column) {
+            const int64_t y = tile.area.rows.begin + rows_.deltas().begin + static_cast<int64_t>(row);
+            const int64_t x = tile.area.columns.begin + columns_.deltas().begin + static_cast<int64_t>(column);
+            const bool met = sources.rows.begin <= y && y < sources.rows.end && 0 <= x && x < input_.width;
+            *to++ = met ? data + static_cast<size_t>(sources.pixel(tile.image, y, x, input_.width)) * pixel_bytes : nullptr;
+        }
+}
+
+void SharedConvolution::add_inputs(Tile& tile, size_t first) const {
+    const Weights& w = *weights_;
+    const size_t count = std::min(tables_.inputs, w.inputs - first), bytes = tables_.entry_bytes(table_rows());
+    tables_.fill(tile.sources, table_rows(), first, count, tile.table);
+    const uint8_t* indices = w.tap(tile.group, tile.block, 0) + first / tables_.inputs * w.block_channels(tile.block) * w.taps;
+    for (size_t plane = 0; plane < w.planes; ++plane) {
+        const size_t channel = plane * w.block_outputs(tile.block) + tile.first_output;
+        for (size_t p = 0; p < phases(); ++p) {
+            const Tile::PhaseTaps& phase = tile.phases[p];
+            if (phase.taps == 0) continue;
+            const size_t sum = (p * w.planes + plane) * tile.outputs * tile_pixels;
+            tables_.look_up(tile.shifts + phase.first_tap, phase.taps, indices + channel * w.taps + phase.first_tap, w.taps,
+                            phase.rows, tile.outputs, tile.table, bytes, tile.sums + sum * tables_.number_bytes);
+        }
+    }
+}
+
+void SharedConvolution::finish(const Tile& tile, const Output& output) const {
+    Extremes extremes;
+    for (size_t phase = 0; phase < phases(); ++phase) finish_phase(tile, phase, output, extremes);
+    if (output.extremes) output.extremes[tile.image].add(extremes);
+}
+
+void SharedConvolution::finish_phase(const Tile& tile, size_t phase, const Output& output, Extremes& extremes) const {
+    const Weights& w = *weights_;
+    const Phase row_phase = rows_[row_of(phase)], column_phase = columns_[column_of(phase)];
+    const int64_t end_row = std::min(tile.area.rows.end, row_phase.count);
+    const int64_t end_column = std::min(tile.area.columns.end, column_phase.count);
+    if (end_column <= tile.area.columns.begin) return;
+    const size_t channel = tile.group * w.outputs + tile.block * w.block() + tile.first_output;
+    Epilogue epilogue = epilogue_;
+    if (epilogue.scale) epilogue.scale += channel;
+    if (epilogue.shift) epilogue.shift += channel;
+    const size_t first_sum = phase * w.planes * tile.outputs * tile_pixels;
+    const void* sums = w.product.widen ? static_cast<const void*>(tile.totals + first_sum)
+                                       : tile.sums + first_sum * tables_.number_bytes;
+    const auto count = static_cast<size_t>(end_column - tile.area.columns.begin);
+    const Grid grid = {1, count, static_cast<size_t>(columns_.output_step() * output_.channels), 0};
+    alignas(64) float rows[tile_bytes / sizeof(float)];
+    for (int64_t i = tile.area.rows.begin; i < end_row; ++i) {
+        const int64_t y = row_phase.first + i * rows_.output_step();
+        const int64_t x = column_phase.first + tile.area.columns.begin * columns_.output_step();
+        float* to = output.pixels + tile.image * output_.size() + (y * output_.width + x) * output_.channels;
+        const auto pixel = static_cast<size_t>(i - tile.area.rows.begin) * tables_.columns;
+        const float* made = w.product.collect(sums, tile.outputs, w.planes, pixel, count, tile.quantization.scale, rows);
+        Extremes some;
+        kernels_.finish(made, w.product.block, tile.outputs, epilogue, to + channel, grid, output.extremes ? &some : nullptr);
+        extremes = {std::min(extremes.low, some.low), std::max(extremes.high, some.high), std::max(extremes.four, some.four)};
+    }
+}
+
+}  // namespace pbgen

@@ -1,0 +1,42 @@
+// The same, where taps share tables of their inputs' sums (arch/vector/shared_tables.h).
+#pragma once
+
+#include "convolution.h"
+
+namespace pbgen {
+
+class SharedConvolution final : public Convolution {
+public:
+    // Whether there are tiles of the product's for a layer of this shape, or of it and other sizes.
+    static bool suit(const LayerShape& shape, bool resizes, const Product& product);
+    // The order of its taps: phase after phase.
+    static std::vector<size_t> order(const Phases& rows, const Phases& columns);
+
+    SharedConvolution(const Phases& rows, const Phases& columns, const Image& input, const Image& output,
+                      std::shared_ptr<const Weights> weights, const Epilogue& epilogue, const Kernels& kernels);
+
+    int64_t tile_rows() const override { return static_cast<int64_t>(tile_pixels / tables_.columns); }
+    size_t worker_bytes() const override;
+
+    void run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
+             const Quantization* quantizations, const Output& output, uint8_t* tiles, Threads& threads) const override;
+
+private:
+    struct Tile;
+
+    size_t table_rows() const;
+    size_t phases() const { return static_cast<size_t>(rows_.count() * columns_.count()); }
+    int64_t row_of(size_t phase) const { return static_cast<int64_t>(phase) / columns_.count(); }
+    int64_t column_of(size_t phase) const { return static_cast<int64_t>(phase) % columns_.count(); }
+    size_t sum_count(size_t channels) const { return phases() * channels * tile_pixels; }
+    void run_tile(Tile& tile, const Rows<const void*>& sources, const Output& output) const;
+    void find_taps(Tile& tile) const;
+    void find_sources(Tile& tile, const Rows<const void*>& sources) const;
+    void add_inputs(Tile& tile, size_t first) const;
+    void finish(const Tile& tile, const Output& output) const;
+    void finish_phase(const Tile& tile, size_t phase, const Output& output, Extremes& extremes) const;
+
+    const SharedTables& tables_;
+};
+
+}  // namespace pbgen
