@@ -69,7 +69,7 @@ struct SharedConvolution::Tile {
     size_t shifts[most_taps];
     PhaseTaps phases[most_taps];
     size_t most_entries;  // that are added to a sum for each table
-    const void* sources[most_table_rows * 2 * tile_pixels];
+    const void* sources[most_table_rows * tile_pixels];
 };
 
 // For other sizes, too, the product must be the same: the weights are arranged once.
@@ -78,12 +78,14 @@ bool SharedConvolution::suit(const LayerShape& shape, bool resizes, const Produc
     const auto most = static_cast<int64_t>(most_taps);
     if (shape.x.kernel == 1 || shape.x.kernel > most || shape.y.kernel > most / shape.x.kernel) return false;
     const Phases rows = row_phases(shape), columns = column_phases(shape);
+    // Sums are loaded and stored once a phase: where it has few taps, that takes too long.
+    if (2 * shape.y.kernel * shape.x.kernel < 5 * rows.count() * columns.count()) return false;
     if (product.widen && rows[0].taps * columns[0].taps > static_cast<int64_t>(most_entries)) return false;
     const SharedTables* tables = best(product, rows, columns);
     if (!tables || resizes) return tables;
-    // Lanes should be mostly full.
+    // Few lanes should be empty.
     const auto width = static_cast<int64_t>(tables->columns), lanes = divide_up(columns.longest(), width) * width;
-    return 4 * columns.longest() >= 3 * lanes;
+    return 10 * columns.longest() >= 9 * lanes;
 }
 
 std::vector<size_t> SharedConvolution::order(const Phases& rows, const Phases& columns) {

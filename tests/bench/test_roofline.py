@@ -50,6 +50,8 @@ def test_a_layer_is_limited_by_its_multiply_adds_or_its_bytes(cache: int, first:
         ("float weights as int8, dot products, folded (avx512-vbmi)", "int8-512"),
         ("float weights as int8, broadcast (avx2)", "int16-multiply-add-256"),
         ("tables in memory (avx2)", "float32-tables-256"),
+        ("tables in memory, shared by taps (avx512)", "float32-tables-256"),
+        ("tables in memory, shared by taps, int8 (neon)", "int16-tables-128"),
         ("one-bit weights, dot products of rows (portable)", "multiply-add-128"),
         ("three-bit weights, dot products of rows, int8 (avx2)", "int16-multiply-add-256"),
         ("channel by channel (avx512)", "multiply-add-512"),
@@ -59,6 +61,14 @@ def test_a_layer_is_limited_by_its_multiply_adds_or_its_bytes(cache: int, first:
 def test_the_peak_that_bounds_a_kernel(kernel: str, peak: str) -> None:
     assert roofline.peak(kernel) == peak
     assert f'"{peak}"' in (BENCHMARKS / "peaks.cpp").read_text()
+
+
+@pytest.mark.parametrize(("kernel", "inputs"), [("", 4), (", shared by taps", 6), (", shared by taps, int8", 8)])
+def test_a_load_of_a_table_takes_all_of_its_inputs(kernel: str, inputs: int) -> None:
+    layer = {"name": "one", "kernel": f"tables in memory{kernel} (avx2)", "bits": 1, "operations": 12e9}
+    rates = {"float32-tables-256": 1e9, "int16-tables-256": 1e9, "read-l2": 1e9}
+    table = roofline.roofline({"layers": [{**layer, "weight_bytes": 0, "median": 48.0}], "rest": 0.0}, rates, 0)
+    assert table.rows[0][-1] == f"{1 / inputs:.0%}"
 
 
 def test_an_unknown_kernel_is_named() -> None:

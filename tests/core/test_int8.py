@@ -170,12 +170,12 @@ def test_random_layer(tmp_path_factory: pytest.TempPathFactory, case: tuple[Laye
 
 
 @pytest.mark.parametrize("planes", [1, 4])
-@pytest.mark.parametrize(("inputs", "outputs"), [(4096, 32), (2640, 3)])
-def test_largest_sums(inputs: int, outputs: int, planes: int, arch: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("inputs", "outputs", "size"), [(4096, 32, 5), (2640, 3, 5), (300, 64, 12)])
+def test_largest_sums(inputs: int, outputs: int, size: int, planes: int, arch: str, tmp_path: Path) -> None:
     """All weights and all inputs at the highest level, so all entries are 127: the first to overflow, if any do."""
-    layer = replace(Layer(inputs, outputs, (5, 5), (5, 5)), epilogue=(), planes=planes)
+    layer = replace(Layer(inputs, outputs, (size, size), (5, 5)), epilogue=(), planes=planes)
     layer = with_weights(layer, np.full((outputs, inputs, 5, 5), 2.0**planes - 1))
-    check(layer, tmp_path / "g.safetensors", np.full((1, inputs, 5, 5), 3, np.float32))
+    check(layer, tmp_path / "g.safetensors", np.full((1, inputs, size, size), 3, np.float32))
 
 
 def test_sums_that_may_not_fit_are_not_rounded(arch: str, tmp_path: Path) -> None:

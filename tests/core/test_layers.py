@@ -50,6 +50,10 @@ LAYERS = {
     # one dimension
     "one dimension": Layer(24, 32, (11,), (5,), (3,), (2,), (1,)),
     "one dimension, dilated": Layer(24, 20, (6,), (3,), (2,), (1,), dilation=(3,), groups=2),
+    # layers whose taps share tables, float32 and int8
+    "wide, many channels": Layer(29, 130, (5, 15), (5, 5), (2, 2), (2, 2), (1, 1)),
+    "wide, more than a block": Layer(20, 300, (3, 15), (3, 3), (1, 1), (1, 1)),
+    "wide, groups": Layer(30, 400, (2, 16), (3, 3), (1, 1), (1, 1), groups=2),
     # linear
     "linear": Layer(100, 257, ()),
     "linear, few": Layer(7, 3, ()),
@@ -67,6 +71,8 @@ CONVOLUTIONS = {
     "to colours": Layer(64, 3, (9, 8), (9, 7), (1, 1), (4, 3), activation="tanh"),
     "to colours, dilated": Layer(50, 3, (9, 12), (3, 4), (1, 1), (2, 0), dilation=(2, 3)),
     "to colours, padding beyond kernel": Layer(16, 2, (3, 3), (2, 2), (1, 1), (4, 5)),
+    "wide, many taps": Layer(90, 64, (9, 16), (5, 5), (1, 1), (2, 2)),
+    "wide, high kernel": Layer(20, 150, (4, 16), (11, 2), (1, 1), (5, 0)),
     "one channel": Layer(1, 1, (4, 5), (2, 3)),
     "one dimension": Layer(40, 33, (19,), (7,), (2,), (3,), dilation=(2,)),
 }

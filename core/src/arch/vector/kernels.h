@@ -52,11 +52,7 @@ constexpr SharedTables shared_floats[] = {
 };
 
 constexpr SharedTables shared_shorts[] = {
-#if VECTOR_BYTES == 16
-    Shared<SharedShorts, Shorts, 8, 12>::tables,
-#else
-    Shared<SharedShorts, Shorts, 16, 20>::tables,
-#endif
+    Shared<SharedShorts, EightShorts, 8, 12>::tables,
 };
 
 const Product shared_product = {
@@ -130,11 +126,13 @@ const Product* channelwise() { return &channelwise_product; }
 
 const DotProducts& dots(bool integers) { return integers ? integer_dots : float_dots; }
 
-// A table is made for so many lookups at least.
+// A table is made for so many lookups at least; one of eight inputs takes four times as long as one of six. Vectors of 32 bytes
+// gain nothing from the latter: too few images are as wide as two of them.
 const Product* choose_shared(const LayerSize& size, bool integers) {
     const size_t lookups = size.planes * size.outputs * size.taps;
-    if (integers) return lookups < 1536 ? nullptr : &integer_shared_product;
-    return lookups < 128 ? nullptr : &shared_product;
+    if (!integers) return lookups < 128 ? nullptr : &shared_product;
+    const bool pays = vector_bytes == 16 && lookups >= 1536 && size.inputs >= SharedShorts::inputs;
+    return pays ? &integer_shared_product : nullptr;
 }
 
 const Product* choose(const LayerSize& size) { return size.planes ? &lookup_product : &broadcast_product; }
