@@ -57,6 +57,7 @@ def test_packed_file_runs(packed: tuple[torch.nn.Module, Path], tmp_path: Path) 
     code = """
 import sys, numpy as np, pbgen
 engine = pbgen.Engine(sys.argv[1])
+assert len(pbgen.info(sys.argv[1]).layers) == 5
 np.save(sys.argv[3], engine(np.load(sys.argv[2])))
 """
     run(ONLY_NUMPY + code, path, tmp_path / "z.npy", tmp_path / "images.npy")

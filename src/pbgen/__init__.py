@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pbgen import data, metrics, models, packing, training
     from pbgen.binarize import binarize, clip_latent_weights
     from pbgen.compression import compress
+    from pbgen.contents import info
     from pbgen.engine import Engine
     from pbgen.measure import plan
     from pbgen.packing import pack
@@ -30,6 +31,7 @@ __all__ = [
     "clip_latent_weights",
     "compress",
     "data",
+    "info",
     "metrics",
     "models",
     "pack",
@@ -46,6 +48,7 @@ _HOME = {
     "pack": "pbgen.packing",
     "compress": "pbgen.compression",
     "Engine": "pbgen.engine",
+    "info": "pbgen.contents",
 }
 _SUBPACKAGES = {"data", "metrics", "models", "packing", "training"}
 

@@ -247,6 +247,27 @@ def test_generate_needs_no_torch(packed: Path, tmp_path: Path) -> None:
     assert outcome.code == 0 and (tmp_path / "grid.png").exists(), outcome.err
 
 
+def test_info_tells_what_pack_told(pbgen: Command, trained: Path, packed: Path, tmp_path: Path) -> None:
+    outcome = pbgen("info", packed)
+    assert outcome.code == 0 and outcome.err == ""
+    layers = [line for line in pbgen("pack", trained, "-o", tmp_path / "g").out.splitlines() if "deconv" in line]
+    assert [line.rstrip() for line in outcome.out.splitlines() if "deconv" in line] == [
+        line.rstrip() for line in layers
+    ]
+    assert f"{packed}: {packed.stat().st_size:,} bytes; " in outcome.out
+    assert re.search(r"input +input +8 +numbers", outcome.out)
+    assert re.search(r"output +output +3×32×32 +numbers", outcome.out)
+
+
+def test_info_needs_no_torch(packed: Path) -> None:
+    blocked = "import sys\nfor name in ('torch', 'safetensors', 'matplotlib', 'PIL'): sys.modules[name] = None"
+    outcome = finish(start("info", packed, "--json", before=blocked))
+    assert outcome.code == 0, outcome.err
+    told = json.loads(outcome.out)
+    assert told["inputs"] == [{"name": "input", "shape": [8], "integer": False, "noise": None, "number": 0}]
+    assert told["outputs"] == {"output": [3, 32, 32]} and told["packed_bytes"] == packed.stat().st_size
+
+
 def test_bench_in_json(pbgen: Command, packed: Path) -> None:
     outcome = pbgen(
         "bench", packed, "--engine", "pytorch", "--json", "--layers", "--rounds", 1, "--threads", 1, "--batch", 2
@@ -283,4 +304,16 @@ def test_help(arguments: list[str], pbgen: Command) -> None:
     outcome = pbgen(*arguments)
     assert outcome.code == 0
     shown = [line.split()[1] for line in outcome.out.splitlines() if re.match("│ [a-z]+ ", line)]
-    assert shown == ["inspect", "train", "evaluate", "compress", "pack", "generate", "run", "web", "bench", "demo"]
+    assert shown == [
+        "inspect",
+        "train",
+        "evaluate",
+        "compress",
+        "pack",
+        "info",
+        "generate",
+        "run",
+        "web",
+        "bench",
+        "demo",
+    ]

@@ -136,6 +136,14 @@ BENCH = [
     ("PACKED --chart missing/bench.png", "--chart missing/bench.png: there is no folder missing"),
     ("PACKED --chart bench.doc", "bench.doc: the ending '.doc' is no chart's; it can be .png, .svg, .pdf"),
 ]
+INFO = [
+    ("", "Missing argument 'FILE'"),
+    ("missing.safetensors", "missing.safetensors: "),
+    ("noise.bin", "noise.bin: "),
+    ("truncated.safetensors --json", "truncated.safetensors: "),
+    ("foreign.safetensors", "foreign.safetensors: "),
+    ("empty", "empty: "),
+]
 DEMO = [
     ("--steps 0", "Invalid value for '--steps'"),
     ("--out noise.bin", "noise.bin"),
@@ -144,7 +152,7 @@ DEMO = [
 OTHER = [("fly", "No such command 'fly'"), ("--fly", "No such option: --fly")]
 COMMANDS = {
     "inspect": INSPECT, "train": TRAIN, "evaluate": EVALUATE, "pack": PACK, "generate": GENERATE, "bench": BENCH,
-    "demo": DEMO, "": OTHER,
+    "info": INFO, "demo": DEMO, "": OTHER,
 }  # fmt: skip
 CASES = [(f"{command} {rest}".split(), said) for command, cases in COMMANDS.items() for rest, said in cases]
 

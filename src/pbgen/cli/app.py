@@ -7,6 +7,7 @@ from pbgen.cli.compress import compress
 from pbgen.cli.demo import demo
 from pbgen.cli.evaluate import evaluate
 from pbgen.cli.generate import generate
+from pbgen.cli.info import info
 from pbgen.cli.inspect import inspect
 from pbgen.cli.pack import pack
 from pbgen.cli.run import run
@@ -19,5 +20,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (inspect, train, evaluate, compress, pack, generate, run, web, bench, demo):
+for command in (inspect, train, evaluate, compress, pack, info, generate, run, web, bench, demo):
     app.command()(command)

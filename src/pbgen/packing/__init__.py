@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pbgen.contents import LayerInfo, PackInfo
 from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.files import check_writable, write_atomically
 from pbgen.modules import inference_copy
@@ -22,7 +23,7 @@ from pbgen.packing.export import export, register_outputs
 from pbgen.packing.fold import fold
 from pbgen.packing.freeze import Frozen, freeze, run
 from pbgen.packing.graph import Graph
-from pbgen.packing.info import LayerInfo, PackInfo, layer_infos
+from pbgen.packing.info import layer_infos
 from pbgen.packing.lower import Tensors, lower
 from pbgen.packing.operators import KNOWN
 from pbgen.packing.rebuilt import rebuild

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from pbgen.bench import Comparison, LayerTimes
     from pbgen.compression import CompressInfo
+    from pbgen.contents import FileInfo, PackInfo
+    from pbgen.engine import Shape
     from pbgen.evaluation import Evaluation
-    from pbgen.packing import PackInfo
     from pbgen.redundancy import Plan
 
 GAP = 2
@@ -231,6 +232,21 @@ def pack_table(info: "PackInfo") -> Table:
         ["all", f"{text.times(info.ratio)} smaller", "", text.size(info.float_bytes), text.size(info.packed_bytes)],
         frozenset(i for i, layer in enumerate(info.layers) if not layer.binary),
     )
+
+
+def ends_table(info: "FileInfo") -> Table:
+    """What goes into a packed file and comes out: names, shapes without the batch, kinds of numbers."""
+    kinds = {None: "numbers", "normal": "drawn, normal", "uniform": "drawn, uniform in 0 .. 1"}
+    rows = [
+        ["noise" if i.noise else "input", i.name, _free_shape(i.shape), "integers" if i.integer else kinds[i.noise]]
+        for i in info.inputs
+    ]
+    rows += [["output", name, _free_shape(shape), "numbers"] for name, shape in info.outputs.items()]
+    return Table(["", "name", "shape", "holds"], rows)
+
+
+def _free_shape(shape: "Shape") -> str:
+    return "×".join("any" if size is None else str(size) for size in shape) or "one number"
 
 
 def compress_table(info: "CompressInfo") -> Table:
