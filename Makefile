@@ -6,7 +6,10 @@ NATIVE := CMakeLists.txt $(shell find core bindings -type f)
 # The engine for browsers and Node, built by the compiler that comes with ziglang.
 WASM := src/pbgen/web/pbgen.wasm src/pbgen/web/pbgen-relaxed.wasm
 
-.PHONY: test demo lint clean wasm npm
+# Each gives a wheel for itself; that of 3.12 or later serves all that come after it.
+PYTHONS ?= $(PYTHON) $(firstword $(foreach p,python3.12 python3.13 python3.14 python3.15,$(shell command -v $p)))
+
+.PHONY: test demo lint clean wasm npm wheels
 
 # A process without tests takes half of what another has left: files differ too much in how long they take to be shared out.
 test: .venv/installed wasm lint
@@ -23,6 +26,15 @@ demo: .venv/installed wasm
 # What `npm pack` in web/ takes.
 npm: .venv/installed wasm
 	$(BIN)/python web/prepack.py
+
+# docs/releasing.md
+wheels: wasm
+	for python in $(PYTHONS); do \
+	    $$python -m venv build/wheels/$$(basename $$python) && \
+	    build/wheels/$$(basename $$python)/bin/pip install --quiet build wheel cmake ninja ziglang --constraint constraints.txt && \
+	    build/wheels/$$(basename $$python)/bin/python bindings/python/wheels.py $(TARGETS) || exit; \
+	done
+	build/wheels/$(notdir $(PYTHON))/bin/python -m build --sdist --outdir dist
 
 .venv/installed: pyproject.toml constraints.txt $(NATIVE)
 	$(PYTHON) -m venv .venv

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pbgen.errors import PBGenError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from pbgen import data, metrics, models, packing, training

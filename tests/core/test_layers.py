@@ -135,7 +135,7 @@ def test_every_rest_of_the_lanes_in_planes(outputs: int, planes: int, arch: str,
 
 @pytest.mark.parametrize("planes", [1, 2, 3, 4])
 def test_planes_stay_bits_in_memory(planes: int, arch: str, tmp_path: Path) -> None:
-    """But for padding, of tables and vectors, and six a byte where taps share tables; few output channels have numbers."""
+    """But for padding; where taps share tables, six in a byte; and where output channels are few, they are numbers."""
     (layer,) = Engine(Layer(120, 96, (4, 4), (3, 3), planes=planes).write(tmp_path / "g.safetensors")).layers
     assert layer.bits == planes
     in_a_byte = 6 if "shared" in layer.kernel else 8

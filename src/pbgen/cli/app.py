@@ -1,7 +1,10 @@
 """The commands of `pbgen`, each in its own file; what they need is imported when they run."""
 
+from typing import Annotated
+
 import typer
 
+import pbgen
 from pbgen.cli.bench import bench
 from pbgen.cli.compress import compress
 from pbgen.cli.demo import demo
@@ -20,5 +23,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"pbgen {pbgen.__version__}")
+        raise typer.Exit
+
+
+_Version = typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and exit.")
+
+
+@app.callback()
+def _options(version: Annotated[bool, _Version] = False) -> None:
+    pass
+
+
 for command in (inspect, train, evaluate, compress, pack, info, generate, run, web, bench, demo):
     app.command()(command)

@@ -1,0 +1,99 @@
+"""Build wheels and pbgen-run for several processors and C libraries into dist/: wheels.py [TARGET...]
+
+Python's extension and the programs are compiled by the compiler that PyPI's ziglang carries, which brings the C
+libraries of all of them. Run by each Python whose wheel is wanted; one of 3.12 serves all later ones, too.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD, DIST = ROOT / "build" / "wheels", ROOT / "dist"
+TARGETS = {
+    "x86_64-linux-gnu.2.17": "manylinux2014_x86_64.manylinux_2_17_x86_64",
+    "aarch64-linux-gnu.2.17": "manylinux2014_aarch64.manylinux_2_17_aarch64",
+    "x86_64-linux-musl": "musllinux_1_2_x86_64",
+    "aarch64-linux-musl": "musllinux_1_2_aarch64",
+}
+
+
+def main() -> None:
+    zig = find_spec("ziglang")
+    if zig is None or zig.origin is None:
+        sys.exit(f"{sys.executable}: has no ziglang; make wheels")
+    for target in sys.argv[1:] or TARGETS:
+        cxx = compiler(target, Path(zig.origin).with_name("zig"))
+        wheel(target, TARGETS[target], cxx)
+        if target.endswith("musl"):
+            program(target, cxx)
+
+
+def compiler(target: str, zig: Path) -> Path:
+    """A program that compiles for a target. CMake forgets a compiler's arguments when it is called again."""
+    file = BUILD / target / "c++"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f'#!/bin/sh\nexec "{zig}" c++ -target {target} "$@"\n')
+    file.chmod(0o755)
+    return file
+
+
+def options(target: str, cxx: Path) -> dict[str, str]:
+    """CMake's. Also where host and target are alike a toolchain is told, so that nothing of the host is looked for."""
+    return {
+        "CMAKE_CXX_COMPILER": str(cxx),
+        "CMAKE_SYSTEM_NAME": "Linux",
+        "CMAKE_SYSTEM_PROCESSOR": target.partition("-")[0],
+    }
+
+
+def wheel(target: str, tag: str, cxx: Path) -> None:
+    """One wheel, with the tag of the oldest C library that it runs on."""
+    machine, made = target.partition("-")[0], BUILD / target / "dist"
+    shutil.rmtree(made, ignore_errors=True)
+    defines = options(target, cxx) | {"Python_INCLUDE_DIR": str(headers())}
+    settings = [f"--config-settings=cmake.define.{name}={value}" for name, value in defines.items()]
+    library = "musl" if "musl" in target else "gnu"
+    version = f"{sys.version_info.major}{sys.version_info.minor}"
+    environment = os.environ | {
+        "_PYTHON_HOST_PLATFORM": f"linux-{machine}",
+        "SETUPTOOLS_EXT_SUFFIX": f".cpython-{version}-{machine}-linux-{library}.so",
+    }
+    folder = f"--config-settings=build-dir={BUILD / target / version}"
+    run("-m", "pip", "wheel", "--quiet", "--no-deps", f"--wheel-dir={made}", folder, *settings, ROOT, env=environment)
+    (built,) = made.glob("*.whl")
+    run("-m", "wheel", "tags", "--remove", f"--platform-tag={tag}", built, stdout=subprocess.DEVNULL)
+    (named,) = made.glob("*.whl")
+    DIST.mkdir(exist_ok=True)
+    print(shutil.copy2(named, DIST))
+
+
+def headers() -> Path:
+    """Python's, in a folder of their own: beside them lie, for some Pythons, those of this machine's C library."""
+    folder = BUILD / "include" / sysconfig.get_python_version()
+    shutil.copytree(sysconfig.get_path("include"), folder, dirs_exist_ok=True)
+    shutil.copy2(sysconfig.get_config_h_filename(), folder)
+    return folder
+
+
+def program(target: str, cxx: Path) -> None:
+    """pbgen-run, static."""
+    folder, name = BUILD / target / "core", f"pbgen-run-{target.partition('-')[0]}"
+    defines = [f"-D{key}={value}" for key, value in options(target, cxx).items()]
+    cmake = shutil.which("cmake", path=Path(sys.executable).parent) or "cmake"
+    subprocess.run([cmake, "-S", ROOT / "core", "-B", folder, *defines], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([cmake, "--build", folder, "-j2", "--target", "pbgen-run"], check=True, stdout=subprocess.DEVNULL)
+    DIST.mkdir(exist_ok=True)
+    print(shutil.copy2(folder / "run" / "pbgen-run", DIST / name))
+
+
+def run(*arguments: str | Path, **options: object) -> None:
+    subprocess.run([sys.executable, *arguments], check=True, **options)  # type: ignore[call-overload]
+
+
+if __name__ == "__main__":
+    main()
