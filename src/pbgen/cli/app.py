@@ -6,6 +6,7 @@ from pbgen.cli.bench import bench
 from pbgen.cli.compress import compress
 from pbgen.cli.demo import demo
 from pbgen.cli.evaluate import evaluate
+from pbgen.cli.export import export
 from pbgen.cli.generate import generate
 from pbgen.cli.info import info
 from pbgen.cli.inspect import inspect
@@ -20,5 +21,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (inspect, train, evaluate, compress, pack, info, generate, run, web, bench, demo):
+for command in (inspect, train, evaluate, compress, pack, info, generate, run, web, export, bench, demo):
     app.command()(command)
