@@ -268,6 +268,14 @@ def test_info_needs_no_torch(packed: Path) -> None:
     assert told["outputs"] == {"output": [3, 32, 32]} and told["packed_bytes"] == packed.stat().st_size
 
 
+def test_export_tells_the_size(pbgen: Command, packed: Path, tmp_path: Path) -> None:
+    for needed in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(needed)
+    outcome = pbgen("export", packed, "-o", tmp_path / "g.onnx")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert re.fullmatch(r".*g\.onnx: [\d.]+ kB; the packed file has [\d.]+ kB\n", outcome.out)
+
+
 def test_bench_in_json(pbgen: Command, packed: Path) -> None:
     outcome = pbgen(
         "bench", packed, "--engine", "pytorch", "--json", "--layers", "--rounds", 1, "--threads", 1, "--batch", 2
@@ -314,6 +322,7 @@ def test_help(arguments: list[str], pbgen: Command) -> None:
         "generate",
         "run",
         "web",
+        "export",
         "bench",
         "demo",
     ]

@@ -144,6 +144,15 @@ INFO = [
     ("foreign.safetensors", "foreign.safetensors: "),
     ("empty", "empty: "),
 ]
+EXPORT = [
+    ("PACKED", "Missing option '--output'"),
+    ("PACKED -o g.txt", "--output g.txt: its name must end in .onnx"),
+    ("PACKED -o missing/g.onnx", "--output missing/g.onnx: there is no folder missing"),
+    ("PACKED -o g.onnx --size 4y4", "--size 4y4: give whole numbers"),
+    ("PACKED -o g.onnx --size 4", "free sizes are none"),
+    ("noise.bin -o g.onnx", "noise.bin: "),
+    ("truncated.safetensors -o g.onnx", "truncated.safetensors: "),
+]
 DEMO = [
     ("--steps 0", "Invalid value for '--steps'"),
     ("--out noise.bin", "noise.bin"),
@@ -152,7 +161,7 @@ DEMO = [
 OTHER = [("fly", "No such command 'fly'"), ("--fly", "No such option: --fly")]
 COMMANDS = {
     "inspect": INSPECT, "train": TRAIN, "evaluate": EVALUATE, "pack": PACK, "generate": GENERATE, "bench": BENCH,
-    "info": INFO, "demo": DEMO, "": OTHER,
+    "info": INFO, "export": EXPORT, "demo": DEMO, "": OTHER,
 }  # fmt: skip
 CASES = [(f"{command} {rest}".split(), said) for command, cases in COMMANDS.items() for rest, said in cases]
 
@@ -203,6 +212,13 @@ def test_without_the_train_extra(command: list[str]) -> None:
     outcome = finish(start(*command, before="import sys; sys.modules['torch'] = None"))
     assert outcome.code == 2
     assert re.fullmatch(r"pbgen: [\w. ]+ needs torch: pip install 'pbgen\[train\]'\n", outcome.err)
+
+
+def test_without_the_onnx_extra(packed: Path, tmp_path: Path) -> None:
+    before = "import sys; sys.modules['onnxscript'] = sys.modules['onnxruntime'] = None"
+    outcome = finish(start("export", packed, "-o", tmp_path / "g.onnx", before=before))
+    assert outcome.code == 2
+    assert re.fullmatch(r"pbgen: [\w. ]+ needs onnx\w+: pip install 'pbgen\[onnx\]'\n", outcome.err), outcome.err
 
 
 def test_without_typer() -> None:

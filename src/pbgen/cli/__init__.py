@@ -20,6 +20,7 @@ _LESS = {
     "generate": "give a smaller --count or --scale",
     "run": "give a smaller --tile, or fewer images at once",
     "bench": "give a smaller --batch",
+    "export": "give a smaller --size",
 }
 """What to do where memory does not suffice, by command."""
 
@@ -113,4 +114,5 @@ def _missing(error: ImportError) -> str:
     package = (error.name or "pbgen").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or package == "pbgen":
         raise error
-    return f"this command needs {package}: pip install 'pbgen[train]'"
+    extra = "onnx" if package.startswith("onnx") else "train"
+    return f"this command needs {package}: pip install 'pbgen[{extra}]'"

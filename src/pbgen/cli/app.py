@@ -9,6 +9,7 @@ from pbgen.cli.bench import bench
 from pbgen.cli.compress import compress
 from pbgen.cli.demo import demo
 from pbgen.cli.evaluate import evaluate
+from pbgen.cli.export import export
 from pbgen.cli.generate import generate
 from pbgen.cli.info import info
 from pbgen.cli.inspect import inspect
@@ -39,5 +40,5 @@ def _options(version: Annotated[bool, _Version] = False) -> None:
     pass
 
 
-for command in (inspect, train, evaluate, compress, pack, info, generate, run, web, bench, demo):
+for command in (inspect, train, evaluate, compress, pack, info, generate, run, web, export, bench, demo):
     app.command()(command)

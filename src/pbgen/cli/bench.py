@@ -46,7 +46,7 @@ def bench(
         return
     if not file:
         raise PBGenError("FILE: missing; give a packed generator, or --training MODEL")
-    sizes = _sizes(size) if size else None
+    sizes = options.sizes(size) if size else None
     if chart:
         from pbgen.report.charts import bench_chart, check_chart, save_chart
 
@@ -85,13 +85,6 @@ def _show(comparison: "Comparison", terminal: "Terminal") -> None:
         terminal.say("")
         terminal.say(f"PBGen's layers, {times.activations} activations; median of {times.runs} runs")
         terminal.show(layer_table(times))
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    sizes = tuple(int(part) if part.isascii() and part.isdigit() and len(part) < 10 else 0 for part in text.split("x"))
-    if not all(1 <= size <= 2**28 for size in sizes):
-        raise PBGenError(f"--size {text}: give whole numbers such as 256x256, or 100")
-    return sizes
 
 
 def _bench_training(model: str, threads: int, batch: int, rounds: int, json: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pbgen.errors import PBGenError
 from pbgen.redundancy import MAX_BITS
 
 Model = Annotated[
@@ -37,3 +38,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")
 
 Progress = Callable[[int, int], None]
 """Of a task: what is done, and the whole."""
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """Of `--size`. Raises PBGenError where the text is none."""
+    found = tuple(int(part) if part.isascii() and part.isdigit() and len(part) < 10 else 0 for part in text.split("x"))
+    if not all(1 <= size <= 2**28 for size in found):
+        raise PBGenError(f"--size {text}: give whole numbers such as 256x256, or 100")
+    return found

@@ -15,7 +15,7 @@ from pbgen.packing.batched import batched_values
 from pbgen.packing.file import read
 from pbgen.packing.graph import Graph, Node, Shape
 from pbgen.packing.rebuilt_layers import layer, layer_numbers
-from pbgen.packing.rebuilt_operators import OPERATORS, prepared, run_map, traced
+from pbgen.packing.rebuilt_operators import OPERATORS, Operator, prepared, run_map, traced
 
 MAX_FREE = 2**28
 
@@ -38,6 +38,8 @@ class Rebuilt(nn.Module):
     several inputs that are not noise, or several outputs, they are one shape each.
     """
 
+    operators: Mapping[str, Operator] = OPERATORS
+
     def __init__(self, graph: Graph, tensors: dict[str, NDArray[Any]]) -> None:
         super().__init__()
         self.graph = graph
@@ -45,11 +47,18 @@ class Rebuilt(nn.Module):
         self.input_shape = _shapes([source.shape for source in graph.inputs if source.noise is None])
         self.output_shape = _shapes([graph.shape(value) for _, value in graph.outputs])
         self._nodes = [prepared(node) for node in graph.nodes]
-        self._batched = batched_values(graph)
-        for number, node in enumerate(graph.nodes):
-            for name, numbers in _numbers(graph, node, tensors).items():
-                self.register_buffer(f"{name}_{number}", torch.from_numpy(numbers))
+        self.batched = batched_values(graph)
+        self._keep(tensors)
         self.like = nn.Buffer(torch.zeros(()), persistent=False)  # says on which device, and in which precision
+
+    def _keep(self, tensors: dict[str, NDArray[Any]]) -> None:
+        for number, node in enumerate(self.graph.nodes):
+            for name, numbers in _numbers(self.graph, node, tensors).items():
+                self.register_buffer(f"{name}_{number}", torch.from_numpy(numbers))
+
+    def _kept(self, number: int) -> dict[str, Any]:
+        """A node's numbers as torch wants them, in what `_numbers` names."""
+        return {name: getattr(self, f"{name}_{number}", None) for name in ("weight", "scale", "shift", "tensor")}
 
     def forward(self, *inputs: Tensor, seed: int = 0) -> Tensor | tuple[Tensor, ...]:
         """What becomes of N images: inputs (N, ...) -> output (N, ...), several as a tuple.
@@ -61,7 +70,7 @@ class Rebuilt(nn.Module):
         sizes = self._sizes(given)
         batch = next(iter(given.values())).shape[0]
         values = [self._input(number, given, sizes, batch, seed) for number in range(len(self.graph.inputs))]
-        if batch == 1 or (batch > 1 and self._batched):
+        if batch == 1 or (batch > 1 and self.batched):
             outputs = self._image(values, sizes, batch)
         else:  # a graph says what becomes of one image
             images = [self._image([value[i : i + 1] for value in values], sizes) for i in range(batch)]
@@ -122,7 +131,7 @@ class Rebuilt(nn.Module):
             inputs = [values[source] for source in node.inputs]
             try:
                 shape = _known(node.shape, sizes)
-                if batch > 1 and len(values) in self._batched:
+                if batch > 1 and len(values) in self.batched:
                     shape = (batch, *shape[1:])
                 value = self._as_ours(self._value(number, node, inputs, shape, sizes))
             except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -139,16 +148,14 @@ class Rebuilt(nn.Module):
     ) -> Tensor:
         if not traced() and min(shape) < 1:
             raise ValueError(f"its shape is {list(shape)}, and sizes begin at 1")
-        numbers: dict[str, Any] = {
-            name: getattr(self, f"{name}_{number}", None) for name in ("weight", "scale", "shift", "tensor")
-        }
+        numbers = self._kept(number)
         if node.op == "constant":
             return torch.as_tensor(numbers["tensor"])
         attributes = {
             name: _named(value, sizes) if name in _SIZED else value for name, value in node.attributes.items()
         }
         if node.op not in _LAYERS:
-            return OPERATORS[node.op](inputs, shape, attributes)
+            return self.operators[node.op](inputs, shape, attributes)
         x, *others = inputs
         weight = others.pop(0) if numbers["weight"] is None else numbers["weight"]
         made = layer(node, x, weight, numbers["scale"], numbers["shift"], shape)

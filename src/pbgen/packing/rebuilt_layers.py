@@ -32,7 +32,7 @@ def layer_numbers(graph: Graph, node: Node, tensors: dict[str, NDArray[Any]]) ->
         weight, scale = found["weight"], found.pop("scale").astype(np.float32)
         found["weight"] = weight.astype(np.float32) * scale.reshape(-1, *[1] * (weight.ndim - 1))
     if "weight" in found and node.op == "conv_transpose":
-        found["weight"] = _input_first(found["weight"], node.attributes["groups"])
+        found["weight"] = input_first(found["weight"], node.attributes["groups"])
     return {name: np.array(numbers, np.float32, order="C") for name, numbers in found.items()}
 
 
@@ -44,7 +44,7 @@ def layer(
         if scale is not None:
             weight = weight * scale.reshape(-1, *[1] * (weight.dim() - 1))
         if node.op == "conv_transpose":
-            weight = _input_first(weight, node.attributes["groups"])
+            weight = input_first(weight, node.attributes["groups"])
     if node.op == "linear":
         return F.linear(x, weight, shift)
     return (_conv if node.op == "conv" else _conv_transpose)(x, weight, shift, shape, node.attributes)
@@ -75,7 +75,7 @@ def _conv_transpose(
     return image if bias is None else image + bias.reshape(-1, *[1] * (x.dim() - 2))
 
 
-def _input_first(weight: Any, groups: int) -> Any:
+def input_first(weight: Any, groups: int) -> Any:
     """From (C_out, C_in / groups, ...) to torch's (C_in, C_out / groups, ...), a group at a time."""
     outputs, inputs, *kernel = weight.shape
     return (
