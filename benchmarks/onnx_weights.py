@@ -15,8 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import pbgen
 from pbgen.example import example_input
-from pbgen.packing import rebuild
-from pbgen.packing.to_onnx import export_onnx
+from pbgen.packing import export_onnx, rebuild
 
 ROUNDS, RUNS = 15, 10
 INTEGERS = {"int8": (TensorProto.INT8, 8), "int4": (TensorProto.INT4, 4), "int2": (TensorProto.INT2, 2)}

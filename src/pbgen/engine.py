@@ -91,6 +91,62 @@ class Engine:
         ]
         self._made_of = str(Path(os.fsdecode(name)).absolute()), threads, activations
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        activations: str = "float32",
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+        token: str | bool | None = None,
+    ) -> "Engine":
+        """The generator in a folder that `save_pretrained` wrote, or in the Hugging Face Hub's repository of that name.
+
+        revision, cache_dir, local_files_only, force_download, token: as `huggingface_hub.hf_hub_download` has them. A
+        folder needs no such package, and no network.
+
+        Raises PBGenError where there is neither, or as `Engine` does.
+        """
+        from pbgen import hub
+
+        options = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
+        file = hub.find(name, **options, force_download=force_download, token=token)
+        return cls(file, threads, activations)
+
+    def save_pretrained(self, folder: str | os.PathLike[str], *, repo_id: str | None = None) -> None:
+        """Write the packed file and a README.md for the Hugging Face Hub, where there is none, into a folder.
+
+        repo_id: what the README.md calls it; default: the folder's name. Raises PBGenError where that cannot be done.
+        """
+        from pbgen import hub
+
+        hub.save(self, folder, repo_id or Path(folder).resolve().name)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "Push a packed generator",
+        private: bool | None = None,
+        token: str | bool | None = None,
+    ) -> str:
+        """Upload what `save_pretrained` writes to the Hub's repository, which is made where it is missing.
+
+        A README.md that is there stays. Returns the commit's address. Raises PBGenError where that cannot be done.
+        """
+        from pbgen import hub
+
+        return hub.push(self, repo_id, commit_message, private, token)
+
+    @property
+    def path(self) -> Path:
+        """The packed file."""
+        return Path(self._made_of[0])
+
     def __reduce__(self) -> tuple[type["Engine"], tuple[str, int | None, str]]:
         return type(self), self._made_of
 

@@ -47,6 +47,7 @@ INSPECT = [
     ("models.py:odd", "nothing to plan"),
     ("noise.bin:make", "noise.bin"),
     ("dcgan64.py", "model 'dcgan64.py': unknown"),
+    ("g.onnx", "g.onnx: ONNX files are not read"),
 ]
 TRAIN = [
     ("", "Missing option '--out'"),
@@ -61,6 +62,7 @@ TRAIN = [
     ("--out r --batch-size 8 --micro-batch 3", "batch_size 8"),
     ("--out r --model dcgan1", "model 'dcgan1': unknown"),
     ("--out r --model models.py:number", "returned int"),
+    ("--out r --model g.onnx", "g.onnx: ONNX files are not read"),
     ("--out r --data missing", "missing: no such folder or zip"),
     ("--out r --width 1099511627776", "width 1099511627776: at most 2147483647"),
     ("--out r --width 2147483640", "the weights of dcgan64 would take"),
@@ -92,6 +94,7 @@ PACK = [
     ("missing -o g.safetensors", "missing: not the folder of a training run"),
     ("half -o g.safetensors", "there is no checkpoint"),
     ("missing.py:make -o g.safetensors", "there is no file missing.py"),
+    ("g.onnx -o g.safetensors", "g.onnx: ONNX files are not read"),
     ("models.py:shapeless -o g.safetensors", "needs input_shape"),
     ("RUN -o missing/g.safetensors", "--output missing/g.safetensors: there is no folder missing"),
     ("RUN -o empty", "--output empty: is a folder"),

@@ -72,6 +72,19 @@ def test_random_graphs(op: str, seed: int, tmp_path: Path) -> None:
     check_onnx(content, pbgen.Engine(path), drawn.graph, drawn.cases[0], (1,))
 
 
+def test_names_of_any_kind(tmp_path: Path) -> None:
+    shape, program = (1, 3, "batch"), {"program": [["add", 0, 1], ["tanh", 2]], "numbers": []}
+    packed, output = tmp_path / "g.safetensors", tmp_path / "g.onnx"
+    for first, second, last in (("x", "y", "x"), ("a \x1b[2J", "digits", "add"), ("", "stored_0", "tanh")):
+        inputs = Input(first, shape), Input(second, shape, noise="normal")
+        file.write(packed, Graph(inputs, (), (Node("map", "m", (0, 1), shape, program),), ((last, 2),)), {})
+        export_onnx(packed, output)
+        proto = onnx.load(output)
+        onnx.checker.check_model(proto, full_check=True)
+        assert len({value.name for value in [*proto.graph.input, *proto.graph.output]}) == 3
+        assert [size.dim_param for size in proto.graph.input[0].type.tensor_type.shape.dim] == ["batch_", "", "batch"]
+
+
 def test_what_onnx_has_not_is_named(tmp_path: Path) -> None:
     node = Node("adaptive_pool", "halve", (0,), (1, 2, "M"), {"kind": "max", "axes": [2]})
     graph = Graph((Input("x", (1, 2, "L")),), (Size("M", "//", "L", 3),), (node,), (("y", 1),))

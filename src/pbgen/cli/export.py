@@ -19,7 +19,7 @@ def export(
     """Write a packed file as ONNX, its weights still bits. ONNX Runtime must make the same values of it."""
     from pbgen.cli.terminal import Terminal, check_output
     from pbgen.errors import PBGenError
-    from pbgen.packing.to_onnx import export_onnx
+    from pbgen.packing import export_onnx
     from pbgen.report.text import size as in_words
 
     sizes = options.sizes(size) if size else None

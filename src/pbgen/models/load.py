@@ -36,6 +36,11 @@ def load(
     else, or a kernel size, width or latent is asked of a file.
     """
     file = code_file(spec)
+    if _is_onnx(spec):
+        raise PBGenError(
+            f"{spec}: ONNX files are not read (docs/onnx.md says why); give file.py:factory, or file.pt2 that "
+            "torch.export.save wrote"
+        )
     if file is None and not _is_exported(spec):
         return create(
             spec,
@@ -60,11 +65,15 @@ def code_file(spec: str) -> Path | None:
 
 def is_file(spec: str) -> bool:
     """Whether it names a file, not a built-in model."""
-    return code_file(spec) is not None or _is_exported(spec)
+    return code_file(spec) is not None or _is_exported(spec) or _is_onnx(spec)
 
 
 def _is_exported(spec: str) -> bool:
     return spec.lower().endswith(".pt2")
+
+
+def _is_onnx(spec: str) -> bool:
+    return spec.lower().endswith(".onnx")
 
 
 def load_function(spec: str) -> Any:

@@ -27,10 +27,11 @@ from pbgen.packing.info import layer_infos
 from pbgen.packing.lower import Tensors, lower
 from pbgen.packing.operators import KNOWN
 from pbgen.packing.rebuilt import rebuild
+from pbgen.packing.to_onnx import export_onnx
 from pbgen.packing.translate import batch_norms, translate
 from pbgen.packing.verify import Inputs, Made, MixedError, SizesDifferError, made, verify, verify_sizes
 
-__all__ = ["LayerInfo", "PackInfo", "file", "pack", "rebuild"]
+__all__ = ["LayerInfo", "PackInfo", "export_onnx", "file", "pack", "rebuild"]
 
 
 def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: str | os.PathLike[str]) -> PackInfo:

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, BinaryIO
@@ -140,7 +140,7 @@ def to_bytes(module: Stored, graph: Graph, case: Sizes, fixed: bool = False) -> 
         for source in graph.inputs
     )
     inputs = [source.name for source in graph.inputs]
-    outputs = [name if name not in inputs else f"{name} out" for name, _ in graph.outputs]
+    outputs = [_unlike(name, inputs) for name, _ in graph.outputs]
     from onnxscript.optimizer import optimize
 
     try:
@@ -158,7 +158,7 @@ def to_bytes(module: Stored, graph: Graph, case: Sizes, fixed: bool = False) -> 
             assert program is not None
             optimize(program.model, output_size_limit=UNFOLDED)
         proto = program.model_proto
-        _clean(proto, graph, "batch" if batch == 2 else 1, sizes if fixed else {})
+        _clean(proto, graph, _unlike("batch", sizes) if batch == 2 else 1, sizes if fixed else {})
         content: bytes = proto.SerializeToString()
     except MemoryError:
         raise
@@ -167,6 +167,12 @@ def to_bytes(module: Stored, graph: Graph, case: Sizes, fixed: bool = False) -> 
     if len(content) > MAX_BYTES:
         raise PBGenError(f"takes {len(content):,} bytes as ONNX; a file holds at most {MAX_BYTES:,}")
     return content
+
+
+def _unlike(name: str, others: Container[str]) -> str:
+    while name in others:
+        name += "_"
+    return name
 
 
 def _reason(error: BaseException) -> str:
