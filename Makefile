@@ -9,7 +9,7 @@ WASM := src/pbgen/web/pbgen.wasm src/pbgen/web/pbgen-relaxed.wasm
 # Each gives a wheel for itself; that of 3.12 or later serves all that come after it.
 PYTHONS ?= $(PYTHON) $(firstword $(foreach p,python3.12 python3.13 python3.14 python3.15,$(shell command -v $p)))
 
-.PHONY: test demo lint clean wasm npm wheels
+.PHONY: test demo lint clean wasm npm wheels docs
 
 # A process without tests takes half of what another has left: files differ too much in how long they take to be shared out.
 test: .venv/installed wasm lint
@@ -26,6 +26,11 @@ demo: .venv/installed wasm
 # What `npm pack` in web/ takes.
 npm: .venv/installed wasm
 	$(BIN)/python web/prepack.py
+
+# The site, into build/docs/site.
+docs: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,docs]'
+	$(BIN)/python docs/site.py
 
 # docs/releasing.md
 wheels: wasm

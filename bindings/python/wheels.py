@@ -55,7 +55,8 @@ def wheel(target: str, tag: str, cxx: Path) -> None:
     """One wheel, with the tag of the oldest C library that it runs on."""
     machine, made = target.partition("-")[0], BUILD / target / "dist"
     shutil.rmtree(made, ignore_errors=True)
-    defines = options(target, cxx) | {"Python_INCLUDE_DIR": str(headers())}
+    # nanobind takes stderr from Python's headers, where those of 3.14 have none for the stable interface.
+    defines = options(target, cxx) | {"Python_INCLUDE_DIR": str(headers()), "CMAKE_CXX_FLAGS": "-include cstdio"}
     settings = [f"--config-settings=cmake.define.{name}={value}" for name, value in defines.items()]
     library = "musl" if "musl" in target else "gnu"
     version = f"{sys.version_info.major}{sys.version_info.minor}"
@@ -74,9 +75,12 @@ def wheel(target: str, tag: str, cxx: Path) -> None:
 
 def headers() -> Path:
     """Python's, in a folder of their own: beside them lie, for some Pythons, those of this machine's C library."""
-    folder = BUILD / "include" / sysconfig.get_python_version()
-    shutil.copytree(sysconfig.get_path("include"), folder, dirs_exist_ok=True)
-    shutil.copy2(sysconfig.get_config_h_filename(), folder)
+    include, folder = Path(sysconfig.get_path("include")), BUILD / "include" / sysconfig.get_python_version()
+    shutil.copytree(include, folder, dirs_exist_ok=True)
+    # Debian's pyconfig.h includes that of the processor; all processors here have the same sizes.
+    own = include.parent / str(sysconfig.get_config_var("MULTIARCH")) / include.name / "pyconfig.h"
+    if own.exists():
+        shutil.copy2(own, folder)
     return folder
 
 
