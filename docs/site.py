@@ -29,6 +29,11 @@ site_dir = "site"
 use_directory_urls = false
 nav = [
     { "Home" = "index.md" },
+    { "Tutorials" = [
+        { "A trained generator, made small" = "docs/tutorials/compress.md" },
+        { "Your own images" = "docs/tutorials/train.md" },
+        { "Run it" = "docs/tutorials/run.md" },
+    ] },
     { "How to" = [
         { "Make a trained generator small" = "docs/compress.md" },
         { "Your own generator" = "docs/your-generator.md" },

@@ -65,7 +65,9 @@ def wheel(target: str, tag: str, cxx: Path) -> None:
         "SETUPTOOLS_EXT_SUFFIX": f".cpython-{version}-{machine}-linux-{library}.so",
     }
     folder = f"--config-settings=build-dir={BUILD / target / version}"
-    run("-m", "pip", "wheel", "--quiet", "--no-deps", f"--wheel-dir={made}", folder, *settings, ROOT, env=environment)
+    # Isolated, the build would be given a CMake for the target.
+    quiet = ("--quiet", "--no-deps", "--no-build-isolation")
+    run("-m", "pip", "wheel", *quiet, f"--wheel-dir={made}", folder, *settings, ROOT, env=environment)
     (built,) = made.glob("*.whl")
     run("-m", "wheel", "tags", "--remove", f"--platform-tag={tag}", built, stdout=subprocess.DEVNULL)
     (named,) = made.glob("*.whl")
