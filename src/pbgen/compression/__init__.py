@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Literal, cast
 
@@ -21,9 +21,10 @@ from pbgen.bench import Comparison, compare
 from pbgen.bench.engines import quick_engines
 from pbgen.binarize import binary_weights
 from pbgen.compression.bits import Errors, choose_bits, compressible, measure_errors, plan_bytes
-from pbgen.compression.imitate import Imitation, Learned, Point, Progress, Schedule, check_state
+from pbgen.compression.imitate import Imitation, Learned, Progress, Schedule, check_state
+from pbgen.compression.info import CompressInfo, CompressionStopped
 from pbgen.compression.inputs import Batch, Crops, Examples, Inputs, Noise
-from pbgen.compression.judge import Distances, Judge, Psnr, distances
+from pbgen.compression.judge import Judge, distances
 from pbgen.compression.student import calibrate, halve, make_student
 from pbgen.engine import Engine
 from pbgen.errors import PBGenError, PBGenWarning, enough_memory
@@ -45,38 +46,6 @@ DEFAULT_MINUTES = 20.0
 _ROUNDS = 10  # of engines that a report compares
 _PROBE = 1 << 40  # the number of a batch that no step draws
 _AT_ONCE = {1: 64, 2: 16}  # examples of a batch, by the dimensions of one; 8 where there are more
-
-
-@dataclass(frozen=True)
-class CompressInfo(PackInfo):
-    """What packing did, and how near the file's outputs are to the float module's.
-
-    psnr: in decibels, over examples that were held out, median and worst. plan: the bits of each layer. errors: what
-    they were chosen by. distances: between images or sounds. curve: the PSNR as the imitation went on, by other
-    held-out examples. seconds: of imitation. finished: whether it reached its end.
-    """
-
-    psnr: Psnr
-    plan: Plan
-    errors: Errors
-    distances: Distances
-    curve: tuple[Point, ...]
-    seconds: float
-    finished: bool
-
-    @property
-    def bits(self) -> dict[str, int]:
-        """Of a weight, by layer: 1 to 4, or 32 where it stays in float (float16 in the file)."""
-        return self.plan.bits
-
-
-class CompressionStopped(KeyboardInterrupt):
-    """The imitation was interrupted; the best of it is packed, and `info` tells of it. `state`: the file to go on
-    from."""
-
-    def __init__(self, info: CompressInfo, state: Path) -> None:
-        super().__init__(info, state)
-        self.info, self.state = info, state
 
 
 def compress(

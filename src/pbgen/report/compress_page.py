@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from pbgen.bench import Comparison
-    from pbgen.compression import CompressInfo
+    from pbgen.compression.info import CompressInfo
     from pbgen.compression.judge import Judge
 
 SHOWN = 8

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import rich.table
 
     from pbgen.bench import Comparison, LayerTimes
-    from pbgen.compression import CompressInfo
+    from pbgen.compression.info import CompressInfo
     from pbgen.contents import FileInfo, PackInfo
     from pbgen.engine import Shape
     from pbgen.evaluation import Evaluation
