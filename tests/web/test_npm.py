@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -123,11 +122,22 @@ def test_its_types_are_right(project: Path) -> None:
     done("npx", "--no-install", "tsc", *options, "types.ts", folder=project)
 
 
-def test_its_version_is_that_of_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+def test_it_depends_on_nothing() -> None:
     described = json.loads((ROOT / "web" / "package.json").read_text(encoding="utf-8"))
-    assert described["version"] == project["version"]
     assert "dependencies" not in described
+
+
+def test_example_of_a_page(project: Path, latents: Path, browser: Any) -> None:
+    install(project, "vite")
+    shutil.copytree(ROOT / "examples" / "page", project / "example")
+    shutil.copyfile(latents, project / "example" / "g.safetensors")
+    done("npx", "--no-install", "vite", "build", "example", "--outDir", "../made", folder=project)
+    with served(project / "made") as server:
+        page = browser.new_page()
+        page.goto(server)
+        page.wait_for_function("document.title == 'made'")
+        assert page.evaluate("document.querySelector('canvas').width") == 32
+        page.close()
 
 
 def install(project: Path, name: str) -> None:
