@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pbgen.compression.inputs import Batch
-from pbgen.compression.judge import Judge, outputs
+from pbgen.compression.judge import Judge
 from pbgen.compression.student import calibrate, make_student
 from pbgen.errors import PBGenError
 from pbgen.redundancy import FLOAT_BITS, MAX_BITS, Plan
+from pbgen.training.teacher import outputs
 
 _PARTS = 4096
 CHOICES = (*range(1, MAX_BITS + 1), FLOAT_BITS)

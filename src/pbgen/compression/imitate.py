@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from pbgen.binarize import binary_weights, estimator_of
 from pbgen.compression.inputs import Batch, Inputs
-from pbgen.compression.judge import Judge, Psnr, outputs
+from pbgen.compression.judge import Judge, Psnr
 from pbgen.compression.sound import is_sound, spectral_distance
 from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.files import write_atomically
 from pbgen.training import checkpoint
 from pbgen.training.interrupt import Interrupts
+from pbgen.training.teacher import Teacher, distance
 
 Progress = Callable[[int, int, Mapping[str, float]], object]
 """Called with what is done, the whole, and figures: none while layers are measured; `psnr` of the best so far, in
@@ -104,7 +105,7 @@ class Imitation:
     ) -> None:
         self._fabric, self._inputs, self._batch, self._place, self._task = fabric, inputs, batch, place, task
         self._judge = Judge(teacher, inputs.chosen_by)
-        self._teacher = fabric.to_device(teacher)
+        self._teacher = Teacher(fabric, teacher)
         self._student = student
         self._forward = fabric.setup_module(student)
         self._adam = torch.optim.Adam(_groups(student), betas=(0.9, 0.99))
@@ -149,7 +150,7 @@ class Imitation:
         progress(*_done(schedule, learned.step, fraction), {"psnr": learned.best_point.psnr.median})
         self._student.load_state_dict(learned.best)
         self._student.cpu()
-        self._teacher.cpu()
+        self._teacher.module.cpu()
         return fraction >= 1
 
     def _one_step(self, rate: float) -> bool:
@@ -157,9 +158,9 @@ class Imitation:
         batch = tuple(self._fabric.to_device(value) for value in self._inputs.train(self.learned.step, self._batch))
         for group in self._adam.param_groups:
             group["lr"] = group["full_rate"] * rate
-        expected = outputs(self._teacher, batch, self.learned.step)
+        expected = self._teacher.outputs(batch, self.learned.step)
         self._adam.zero_grad()
-        loss = torch.stack(list(map(_distance, self._made(batch), expected, self._judge.variances))).mean()
+        loss = torch.stack(list(map(_loss, self._made(batch), expected, self._judge.variances))).mean()
         self._fabric.backward(loss)
         if not self._shorten_gradient():
             return False
@@ -234,9 +235,9 @@ def _groups(student: nn.Module) -> list[dict[str, Any]]:
     return groups
 
 
-def _distance(made: Tensor, right: Tensor, variance: float) -> Tensor:
+def _loss(made: Tensor, right: Tensor, variance: float) -> Tensor:
     """Mean squared error as a part of the variance; of sounds, the distance of their spectra as well."""
-    error = (made.float() - right).square().mean() / variance
+    error = distance(made, right, 1 / variance)
     return error + spectral_distance(made, right) if is_sound(right) else error
 
 

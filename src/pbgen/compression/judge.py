@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from pbgen.compression.inputs import Batch, Inputs, Noise
 from pbgen.compression.sound import is_sound, log_mel_distance
 from pbgen.metrics import sliced_wasserstein
-from pbgen.packing.freeze import run
-from pbgen.packing.verify import tensors
+from pbgen.training.teacher import outputs
 
 _CONVENTIONS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 
@@ -25,15 +24,6 @@ class Psnr(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.median:.2f} dB (worst {self.worst:.2f})"
-
-
-def outputs(module: nn.Module, batch: Batch, seed: int = 0) -> list[Tensor]:
-    """Every tensor that the module makes; `seed` is that of the random numbers which it draws, if it does.
-
-    Raises PBGenError where it fails, or makes something else.
-    """
-    torch.manual_seed(seed)
-    return [value.float() for value in tensors(module, run(module, batch))]
 
 
 class Judge:

@@ -62,7 +62,7 @@ def _headline(info: "CompressInfo") -> list[str]:
 
 def _pictures(student: nn.Module, judge: "Judge") -> list[str]:
     """The first output of held-out examples, as pictures; of sounds, their spectra."""
-    from pbgen.compression.judge import outputs
+    from pbgen.training.teacher import outputs
 
     expected = [made[0] for made in judge.expected[:SHOWN]]
     made = [outputs(student, batch)[0] for batch in judge.batches[:SHOWN]]

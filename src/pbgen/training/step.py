@@ -19,6 +19,7 @@ from pbgen.training.losses import gradient_penalty
 from pbgen.training.native import NativeLayers, worthwhile
 from pbgen.training.networks import Networks
 from pbgen.training.randomness import Stream
+from pbgen.training.teacher import Teacher, distance
 
 
 class Pixels(Protocol):
@@ -93,7 +94,7 @@ class TrainingStep:
         native = worthwhile() if native is None else native
         self.generator = Player(fabric, config, networks.generator, networks.memory_format, native)
         self.discriminator = Player(fabric, config, networks.discriminator, networks.memory_format, native)
-        self._teacher = networks.teacher and fabric.to_device(_arrange(networks.teacher, networks.memory_format))
+        self._teacher = networks.teacher and Teacher(fabric, networks.teacher, networks.memory_format)
         self._fabric = fabric
         self._config = config
         self._memory_format = networks.memory_format
@@ -164,17 +165,12 @@ class TrainingStep:
                 fake = self.generator.forward(latents[rows])
                 value = config.objective.generator(self.discriminator.forward(fake))
                 if self._teacher:
-                    value = value + config.imitation * (fake - self._taught(latents[rows])).square().mean()
+                    (right,) = self._teacher.outputs((latents[rows],))
+                    value = value + distance(fake, right, config.imitation)
                 self._fabric.backward(value / self._passes)
             told.append(value.detach())
         self.generator.update()
         return torch.stack(told).mean()
-
-    @torch.no_grad()
-    def _taught(self, latents: Tensor) -> Tensor:
-        assert self._teacher
-        images: Tensor = self._teacher(latents)
-        return images
 
     def _numbered_passes(self, stream: Stream, update: int) -> Iterator[tuple[int, bool]]:
         """The numbers of this process's passes, and whether gradients are exchanged after it (the last alone)."""

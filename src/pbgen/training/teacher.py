@@ -1,0 +1,50 @@
+"""A float network whose outputs another learns to make from the same inputs: beside a discriminator, or by it alone."""
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from pbgen.packing.freeze import run
+from pbgen.packing.verify import tensors
+
+
+def outputs(module: nn.Module, batch: tuple[Tensor, ...], seed: int = 0) -> list[Tensor]:
+    """Every tensor that the module makes; `seed` is that of the random numbers which it draws, if it does.
+
+    Raises PBGenError where it fails, or makes something else.
+    """
+    torch.manual_seed(seed)
+    return [value.float() for value in tensors(module, run(module, batch))]
+
+
+class Teacher:
+    """A module in evaluation mode, on the device of `fabric`."""
+
+    def __init__(
+        self, fabric: Fabric, module: nn.Module, memory_format: torch.memory_format = torch.preserve_format
+    ) -> None:
+        arranged = module.to(memory_format=memory_format)  # type: ignore[call-overload]  # missing in torch's annotations
+        self.module: nn.Module = fabric.to_device(arranged)
+        self._steady = False  # whether it is known to write nothing to its own tensors
+
+    def outputs(self, batch: tuple[Tensor, ...], seed: int = 0) -> list[Tensor]:
+        """What is to be made of a batch, without gradients; the teacher stays as it is."""
+        if not self._steady:
+            before = _versions(self.module)
+            made = outputs(self.module, batch, seed)
+            self._steady = _versions(self.module) == before
+            return made
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            return [value.float() for value in tensors(self.module, self.module(*(value.clone() for value in batch)))]
+
+
+def _versions(module: nn.Module) -> list[int]:
+    """How often each of its tensors was written to."""
+    tables = (table for part in module.modules() for table in (part._parameters, part._buffers, vars(part)))
+    return [value._version for table in tables for value in table.values() if isinstance(value, Tensor)]
+
+
+def distance(made: Tensor, right: Tensor, weight: float) -> Tensor:
+    """The mean squared error, times a weight."""
+    return weight * (made.float() - right).square().mean()

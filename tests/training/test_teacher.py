@@ -1,0 +1,35 @@
+"""What training with a teacher and compressing share."""
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from pbgen.training.teacher import Teacher, distance
+
+
+class Counting(nn.Module):
+    """Writes to its own tensor in evaluation, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return x * self.calls
+
+
+def test_a_teacher_says_the_same_each_time_and_leaves_its_input() -> None:
+    for module in (Counting(), nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 3)), nn.Dropout(0.5).train()):
+        teacher, x = Teacher(Fabric(accelerator="cpu"), module), torch.linspace(-1, 1, 8).reshape(2, 4)
+        made = [teacher.outputs((x,), seed=3)[0] for _ in range(3)]
+        assert all(torch.equal(made[0], other) and not other.requires_grad for other in made)
+        assert torch.equal(x, torch.linspace(-1, 1, 8).reshape(2, 4))
+
+
+def test_distance_is_a_weighted_mean_square() -> None:
+    made, right = torch.tensor([1.0, 2.0, 4.0], requires_grad=True), torch.tensor([1.0, 0.0, 1.0])
+    found = distance(made, right, 6)
+    found.backward()
+    assert found.item() == 6 * (4 + 9) / 3
+    assert made.grad is not None and made.grad.tolist() == [0.0, 8.0, 12.0]
