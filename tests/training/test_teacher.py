@@ -8,19 +8,26 @@ from pbgen.training.teacher import Teacher, distance
 
 
 class Counting(nn.Module):
-    """Writes to its own tensor in evaluation, too."""
+    """Writes to its own tensor in evaluation, too: in place, by another tensor, or so that torch does not count it."""
 
-    def __init__(self) -> None:
+    def __init__(self, how: str) -> None:
         super().__init__()
+        self.how = how
         self.register_buffer("calls", torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        self.calls += 1
+        if self.how == "in place":
+            self.calls += 1
+        elif self.how == "another":
+            self.calls = self.calls + 1
+        else:
+            self.calls.data.add_(1)
         return x * self.calls
 
 
 def test_a_teacher_says_the_same_each_time_and_leaves_its_input() -> None:
-    for module in (Counting(), nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 3)), nn.Dropout(0.5).train()):
+    others = [nn.Sequential(nn.ReLU(inplace=True), nn.Linear(4, 3)), nn.Dropout(0.5).train()]
+    for module in (*map(Counting, ("in place", "another", "data")), *others):
         teacher, x = Teacher(Fabric(accelerator="cpu"), module), torch.linspace(-1, 1, 8).reshape(2, 4)
         made = [teacher.outputs((x,), seed=3)[0] for _ in range(3)]
         assert all(torch.equal(made[0], other) and not other.requires_grad for other in made)

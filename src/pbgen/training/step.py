@@ -165,7 +165,7 @@ class TrainingStep:
                 fake = self.generator.forward(latents[rows])
                 value = config.objective.generator(self.discriminator.forward(fake))
                 if self._teacher:
-                    (right,) = self._teacher.outputs((latents[rows],))
+                    (right,) = self._teacher.outputs((latents[rows],), torch.initial_seed())  # that of the pass
                     value = value + distance(fake, right, config.imitation)
                 self._fabric.backward(value / self._passes)
             told.append(value.detach())

@@ -4,6 +4,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from pbgen.modules import duplicate
 from pbgen.packing.freeze import run
 from pbgen.packing.verify import tensors
 
@@ -25,24 +26,32 @@ class Teacher:
     ) -> None:
         arranged = module.to(memory_format=memory_format)  # type: ignore[call-overload]  # missing in torch's annotations
         self.module: nn.Module = fabric.to_device(arranged)
-        self._steady = False  # whether it is known to write nothing to its own tensors
+        self._steady: bool | None = None  # whether it writes nothing to its own tensors, as soon as it is known
 
     def outputs(self, batch: tuple[Tensor, ...], seed: int = 0) -> list[Tensor]:
         """What is to be made of a batch, without gradients; the teacher stays as it is."""
+        if self._steady is None:
+            self._steady = _is_steady(self.module, batch)
         if not self._steady:
-            before = _versions(self.module)
-            made = outputs(self.module, batch, seed)
-            self._steady = _versions(self.module) == before
-            return made
+            return outputs(self.module, batch, seed)
         torch.manual_seed(seed)
         with torch.no_grad():
             return [value.float() for value in tensors(self.module, self.module(*(value.clone() for value in batch)))]
 
 
-def _versions(module: nn.Module) -> list[int]:
-    """How often each of its tensors was written to."""
+def _is_steady(module: nn.Module, batch: tuple[Tensor, ...]) -> bool:
+    """Whether a call leaves its tensors as they are: to restore them each time takes as long as a small network."""
+    trial = duplicate(module)
+    outputs(trial, batch)  # says what is wrong, if anything is
+    with torch.no_grad():
+        trial(*(value.clone() for value in batch))
+    pairs = zip(_held(trial), _held(module), strict=True)
+    return all(torch.equal(one, other) for one, other in pairs)
+
+
+def _held(module: nn.Module) -> list[Tensor]:
     tables = (table for part in module.modules() for table in (part._parameters, part._buffers, vars(part)))
-    return [value._version for table in tables for value in table.values() if isinstance(value, Tensor)]
+    return [value for table in tables for value in table.values() if isinstance(value, Tensor)]
 
 
 def distance(made: Tensor, right: Tensor, weight: float) -> Tensor:
