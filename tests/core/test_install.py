@@ -7,12 +7,16 @@ import pytest
 from builds import CMAKE, CORE, ROOT, build, core, needs_cmake, run
 from generators import every_operator
 
+import pbgen
+
 pytestmark = needs_cmake
 
-PROJECT = """
+VERSION = pbgen.__version__.rpartition(".")[0]
+
+PROJECT = f"""
 cmake_minimum_required(VERSION 3.25)
 project(example LANGUAGES C CXX)
-find_package(pbgen 0.1 REQUIRED)
+find_package(pbgen {VERSION} REQUIRED)
 add_executable(example example.c)
 target_link_libraries(example PRIVATE pbgen::pbgen)
 """
@@ -70,7 +74,7 @@ def test_nothing_else_is_installed(prefix: Path) -> None:
 
 def test_it_is_part_of_a_larger_project(tmp_path: Path) -> None:
     """As a folder of another project, and of this repository's root."""
-    project = PROJECT.replace("find_package(pbgen 0.1 REQUIRED)", f"add_subdirectory({CORE} pbgen)")
+    project = PROJECT.replace(f"find_package(pbgen {VERSION} REQUIRED)", f"add_subdirectory({CORE} pbgen)")
     (tmp_path / "CMakeLists.txt").write_text(project)
     shutil.copy(CORE / "tests" / "example.c", tmp_path)
     run(str(CMAKE), "-S", tmp_path, "-B", tmp_path / "build")
