@@ -13,7 +13,7 @@ PANEL, GAP, TOP, BELOW, SCALE = 262, 12, 16, 32, 2
 # The panel of the trial's picture, and what stands below it here.
 PANELS = (
     (1, "float32: 75.4 MB", "what others ship"),
-    (2, "PBGen's choice in one bit: 2.41 MB", "four of five layers, which it tells in a moment"),
+    (3, "PBGen's choice in one bit: 2.41 MB", "four of five layers, which it tells in a moment"),
     (4, "all layers in one bit: 2.37 MB", "why the choice matters"),
 )
 
