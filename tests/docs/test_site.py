@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [path for folder in ("", "docs", "core", "web", "experiments") for path in sorted((ROOT / folder).glob("*.md"))]
+PAGES = [path for folder in ("", "docs", "docs/tutorials", "core", "web", "examples", "experiments") for path in sorted((ROOT / folder).glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
