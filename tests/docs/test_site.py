@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [path for folder in ("", "docs", "docs/tutorials", "core", "web", "examples", "experiments") for path in sorted((ROOT / folder).glob("*.md"))]
+FOLDERS = ("", "docs", "docs/tutorials", "core", "web", "examples", "experiments")
+PAGES = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
