@@ -11,6 +11,7 @@ import sys
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD, DIST = ROOT / "build" / "wheels", ROOT / "dist"
@@ -97,8 +98,8 @@ def program(target: str, cxx: Path) -> None:
     print(shutil.copy2(folder / "run" / "pbgen-run", DIST / name))
 
 
-def run(*arguments: str | Path, **options: object) -> None:
-    subprocess.run([sys.executable, *arguments], check=True, **options)  # type: ignore[call-overload]
+def run(*arguments: str | Path, **options: Any) -> None:
+    subprocess.run([sys.executable, *arguments], check=True, **options)
 
 
 if __name__ == "__main__":
