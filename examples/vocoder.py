@@ -48,7 +48,7 @@ class Vocoder(nn.Module):
 
 def make() -> nn.Module:
     module = Vocoder()
-    module.input_shape = (80, 32)  # type: ignore[assignment]  # one of the lengths that it takes
+    module.input_shape = (80, 32)  # one of the lengths that it takes
     return module
 
 
