@@ -94,7 +94,7 @@ class TrainingStep:
         native = worthwhile() if native is None else native
         self.generator = Player(fabric, config, networks.generator, networks.memory_format, native)
         self.discriminator = Player(fabric, config, networks.discriminator, networks.memory_format, native)
-        self._teacher = networks.teacher and Teacher(fabric, networks.teacher, networks.memory_format)
+        self._teacher = networks.teacher and Teacher(fabric, _arrange(networks.teacher, networks.memory_format))
         self._fabric = fabric
         self._config = config
         self._memory_format = networks.memory_format

@@ -21,11 +21,8 @@ def outputs(module: nn.Module, batch: tuple[Tensor, ...], seed: int = 0) -> list
 class Teacher:
     """A module in evaluation mode, on the device of `fabric`."""
 
-    def __init__(
-        self, fabric: Fabric, module: nn.Module, memory_format: torch.memory_format = torch.preserve_format
-    ) -> None:
-        arranged = module.to(memory_format=memory_format)  # type: ignore[call-overload]  # missing in torch's annotations
-        self.module: nn.Module = fabric.to_device(arranged)
+    def __init__(self, fabric: Fabric, module: nn.Module) -> None:
+        self.module: nn.Module = fabric.to_device(module)
         self._steady: bool | None = None  # whether it writes nothing to its own tensors, as soon as it is known
 
     def outputs(self, batch: tuple[Tensor, ...], seed: int = 0) -> list[Tensor]:
