@@ -7,9 +7,7 @@ time is computed, as only shapes matter.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, cast
 
 import torch
@@ -18,7 +16,7 @@ from torch import Tensor, nn
 from pbgen.binarize import binary_weights
 from pbgen.errors import PBGenError
 from pbgen.modules import first_line, inference_copy, inference_tensor, unwrap
-from pbgen.provenance import Origin, Provenance
+from pbgen.provenance import Origin, Provenance, operator, products
 from pbgen.redundancy import (
     DEFAULT_THRESHOLD,
     LayerDimensions,
@@ -96,13 +94,8 @@ def _run(module: nn.Module, inputs: tuple[Tensor, ...], compute: bool) -> tuple[
     values = [inference_tensor(value).clone() for value in inputs]
     for value in values:
         follower.mark(value, Origin(data=True))
-    fast_path = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # it makes one operator of an attention and its layers
-    try:
-        with torch.random.fork_rng(devices=[]), follower:
-            image = twin(*values)
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast_path)
+    with torch.random.fork_rng(devices=[]), follower:
+        image = twin(*values)
     follower.read(image)
     return list(follower.layers.values()), follower.unplanned()
 
@@ -178,14 +171,17 @@ class _Follower(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __
 
     def layer(self, func: torch._ops.OpOverload, args: tuple[Any, ...], result: Any) -> str | None:
         self._read |= self.of(args).state
-        for value, weight, measure in _products(func, args):
+        for value, weight, _, axis in products(func, args):
             slot = self._slot(value, weight)
             if slot is None:
                 continue
             if self.of(weight).data:
                 self._refused[slot] = "its weight is made anew for each input"
                 return None
-            call = measure(self, value, weight, result)
+            if operator(func) == "convolution":
+                call = _convolution(args[3:], self, value, weight, result)
+            else:
+                call = _matrix_product(axis, self, value, weight, result)
             leading_shape = _leading_shape(slot.parameter, weight, call) if call else None
             if call is None or leading_shape is None:
                 self._refused[slot] = "of a kind that cannot be binary"
@@ -250,27 +246,6 @@ class _Follower(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __
             reason = self._refused.get(slot, "") if slot in read else "not passed by the example"
             found[name] = Unplanned(name, type(slot.owner).__name__, before + weights, reason)
         return sorted(found.values(), key=lambda other: -other.weights)
-
-
-_Measure = Callable[[_Follower, Tensor, Tensor, Tensor], "_Call | None"]
-
-
-def _products(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> list[tuple[Tensor, Tensor, _Measure]]:
-    """What an operator multiplies, as value and weight, either way round where it may be, and how to measure it."""
-    match func._schema.name.removeprefix("aten::"):
-        case "convolution":
-            value, weight, _, *geometry = args
-            return [(value, weight, partial(_convolution, tuple(geometry)))]
-        case "mm" | "bmm":
-            left, right = args[:2]
-        case "addmm" | "baddbmm":
-            left, right = args[1:3]
-        case _:
-            return []
-    return [
-        (left, right, partial(_matrix_product, -1)),
-        (right, left, partial(_matrix_product, -2)),
-    ]
 
 
 def _convolution(

@@ -5,11 +5,35 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class Product(NamedTuple):
+    """Sums of a value times a weight, as an operator makes them; its outputs are on the `axis` of the result."""
+
+    value: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    axis: int
+
+
+def products(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> list[Product]:
+    """What an operator multiplies; of two matrices, either may be the weight."""
+    match operator(func):
+        case "convolution":
+            value, weight, bias = args[:3]
+            return [Product(value, weight, bias, 1)]
+        case "mm" | "bmm":
+            bias, left, right = None, *args[:2]
+        case "addmm" | "baddbmm":
+            bias, left, right = args[:3]
+        case _:
+            return []
+    return [Product(left, right, bias, -1), Product(right, left, bias, -2)]
 
 
 class ContentsNeededError(Exception):
@@ -62,7 +86,8 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
     """While active, each operator's results come from where its arguments come from.
 
     This is remembered for each storage, so a view comes from where the whole does, and a tensor that is written to in
-    place, through whatever view, comes from where all that was written comes from.
+    place, through whatever view, comes from where all that was written comes from. Torch's fast path of attention,
+    which makes one operator of it and its layers, is off meanwhile.
 
     Unless `compute`, convolutions, which take nearly all the time, give zeros of the right shape, and
     ContentsNeededError is raised where a number is then asked for.
@@ -74,6 +99,15 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
         # By address; the storage itself is kept, or its address could be given to another.
         self._origins: dict[int, tuple[torch.UntypedStorage, Origin]] = {}
         self._padded: dict[int, tuple[torch.Size, torch.Size, list[int]]] = {}  # shape, that without padding, low edge
+
+    def __enter__(self) -> "Provenance":
+        self._fast_path = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        return cast(Provenance, super().__enter__())  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        torch.backends.mha.set_fastpath_enabled(self._fast_path)
 
     def of(self, values: object) -> Origin:
         """Where the tensors in `values`, nested in tuples, lists and mappings, come from."""
@@ -117,7 +151,7 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
             origin = origin | Origin(data=True)
         for tensor in tensors((result, _written(func, args, kwargs))):
             self.mark(tensor, origin)
-        if _operator(func) == "constant_pad_nd" and not any(args[2:]) and min(args[1]) >= 0:
+        if operator(func) == "constant_pad_nd" and not any(args[2:]) and min(args[1]) >= 0:
             low = [0] * (result.dim() - len(args[1]) // 2) + list(args[1][-2::-2])
             self._padded[result.untyped_storage()._cdata] = (result.shape, args[0].shape, low)
         return result
@@ -131,7 +165,7 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
         origin: Origin,
     ) -> Origin:
         """What an operator that is no layer makes of where its arguments come from."""
-        name = _operator(func)
+        name = operator(func)
         if name.startswith("_scaled_dot_product"):
             return self.of(args[:2]).shared() | self.of((args[2:], kwargs))
         if "softmax" in name:
@@ -161,7 +195,8 @@ def tensors(values: object) -> Iterator[Tensor]:
             yield from tensors(value)
 
 
-def _operator(func: torch._ops.OpOverload) -> str:
+def operator(func: torch._ops.OpOverload) -> str:
+    """Its name, such as "convolution"."""
     return str(func._schema.name).removeprefix("aten::")
 
 
@@ -185,7 +220,7 @@ def _result_shape(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Ma
 
 def _makes_likeness(func: torch._ops.OpOverload) -> bool:
     """Whether the operator makes a tensor in the likeness of another without reading it: zeros_like, new_empty, ..."""
-    name = _operator(func)
+    name = operator(func)
     return name.endswith("_like") or name.startswith("new_")
 
 

@@ -5,13 +5,14 @@ import pytest
 import torch
 from small_network import make_network
 from torch import nn
+from torch.nn import functional as F
 
 import pbgen
 from pbgen.compression.bits import choose_bits, compressible, measure_errors, plan_bytes, weight_bytes
 from pbgen.compression.inputs import Crops, Examples, Noise, Scale
 from pbgen.compression.judge import Judge
 from pbgen.compression.sound import is_sound, log_mel_distance, spectral_distance
-from pbgen.compression.student import calibrate, halve, layer_outputs, make_student
+from pbgen.compression.student import calibrate, halve, make_student
 
 X = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(2))
 
@@ -57,6 +58,16 @@ def test_the_bits_are_the_best_that_fit():
         assert total == pytest.approx(best)
 
 
+@torch.no_grad()
+def hooked(module, name):
+    """What a layer of torch's makes."""
+    found = []
+    hook = module.get_submodule(name).register_forward_hook(lambda _, __, made: found.append(made))
+    module(X)
+    hook.remove()
+    return found[0]
+
+
 def test_calibration_is_least_squares(network):
     """Each channel of each layer, as it is when its turn comes, has the teacher's mean and the best gain."""
     plan = plan_of(network).choosing({"0": 1, "2": 2, "5": 1})
@@ -65,10 +76,53 @@ def test_calibration_is_least_squares(network):
     calibrate(student, network, [(X,)], plan.binary)
     assert Judge(network, [(X,)]).psnr(student).median > before
     for name in plan.binary:
-        made, right = (layer_outputs(one, (X,), [name])[name][0].movedim(1, 0).flatten(1) for one in (student, network))
+        made, right = (hooked(one, name).movedim(1, 0).flatten(1) for one in (student, network))
         error = right - made
         torch.testing.assert_close(error.mean(1), torch.zeros(len(error)), atol=1e-5, rtol=0)
         torch.testing.assert_close((error * made).mean(1), torch.zeros(len(error)), atol=1e-5, rtol=0)
+
+
+class Functions(nn.Module):
+    """The small network in code of its own, its weights scaled as it runs, as those of StyleGAN are."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.norm = network[3]
+        self.w0, self.w2, self.w5 = (nn.Parameter(network[i].weight / 4) for i in (0, 2, 5))
+        self.b0, self.b2, self.b5 = (nn.Parameter(network[i].bias.clone()) for i in (0, 2, 5))
+
+    def forward(self, x):
+        x = F.relu(F.conv2d(x, self.w0 * 4, self.b0, padding=1))
+        x = F.relu(self.norm(F.conv2d(x, self.w2 * 4, self.b2, padding=1)))
+        return torch.sigmoid(F.conv_transpose2d(x, self.w5 * 4, self.b5, 2, 1))
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+def test_calibration_of_functions_is_that_of_layers(bits, network):
+    network[2].bias = nn.Parameter(torch.zeros(12))
+    functions = Functions(network)
+    made = []
+    for teacher, names in ((network, ("0", "2", "5")), (functions, ("w0", "w2", "w5"))):
+        plan = plan_of(teacher).choosing(dict.fromkeys(names, bits))
+        student = make_student(teacher, plan)
+        calibrate(student, teacher, [(X,)], plan.binary)
+        made.append(student(X))
+    torch.testing.assert_close(made[1], made[0], atol=1e-5, rtol=0)
+
+
+def test_calibration_of_attention():
+    """Its layers are in code of torch's own, the projections of its inputs in one matrix."""
+    torch.manual_seed(0)
+    attention = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True).eval()
+    x = torch.randn(4, 6, 8)
+    plan = pbgen.plan(attention, x)
+    plan = plan.choosing(dict.fromkeys((layer.name for layer in plan.layers), 1))
+    assert plan.binary == ["self_attn.in_proj_weight", "self_attn.out_proj", "linear1", "linear2"]
+    student = make_student(attention, plan)
+    before = {name: value.clone() for name, value in student.named_parameters() if name.endswith(("learned", "bias"))}
+    calibrate(student, attention, [(x,)], plan.binary)
+    same = {name for name, value in student.named_parameters() if name in before and torch.equal(value, before[name])}
+    assert same == {"norm1.bias", "norm2.bias", "self_attn.in_proj_bias"}  # which torch adds after the product
 
 
 def test_halved_weights_are_float16(network):

@@ -1,17 +1,19 @@
 """A copy of a float module with weights of few bits, and the closed form in which it begins."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
-from pbgen.binarize import Layer, LearnedScale, binarize, binary_layers, binary_weights, estimator_of
+from pbgen.binarize import LearnedScale, binarize, binary_layers, binary_weights, estimator_of
 from pbgen.compression.inputs import Batch
 from pbgen.modules import duplicate
 from pbgen.packing.freeze import run
+from pbgen.provenance import Origin, Provenance, products
 from pbgen.redundancy import Plan
+from pbgen.weights import Slot
 
 _HALF = 65504.0  # the largest number of float16
 
@@ -27,8 +29,7 @@ def make_student(teacher: nn.Module, plan: Plan) -> nn.Module:
         binarize(student, plan, "learned-scale")
     for layer in binary_layers(student).values():
         if layer.bias is None:
-            _, scale = _parts(layer)
-            layer.bias = nn.Parameter(torch.zeros_like(scale))
+            layer.bias = nn.Parameter(torch.zeros_like(_scale_of(layer, "weight").learned))
     return student.eval()
 
 
@@ -45,45 +46,62 @@ def halve(student: nn.Module) -> None:
 def calibrate(student: nn.Module, teacher: nn.Module, batches: Sequence[Batch], names: Iterable[str]) -> None:
     """Fit scale and shift of each output channel to the teacher's layer, by least squares, layer by layer.
 
-    `names` are the layers in the order in which they run: each is fitted on what the ones before it, fitted, make.
-    Layers that are the code of a user's module keep the scales that are nearest to their weights.
+    `names` are the layers in the order in which they run: each is fitted on what the ones before it, fitted, make. A
+    layer is wherever its weight is multiplied, in a module of torch's or in code of the user's; there is a shift where
+    that adds a bias. One whose products are not the teacher's, or not of all its channels, is left as it is.
     """
-    layers = binary_layers(student)
+    slots = binary_weights(student)
     for name in names:
-        if name in layers:
-            _calibrate_layer(layers[name], _sums(student, teacher, batches, name))
+        if name in slots:
+            _calibrate_layer(student, teacher, batches, slots[name])
 
 
-def _calibrate_layer(layer: Layer, sums: "_Sums | None") -> None:
-    latent, scale = _parts(layer)
-    if sums is None:
-        return
+def _calibrate_layer(student: nn.Module, teacher: nn.Module, batches: Sequence[Batch], slot: Slot) -> None:
+    estimator = _scale_of(slot.owner, slot.tensor)
+    sums, biases = _Sums(len(estimator.learned)), list[Tensor]()
+    for batch in batches:
+        made, expected = (layer_outputs(one, batch, slot) for one in (student, teacher))
+        if not sums.add(made.values, expected.values):
+            return
+        biases += made.biases
     gain, shift = sums.fit()
-    scale.mul_(gain)
-    estimator = cast(LearnedScale, estimator_of(layer))
+    estimator.learned.mul_(gain)
     if estimator.bits > 1:  # so that the levels stay
-        rows = latent.view(*estimator.leading_shape, *latent.shape[1:])
+        rows = slot.parameter.view(*estimator.leading_shape, *slot.parameter.shape[1:])
         rows.mul_(gain.view(rows.shape[0], 1, rows.shape[2], *[1] * (rows.dim() - 3)))
-    assert layer.bias is not None
-    layer.bias.mul_(gain).add_(shift)
+    bias = _bias(student, slot, biases)
+    if bias is not None:
+        bias.add_(shift.view_as(bias))
 
 
-def _parts(layer: Layer) -> tuple[Tensor, Tensor]:
-    estimator = cast(LearnedScale, estimator_of(layer))
-    parametrizations = cast(dict[str, nn.ModuleList], layer.parametrizations)["weight"]
-    return cast(Tensor, parametrizations.original), estimator.learned
+def _scale_of(owner: nn.Module, tensor: str) -> LearnedScale:
+    return cast(LearnedScale, estimator_of(owner, tensor))
+
+
+def _bias(student: nn.Module, slot: Slot, added: Sequence[Tensor]) -> Tensor | None:
+    """What can take a shift: the layer's bias; in code of the user's, the parameter that its products add."""
+    if slot.name == slot.path:
+        return cast(Tensor, slot.owner.bias)
+    found = {id(own): own for own in student.parameters() for bias in added if own.data_ptr() == bias.data_ptr()}
+    return found.popitem()[1] if len(found) == 1 else None
 
 
 class _Sums:
     """Of a layer's outputs x, and what they should be, y: what least squares by channels need."""
 
-    def __init__(self, axis: int) -> None:
-        self._axis, self._count, self._sums = axis, 0, torch.zeros(())
+    def __init__(self, channels: int) -> None:
+        self._count, self._sums = 0, torch.zeros(4, channels, dtype=torch.float64)
 
-    def add(self, x: Tensor, y: Tensor) -> None:
-        x, y = (value.double().movedim(self._axis, 0).flatten(1) for value in (x, y))
+    def add(self, made: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
+        """Of each call, (channels, n). False where they are not calls of the same layer."""
+        if [value.shape for value in made] != [value.shape for value in right] or not made:
+            return False
+        if any(len(value) != self._sums.shape[1] for value in made):
+            return False
+        x, y = (torch.cat(values, 1).double() for values in (list(made), list(right)))
         self._count += x.shape[1]
-        self._sums = self._sums + torch.stack([x.sum(1), y.sum(1), (x * x).sum(1), (x * y).sum(1)])
+        self._sums += torch.stack([x.sum(1), y.sum(1), (x * x).sum(1), (x * y).sum(1)])
+        return True
 
     def fit(self) -> tuple[Tensor, Tensor]:
         """Gain and shift of each channel: y is about gain * x + shift."""
@@ -93,28 +111,33 @@ class _Sums:
         return gain.float(), (y - gain * x).float()
 
 
-def _sums(student: nn.Module, teacher: nn.Module, batches: Sequence[Batch], name: str) -> _Sums | None:
-    """None where the layer is called otherwise than the teacher's."""
-    linear = isinstance(student.get_submodule(name), nn.Linear)
-    sums = _Sums(-1 if linear else 1)
-    for batch in batches:
-        made, expected = (
-            ([], []) if not batch else (layer_outputs(one, batch, [name])[name] for one in (student, teacher))
-        )
-        if len(made) != len(expected) or not made:
-            return None
-        for x, y in zip(made, expected, strict=True):
-            sums.add(x, y)
-    return sums
+class LayerOutputs(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
+    """While active, what products with a weight make, each as (channels, n) without its bias; and these biases."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__(compute=True)
+        self.values: list[Tensor] = []
+        self.biases: list[Tensor] = []
+        self.mark(weight, Origin(state=frozenset({"weight"})))
+
+    def layer(self, func: torch._ops.OpOverload, args: tuple[Any, ...], result: Any) -> str | None:
+        for product in products(func, args):
+            if not self.of(product.weight).state:
+                continue
+            values = result.movedim(product.axis, 0).flatten(1)
+            if product.bias is not None and product.bias.numel() == len(values):
+                self.biases.append(product.bias)
+                values = values - product.bias.reshape(-1, 1)
+            self.values.append(values)
+            return "layer"
+        return None
 
 
-def layer_outputs(module: nn.Module, batch: Batch, names: Iterable[str]) -> dict[str, list[Tensor]]:
-    """What layers make of a batch, of each call, while the whole module runs."""
-    found: dict[str, list[Tensor]] = {name: [] for name in names}
-    with ExitStack() as hooks:
-        for name, values in found.items():
-            hook = module.get_submodule(name).register_forward_hook(lambda _, __, made, to=values: to.append(made))
-            hooks.callback(hook.remove)
-        torch.manual_seed(0)
-        run(module, batch)
+def layer_outputs(module: nn.Module, batch: Batch, slot: Slot) -> LayerOutputs:
+    """What a layer makes of a batch, of each call, while the whole module runs."""
+    torch.manual_seed(0)
+    with torch.no_grad(), parametrize.cached():  # so that the weight is the same tensor wherever it is asked for
+        found = LayerOutputs(getattr(module.get_submodule(slot.path), slot.tensor))
+        with found:
+            run(module, batch)
     return found
