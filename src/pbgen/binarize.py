@@ -59,7 +59,7 @@ def _sign(x: Tensor) -> Tensor:
     return x.detach().sign().add_(0.5).sign_()
 
 
-def _level(x: Tensor, bits: int) -> Tensor:
+def nearest_level(x: Tensor, bits: int) -> Tensor:
     """The nearest of the odd numbers from -(2^bits - 1) to 2^bits - 1; an even number goes to the one above."""
     most = (1 << bits) - 1
     return x.detach().mul(0.5).floor_().mul_(2).add_(1).clamp_(-most, most)
@@ -77,7 +77,7 @@ def _fitted_step(weight: Tensor, bits: int) -> Tensor:
     axes = _within_channel(weight)
     step = weight.abs().mean(axes, keepdim=True) * _BEGIN[bits]
     for _ in range(_FITTINGS):
-        level = _level(weight / step.clamp_min(_LEAST), bits)
+        level = nearest_level(weight / step.clamp_min(_LEAST), bits)
         step = (weight * level).mean(axes, keepdim=True) / level.square().mean(axes, keepdim=True)
     return step.clamp_min(_LEAST)
 
@@ -127,7 +127,7 @@ class Estimator(nn.Module, ABC):
         """Levels times scale. The gradient passes through a level where |w / step| <= 2^bits, and stops beyond."""
         step = self.step(weight)
         divided = weight / step
-        level = _level(divided, self.bits)
+        level = nearest_level(divided, self.bits)
         surrogate = divided.clamp(-(1 << self.bits), 1 << self.bits)
         return (level + (surrogate - surrogate.detach())) * self.scale(weight)
 
@@ -137,7 +137,13 @@ class Estimator(nn.Module, ABC):
 
     def levels(self, weight: Tensor) -> Tensor:
         """The levels in evaluation."""
-        return _sign(weight) if self.bits == 1 else _level(weight / self.step(weight), self.bits)
+        return _sign(weight) if self.bits == 1 else nearest_level(weight / self.step(weight), self.bits)
+
+    def channels(self, latent: Tensor) -> Tensor:
+        """The number of each weight's output channel, as scales are numbered; shaped as the latent weights."""
+        weight = _split(latent, self.leading_shape)
+        sizes = _one_per_channel(weight)
+        return torch.arange(math.prod(sizes)).view(sizes).expand(weight.shape).reshape(latent.shape)
 
     def begin(self, latent: Tensor) -> dict[str, Tensor]:
         """The estimator's own parameters, by name, where it begins with these latent weights."""

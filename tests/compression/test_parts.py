@@ -9,10 +9,11 @@ from torch.nn import functional as F
 
 import pbgen
 from pbgen.compression.bits import choose_bits, compressible, measure_errors, plan_bytes, weight_bytes
+from pbgen.compression.closed_form import calibrate
 from pbgen.compression.inputs import Crops, Examples, Noise, Scale
 from pbgen.compression.judge import Judge
 from pbgen.compression.sound import is_sound, log_mel_distance, spectral_distance
-from pbgen.compression.student import calibrate, halve, make_student
+from pbgen.compression.student import halve, make_student
 
 X = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(2))
 
@@ -73,13 +74,15 @@ def test_calibration_is_least_squares(network):
     plan = plan_of(network).choosing({"0": 1, "2": 2, "5": 1})
     student = make_student(network, plan)
     before = Judge(network, [(X,)]).psnr(student).median
-    calibrate(student, network, [(X,)], plan.binary)
+    calibrate(student, network, (X,), plan.binary)
     assert Judge(network, [(X,)]).psnr(student).median > before
     for name in plan.binary:
         made, right = (hooked(one, name).movedim(1, 0).flatten(1) for one in (student, network))
         error = right - made
-        torch.testing.assert_close(error.mean(1), torch.zeros(len(error)), atol=1e-5, rtol=0)
-        torch.testing.assert_close((error * made).mean(1), torch.zeros(len(error)), atol=1e-5, rtol=0)
+        torch.testing.assert_close(error.mean(1), torch.zeros(len(error)), atol=1e-4, rtol=0)  # but for the ridge
+        torch.testing.assert_close(
+            (error * made).mean(1), torch.zeros(len(error)), atol=1e-4, rtol=0
+        )  # but for the ridge
 
 
 class Functions(nn.Module):
@@ -105,9 +108,9 @@ def test_calibration_of_functions_is_that_of_layers(bits, network):
     for teacher, names in ((network, ("0", "2", "5")), (functions, ("w0", "w2", "w5"))):
         plan = plan_of(teacher).choosing(dict.fromkeys(names, bits))
         student = make_student(teacher, plan)
-        calibrate(student, teacher, [(X,)], plan.binary)
+        calibrate(student, teacher, (X,), plan.binary)
         made.append(student(X))
-    torch.testing.assert_close(made[1], made[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(made[1], made[0], atol=1e-4, rtol=0)  # but for the ridge
 
 
 def test_calibration_of_attention():
@@ -120,7 +123,7 @@ def test_calibration_of_attention():
     assert plan.binary == ["self_attn.in_proj_weight", "self_attn.out_proj", "linear1", "linear2"]
     student = make_student(attention, plan)
     before = {name: value.clone() for name, value in student.named_parameters() if name.endswith(("learned", "bias"))}
-    calibrate(student, attention, [(x,)], plan.binary)
+    calibrate(student, attention, (x,), plan.binary)
     same = {name for name, value in student.named_parameters() if name in before and torch.equal(value, before[name])}
     assert same == {"norm1.bias", "norm2.bias", "self_attn.in_proj_bias"}  # which torch adds after the product
 

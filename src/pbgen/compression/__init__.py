@@ -21,11 +21,12 @@ from pbgen.bench import Comparison, compare
 from pbgen.bench.engines import quick_engines
 from pbgen.binarize import binary_weights
 from pbgen.compression.bits import Errors, choose_bits, compressible, measure_errors, plan_bytes
+from pbgen.compression.closed_form import calibrate
 from pbgen.compression.imitate import Imitation, Learned, Progress, Schedule, check_state
 from pbgen.compression.info import CompressInfo, CompressionStopped
 from pbgen.compression.inputs import Batch, Crops, Examples, Inputs, Noise
 from pbgen.compression.judge import Judge, distances
-from pbgen.compression.student import calibrate, halve, make_student
+from pbgen.compression.student import halve, make_student
 from pbgen.engine import Engine
 from pbgen.errors import PBGenError, PBGenWarning, enough_memory
 from pbgen.example import several
@@ -153,7 +154,7 @@ class _Task:
 
     def _packed_bytes(self, plan: Plan) -> int:
         student = make_student(self.teacher, plan)
-        calibrate(student, self.teacher, [self.probe], plan.binary)
+        calibrate(student, self.teacher, self.probe, plan.binary)
         halve(student)
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore", PBGenWarning)  # which come again in the end
@@ -164,7 +165,7 @@ class _Task:
     ) -> tuple[nn.Module, Learned, bool]:
         """The student that came nearest, what was learned, and whether the end was reached."""
         student = make_student(self.teacher, plan)
-        calibrate(student, self.teacher, [self.probe], plan.binary)
+        calibrate(student, self.teacher, self.probe, plan.binary)
         with Interrupts() as interrupts, together(TrainConfig(), _alone) as fabric:
             fingerprint = _fingerprint(self.teacher, plan, self.probe, seed)
             imitation = Imitation(fabric, self.teacher, student, self.inputs, self.batch, self.state, fingerprint)

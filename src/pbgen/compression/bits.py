@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from pbgen.compression.closed_form import calibrate
 from pbgen.compression.inputs import Batch
 from pbgen.compression.judge import Judge
-from pbgen.compression.student import calibrate, make_student
+from pbgen.compression.student import make_student
 from pbgen.errors import PBGenError
 from pbgen.redundancy import FLOAT_BITS, MAX_BITS, Plan
 from pbgen.training.teacher import outputs
@@ -59,7 +60,7 @@ def measure_errors(
 
 def _error(teacher: nn.Module, plan: Plan, judge: Judge) -> float:
     student = make_student(teacher, plan)
-    calibrate(student, teacher, judge.batches, plan.binary)
+    calibrate(student, teacher, judge.batches[0], plan.binary)
     total = 0.0
     for batch, expected in zip(judge.batches, judge.expected, strict=True):
         for made, right, variance in zip(outputs(student, batch), expected, judge.variances, strict=True):

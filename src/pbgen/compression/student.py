@@ -1,19 +1,13 @@
-"""A copy of a float module with weights of few bits, and the closed form in which it begins."""
+"""A copy of a float module with weights of few bits."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch import nn
 
 from pbgen.binarize import LearnedScale, binarize, binary_layers, binary_weights, estimator_of
-from pbgen.compression.inputs import Batch
 from pbgen.modules import duplicate
-from pbgen.packing.freeze import run
-from pbgen.provenance import Origin, Provenance, products
 from pbgen.redundancy import Plan
-from pbgen.weights import Slot
 
 _HALF = 65504.0  # the largest number of float16
 
@@ -29,7 +23,7 @@ def make_student(teacher: nn.Module, plan: Plan) -> nn.Module:
         binarize(student, plan, "learned-scale")
     for layer in binary_layers(student).values():
         if layer.bias is None:
-            layer.bias = nn.Parameter(torch.zeros_like(_scale_of(layer, "weight").learned))
+            layer.bias = nn.Parameter(torch.zeros_like(cast(LearnedScale, estimator_of(layer)).learned))
     return student.eval()
 
 
@@ -40,104 +34,3 @@ def halve(student: nn.Module) -> None:
     for parameter in student.parameters():
         if parameter.dim() > 1 and id(parameter) not in latent and parameter.abs().max() <= _HALF:
             parameter.copy_(parameter.half())
-
-
-@torch.no_grad()
-def calibrate(student: nn.Module, teacher: nn.Module, batches: Sequence[Batch], names: Iterable[str]) -> None:
-    """Fit scale and shift of each output channel to the teacher's layer, by least squares, layer by layer.
-
-    `names` are the layers in the order in which they run: each is fitted on what the ones before it, fitted, make. A
-    layer is wherever its weight is multiplied, in a module of torch's or in code of the user's; there is a shift where
-    that adds a bias. One whose products are not the teacher's, or not of all its channels, is left as it is.
-    """
-    slots = binary_weights(student)
-    for name in names:
-        if name in slots:
-            _calibrate_layer(student, teacher, batches, slots[name])
-
-
-def _calibrate_layer(student: nn.Module, teacher: nn.Module, batches: Sequence[Batch], slot: Slot) -> None:
-    estimator = _scale_of(slot.owner, slot.tensor)
-    sums, biases = _Sums(len(estimator.learned)), list[Tensor]()
-    for batch in batches:
-        made, expected = (layer_outputs(one, batch, slot) for one in (student, teacher))
-        if not sums.add(made.values, expected.values):
-            return
-        biases += made.biases
-    gain, shift = sums.fit()
-    estimator.learned.mul_(gain)
-    if estimator.bits > 1:  # so that the levels stay
-        rows = slot.parameter.view(*estimator.leading_shape, *slot.parameter.shape[1:])
-        rows.mul_(gain.view(rows.shape[0], 1, rows.shape[2], *[1] * (rows.dim() - 3)))
-    bias = _bias(student, slot, biases)
-    if bias is not None:
-        bias.add_(shift.view_as(bias))
-
-
-def _scale_of(owner: nn.Module, tensor: str) -> LearnedScale:
-    return cast(LearnedScale, estimator_of(owner, tensor))
-
-
-def _bias(student: nn.Module, slot: Slot, added: Sequence[Tensor]) -> Tensor | None:
-    """What can take a shift: the layer's bias; in code of the user's, the parameter that its products add."""
-    if slot.name == slot.path:
-        return cast(Tensor, slot.owner.bias)
-    found = {id(own): own for own in student.parameters() for bias in added if own.data_ptr() == bias.data_ptr()}
-    return found.popitem()[1] if len(found) == 1 else None
-
-
-class _Sums:
-    """Of a layer's outputs x, and what they should be, y: what least squares by channels need."""
-
-    def __init__(self, channels: int) -> None:
-        self._count, self._sums = 0, torch.zeros(4, channels, dtype=torch.float64)
-
-    def add(self, made: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
-        """Of each call, (channels, n). False where they are not calls of the same layer."""
-        if [value.shape for value in made] != [value.shape for value in right] or not made:
-            return False
-        if any(len(value) != self._sums.shape[1] for value in made):
-            return False
-        x, y = (torch.cat(values, 1).double() for values in (list(made), list(right)))
-        self._count += x.shape[1]
-        self._sums += torch.stack([x.sum(1), y.sum(1), (x * x).sum(1), (x * y).sum(1)])
-        return True
-
-    def fit(self) -> tuple[Tensor, Tensor]:
-        """Gain and shift of each channel: y is about gain * x + shift."""
-        x, y, xx, xy = self._sums / self._count
-        variance, covariance = xx - x * x, xy - x * y
-        gain = torch.where(variance > 1e-12, covariance / variance.clamp_min(1e-12), torch.ones_like(x)).clamp(0.1, 10)
-        return gain.float(), (y - gain * x).float()
-
-
-class LayerOutputs(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
-    """While active, what products with a weight make, each as (channels, n) without its bias; and these biases."""
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__(compute=True)
-        self.values: list[Tensor] = []
-        self.biases: list[Tensor] = []
-        self.mark(weight, Origin(state=frozenset({"weight"})))
-
-    def layer(self, func: torch._ops.OpOverload, args: tuple[Any, ...], result: Any) -> str | None:
-        for product in products(func, args):
-            if not self.of(product.weight).state:
-                continue
-            values = result.movedim(product.axis, 0).flatten(1)
-            if product.bias is not None and product.bias.numel() == len(values):
-                self.biases.append(product.bias)
-                values = values - product.bias.reshape(-1, 1)
-            self.values.append(values)
-            return "layer"
-        return None
-
-
-def layer_outputs(module: nn.Module, batch: Batch, slot: Slot) -> LayerOutputs:
-    """What a layer makes of a batch, of each call, while the whole module runs."""
-    torch.manual_seed(0)
-    with torch.no_grad(), parametrize.cached():  # so that the weight is the same tensor wherever it is asked for
-        found = LayerOutputs(getattr(module.get_submodule(slot.path), slot.tensor))
-        with found:
-            run(module, batch)
-    return found

@@ -1,0 +1,173 @@
+"""The closed form in which a student begins: a run of the teacher, and one of the student in which it is fitted."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from pbgen.binarize import LearnedScale, binary_weights, estimator_of, nearest_level
+from pbgen.compression.columns import Call
+from pbgen.compression.inputs import Batch
+from pbgen.compression.levels import fit_levels, fit_scale
+from pbgen.packing.freeze import run
+from pbgen.provenance import Origin, Provenance, products
+from pbgen.weights import Slot
+
+_MOST_MET = 4608
+"""Weights of an output whose levels are fitted: the time grows with the third power of their number."""
+
+
+@torch.no_grad()
+def calibrate(student: nn.Module, teacher: nn.Module, batch: Batch, names: Iterable[str]) -> None:
+    """Fit the levels, scales and shifts of layers to what the teacher's layers make, in the order in which they run.
+
+    Each is fitted on what the ones before it, fitted, make. A layer is wherever its weight is multiplied, in a module
+    of torch's or in code of the user's, the first time that it is; there is a shift where that adds a bias. Levels stay
+    those nearest to the weights where the product is of something else than the weight, a view or a multiple of it, or
+    sums too many numbers. A layer whose products are not the teacher's, or not of all its channels, stays as it is.
+    """
+    slots = {name: slot for name, slot in binary_weights(student).items() if name in set(names)}
+    teachers = _Teacher(teacher, slots)
+    teachers.follow(batch)
+    fitting = _Student(student, slots, teachers.values)
+    fitting.follow(batch)
+    for tensor, value in fitting.fitted:  # `run` leaves a module as it was
+        tensor.copy_(value)
+
+
+class _FirstCalls(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
+    """Runs a module and looks at the first product of each of its weights."""
+
+    def __init__(self, module: nn.Module, slots: Mapping[str, Slot]) -> None:
+        super().__init__(compute=True)
+        self._module, self._left = module, dict(slots)
+        self.weights: dict[str, Tensor] = {}
+
+    def follow(self, batch: Batch) -> None:
+        torch.manual_seed(0)
+        with parametrize.cached():  # so that a weight is the same tensor wherever it is asked for
+            for name, slot in self._left.items():
+                self.weights[name] = cast(Tensor, getattr(self._module.get_submodule(slot.path), slot.tensor))
+                self.mark(self.weights[name], Origin(state=frozenset({name})))
+            with self:
+                run(self._module, batch)
+
+    def layer(self, func: torch._ops.OpOverload, args: tuple[Any, ...], result: Any) -> str | None:
+        for product in products(func, args):
+            found = self.of(product.weight).state
+            if found:
+                for name in found & self._left.keys():
+                    self.first(name, self._left.pop(name), Call(func, args, product, result))
+                return min(found)
+        return None
+
+    def first(self, name: str, slot: Slot, call: Call) -> None:
+        raise NotImplementedError
+
+
+class _Teacher(_FirstCalls):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
+    """Keeps what products make."""
+
+    def __init__(self, module: nn.Module, slots: Mapping[str, Slot]) -> None:
+        super().__init__(module, slots)
+        self.values: dict[str, Tensor] = {}
+
+    def first(self, name: str, slot: Slot, call: Call) -> None:
+        self.values[name] = call.values()
+
+
+class _Student(_FirstCalls):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
+    """Fits products, and goes on with what they make then."""
+
+    def __init__(self, module: nn.Module, slots: Mapping[str, Slot], expected: Mapping[str, Tensor]) -> None:
+        super().__init__(module, slots)
+        self._expected = expected
+        self.fitted: list[tuple[Tensor, Tensor]] = []  # parameters and their values
+
+    def first(self, name: str, slot: Slot, call: Call) -> None:
+        estimator = cast(LearnedScale, estimator_of(slot.owner, slot.tensor))
+        made, right = call.values(), self._expected.get(name)
+        if right is None or right.shape != made.shape or len(made) != len(estimator.learned):
+            return
+        bias = self._bias(slot, call.product.bias)
+        weight, used = self.weights[name], call.product.weight
+        factor = _factor(weight, used)
+        places = call.rows(_layout(weight, used)) if factor else None
+        if places is None or places.shape[2] > _MOST_MET:
+            _fit_scale(slot, estimator, call, right, bias)
+        else:
+            _fit_levels(slot, estimator, factor * call.columns(), places, right, bias)
+            weight.copy_(estimator(slot.parameter))
+            if not _is_view(used, weight):
+                used.copy_(factor * weight)
+            call.result.copy_(call.func(*call.args))
+        for tensor in (slot.parameter, estimator.learned, *([bias] if bias is not None else [])):
+            self.fitted.append((tensor, tensor.clone()))
+
+    def _bias(self, slot: Slot, added: Tensor | None) -> Tensor | None:
+        """What can take a shift: the layer's bias; in code of the user's, the parameter that the product adds."""
+        if slot.name == slot.path:
+            return cast(Tensor, slot.owner.bias)
+        own = [own for own in self._module.parameters() if added is not None and own.data_ptr() == added.data_ptr()]
+        return own[0] if len(own) == 1 else None
+
+
+def _is_view(used: Tensor, weight: Tensor) -> bool:
+    return bool(used.untyped_storage()._cdata == weight.untyped_storage()._cdata)
+
+
+def _factor(weight: Tensor, used: Tensor) -> float:
+    """Times the weight that is what is multiplied, or all of it seen in another way; 0 if it is something else."""
+    if _is_view(used, weight):
+        return float(used.numel() == weight.numel())
+    if used.shape != weight.shape:
+        return 0.0
+    factor = float((used * weight).sum() / weight.square().sum())
+    return factor if torch.allclose(used, factor * weight, rtol=1e-4) else 0.0
+
+
+def _layout(weight: Tensor, used: Tensor) -> Tensor:
+    """The number in the weight of each number of what is multiplied."""
+    numbers = torch.arange(weight.numel())
+    if not _is_view(used, weight):
+        return numbers.view(weight.shape)
+    return numbers.as_strided(used.shape, used.stride(), used.storage_offset() - weight.storage_offset())
+
+
+def _fit_levels(
+    slot: Slot, estimator: LearnedScale, met: Tensor, places: Tensor, right: Tensor, bias: Tensor | None
+) -> None:
+    """`met` are columns, `places` where in the weight the rows are that meet them."""
+    right = right.view(*places.shape[:2], -1)
+    mean_met, mean_right = met.mean(2, keepdim=True), right.mean(2, keepdim=True)
+    if bias is not None:  # which takes the means
+        met, right = met - mean_met, right - mean_right
+    gram, cross = (one @ met.transpose(1, 2) / met.shape[2] for one in (met, right))
+    latent, channels = slot.parameter.flatten(), estimator.channels(slot.parameter).flatten()[places[:, :, 0]]
+    weights = latent[places]
+    levels, scale = fit_levels(gram, cross, weights, estimator.learned[channels], estimator.bits)
+    estimator.learned[channels] = scale
+    fitted = levels * scale[:, :, None]
+    kept = nearest_level(weights / scale[:, :, None], estimator.bits) == levels
+    latent[places] = torch.where(kept, weights, fitted)
+    slot.parameter.copy_(latent.view_as(slot.parameter))
+    if bias is not None:
+        bias.add_((mean_right - fitted @ mean_met).reshape(bias.shape))
+
+
+def _fit_scale(slot: Slot, estimator: LearnedScale, call: Call, right: Tensor, bias: Tensor | None) -> None:
+    gain, shift = fit_scale(call.values(), right, bias is not None)
+    estimator.learned.mul_(gain)
+    if estimator.bits > 1:  # so that the levels stay
+        slot.parameter.mul_(gain[estimator.channels(slot.parameter)])
+    result, added = call.result.movedim(call.product.axis, -1), call.product.bias
+    if added is None:
+        result.mul_(gain)
+    else:
+        result.sub_(added).mul_(gain)
+    if bias is not None:
+        bias.add_(shift.view_as(bias))
+    if added is not None:
+        result.add_(added)  # which is `bias`
