@@ -97,11 +97,11 @@ def test_refused(options: list[str], message: str, code: Path, tmp_path: Path, p
     assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1
 
 
-def test_stopped_by_ctrl_c(code: Path, tmp_path: Path, pbgen: Command) -> None:
+def test_two_processes_stopped_by_ctrl_c(code: Path, tmp_path: Path, pbgen: Command) -> None:
     made = tmp_path / "g.safetensors"
     state = tmp_path / "g.safetensors.resume"
-    arguments = "compress", f"{code}:up", "--inputs", f"{code}:batches", "--steps", 4000, "-o", made
-    process = start(*arguments)
+    given = "--inputs", f"{code}:batches", "--steps", 4000, "--devices", 2, "--accelerator", "cpu"
+    process = start("compress", f"{code}:up", *given, "-o", made)
     while not state.exists():
         assert process.poll() is None
         time.sleep(0.05)

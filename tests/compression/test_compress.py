@@ -121,7 +121,7 @@ def factors(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
         steps.append(0)
         return (made - right).square().mean() / variance * factors.get(len(steps), 1.0)
 
-    monkeypatch.setattr("pbgen.compression.imitate._loss", distance)
+    monkeypatch.setattr("pbgen.compression.lesson._loss", distance)
     return factors
 
 

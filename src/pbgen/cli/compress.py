@@ -1,5 +1,6 @@
 """pbgen compress"""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -35,23 +36,21 @@ def compress(
         str, typer.Option("--range", metavar="LOW:HIGH", help="What the network has for a picture's black and white.")
     ] = "0:1",
     seed: options.Seed = 0,
+    devices: options.Devices = 1,
+    accelerator: options.Accelerator = "auto",
 ) -> None:
     """Make a trained float generator small: its layers get few bits, and it learns to make its own images again."""
-    import pbgen
     from pbgen import compression
     from pbgen.cli.terminal import Terminal, check_output
-    from pbgen.compression.sources import open_inputs
+    from pbgen.compression.sources import open_inputs, open_module
     from pbgen.media import Range
-    from pbgen.models.state import load_weights
     from pbgen.report.tables import compress_table
 
     check_output("--output", output)
     if report:
         check_output("--report", report)
     scale = Range.parse(values)
-    module, _ = pbgen.models.load(model)
-    if weights:
-        load_weights(module, weights)
+    module = open_module(model, weights)
     given = open_inputs(inputs, module, scale, seed)
     stopped = None
     with Terminal() as terminal:
@@ -60,6 +59,7 @@ def compress(
             info = compression.compress(
                 module, given, output, bits, target_bytes, steps, progress,
                 minutes=minutes, resume=resume, report=report, seed=seed,
+                devices=devices, accelerator=accelerator, factory=partial(open_module, model, None),
             )  # fmt: skip
         except compression.CompressionStopped as stop:
             info, stopped = stop.info, stop

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,8 @@ Data = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random numbers.")]
+Devices = Annotated[int, typer.Option(min=1, help="Processes or accelerators.")]
+Accelerator = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to learn.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder that `pbgen train` wrote.")]
 RunModel = Annotated[
     str | None, typer.Option("--model", metavar="FILE:FACTORY", help="Of a RUN whose model is a Python file: run it.")

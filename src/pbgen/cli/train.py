@@ -52,8 +52,8 @@ def train(
     channels: options.Channels = 3,
     sample_every: Annotated[int, typer.Option(min=1, help="Steps between sample pictures.")] = 500,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 500,
-    devices: Annotated[int, typer.Option(min=1, help="Processes or accelerators.")] = 1,
-    accelerator: Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to train.")] = "auto",
+    devices: options.Devices = 1,
+    accelerator: options.Accelerator = "auto",
     precision: Annotated[Precision, typer.Option(help="Arithmetic of the networks.")] = "32-true",
 ) -> None:
     """Train a generator and a discriminator, with binary weights or float ones each."""

@@ -6,10 +6,12 @@ closed form) -> imitate (it learns to make what the float module makes) -> judge
 
 import hashlib
 import os
+import pickle
 import tempfile
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -26,6 +28,7 @@ from pbgen.compression.imitate import Imitation, Learned, Progress, Schedule, ch
 from pbgen.compression.info import CompressInfo, CompressionStopped
 from pbgen.compression.inputs import Batch, Crops, Examples, Inputs, Noise
 from pbgen.compression.judge import Judge, distances
+from pbgen.compression.lesson import Lesson
 from pbgen.compression.student import halve, make_student
 from pbgen.engine import Engine
 from pbgen.errors import PBGenError, PBGenWarning, enough_memory
@@ -36,9 +39,9 @@ from pbgen.modules import inference_copy
 from pbgen.packing import PackInfo, pack
 from pbgen.packing.freeze import freeze, run
 from pbgen.redundancy import DEFAULT_THRESHOLD, MAX_BITS, Plan
-from pbgen.training.config import TrainConfig
+from pbgen.training.config import CHOICES
 from pbgen.training.interrupt import Interrupts
-from pbgen.training.processes import together
+from pbgen.training.processes import Setup, together
 
 __all__ = ["CompressInfo", "CompressionStopped", "Crops", "compress"]
 
@@ -46,6 +49,8 @@ DEFAULT_BITS = 3
 DEFAULT_MINUTES = 20.0
 _ROUNDS = 10  # of engines that a report compares
 _PROBE = 1 << 40  # the number of a batch that no step draws
+_FITTED_TO = 4  # batches at once, by which the student begins
+_MOST_DEVICES = 1024
 _AT_ONCE = {1: 64, 2: 16}  # examples of a batch, by the dimensions of one; 8 where there are more
 
 
@@ -62,6 +67,9 @@ def compress(
     resume: bool = False,
     report: str | os.PathLike[str] | None = None,
     seed: int = 0,
+    devices: int = 1,
+    accelerator: str = "auto",
+    factory: Callable[[], nn.Module] | None = None,
 ) -> CompressInfo:
     """Make a trained float module small, and pack it to `path`. The module is left as it is.
 
@@ -76,6 +84,10 @@ def compress(
     resume: go on with what was interrupted; its state lies beside `path`, with ".resume" at the end. With `steps`, it
     ends as one that was never stopped.
     report: write a page about it there.
+    devices, accelerator: how many processes or accelerators learn together, and of what kind: "auto", "cpu", "cuda" or
+    "mps". The result is that of one, up to the rounding of sums. Several need `factory`: a function that pickle can
+    name, of no arguments, by which they make a module such as this one; its numbers come from here. Call this from a
+    file's `if __name__ == "__main__":` then.
 
     Raises CompressionStopped on Ctrl-C, after the best so far was packed; and PBGenError where an option is not
     possible (with what would be), the module or its inputs do not fit each other, it has no layer to compress, or it
@@ -84,11 +96,10 @@ def compress(
     path = Path(path)
     schedule = _schedule(steps, minutes)
     _check_bits(bits, target_bytes)
+    _check_devices(devices, accelerator, factory)
     for place in [path, *([report] if report else [])]:
         check_writable(place)
-    teacher = inference_copy(module)
-    _check_float(teacher)
-    teacher = freeze(teacher).module  # weight norms and the like become the weights that they make
+    teacher = _teacher(module)
     source = _inputs(inputs, teacher, seed)
     with torch.random.fork_rng(list(range(torch.cuda.device_count()))), enough_memory("give smaller inputs"):
         torch.manual_seed(seed)
@@ -97,7 +108,9 @@ def compress(
         if resume:
             check_state(task.state)
         plan, errors = task.plan(bits, target_bytes, progress)
-        student, learned, finished = task.learn(plan, schedule, resume, progress, seed)
+        setup, worker = Setup(devices, accelerator), partial(_follow, factory, plan)
+        with Interrupts() as interrupts, together(setup, worker) as fabric:
+            student, learned, finished = task.learn(fabric, plan, schedule, resume, interrupts, progress, seed)
         packed = pack(student, task.example, path)
         judge = Judge(teacher, source.judged_by)
         info = CompressInfo(
@@ -154,24 +167,26 @@ class _Task:
 
     def _packed_bytes(self, plan: Plan) -> int:
         student = make_student(self.teacher, plan)
-        calibrate(student, self.teacher, self.probe, plan.binary)
+        for parameter in student.parameters():
+            if not parameter.any():  # shifts that begin at 0, which would be left out
+                nn.init.ones_(parameter)
         halve(student)
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore", PBGenWarning)  # which come again in the end
             return pack(student, self.example, Path(folder, "trial.safetensors")).packed_bytes
 
     def learn(
-        self, plan: Plan, schedule: Schedule, resume: bool, progress: Progress, seed: int
-    ) -> tuple[nn.Module, Learned, bool]:
+        self, fabric: Fabric, plan: Plan, schedule: Schedule, resume: bool, interrupts: Interrupts, progress: Progress,
+        seed: int,
+    ) -> tuple[nn.Module, Learned, bool]:  # fmt: skip
         """The student that came nearest, what was learned, and whether the end was reached."""
         student = make_student(self.teacher, plan)
-        calibrate(student, self.teacher, self.probe, plan.binary)
-        with Interrupts() as interrupts, together(TrainConfig(), _alone) as fabric:
-            fingerprint = _fingerprint(self.teacher, plan, self.probe, seed)
-            imitation = Imitation(fabric, self.teacher, student, self.inputs, self.batch, self.state, fingerprint)
-            if resume:
-                imitation.restore()
-            finished = imitation.run(schedule, interrupts, progress)
+        calibrate(student, self.teacher, self.inputs.train(_PROBE, _FITTED_TO * self.batch), plan.binary)
+        fingerprint = _fingerprint(self.teacher, plan, self.probe, seed)
+        imitation = Imitation(fabric, self.teacher, student, self.inputs, self.batch, self.state, fingerprint)
+        if resume:
+            imitation.restore()
+        finished = imitation.run(schedule, interrupts, progress)
         halve(student)
         return student.requires_grad_(False), imitation.learned, finished
 
@@ -194,8 +209,21 @@ def _free_sizes(path: Path, example: Batch) -> tuple[int, ...] | None:
     return tuple(size for pair in pairs for free, size in pair if free is None) or None
 
 
-def _alone(_: Fabric) -> None:
-    """What other processes do: there are none."""
+def _follow(factory: Callable[[], nn.Module] | None, plan: Plan, fabric: Fabric) -> None:
+    """What the other processes do."""
+    assert factory is not None  # else there are none
+    warnings.simplefilter("ignore", PBGenWarning)  # which the first one tells
+    teacher = _teacher(factory())
+    lesson = Lesson(fabric, teacher, make_student(teacher, plan))
+    lesson.begin()
+    lesson.follow()
+
+
+def _teacher(module: nn.Module) -> nn.Module:
+    """The module as it is imitated: weight norms and the like become the weights that they make."""
+    teacher = inference_copy(module)
+    _check_float(teacher)
+    return freeze(teacher).module
 
 
 def _schedule(steps: int | None, minutes: float | None) -> Schedule:
@@ -218,6 +246,24 @@ def _check_bits(bits: int | None, target_bytes: int | None) -> None:
         raise PBGenError(f"bits {bits}: must be 1 to {MAX_BITS}")
     if target_bytes is not None and (type(target_bytes) is not int or target_bytes < 1):
         raise PBGenError(f"target_bytes {target_bytes}: must be a whole number of at least 1")
+
+
+def _check_devices(devices: int, accelerator: str, factory: Callable[[], nn.Module] | None) -> None:
+    if type(devices) is not int or not 1 <= devices <= _MOST_DEVICES:
+        raise PBGenError(f"devices {devices}: must be 1 to {_MOST_DEVICES}")
+    if accelerator not in CHOICES["accelerator"]:
+        raise PBGenError(f"accelerator {accelerator!r}: choose one of {', '.join(map(str, CHOICES['accelerator']))}")
+    if devices == 1:
+        return
+    if factory is None:
+        raise PBGenError(
+            f"devices {devices}: a module cannot go to other processes; give factory, a function that makes it there, "
+            "or use the command pbgen compress"
+        )
+    try:
+        pickle.dumps(factory)
+    except Exception as error:  # pickle has many errors
+        raise PBGenError(f"factory: cannot go to other processes: {error}; give a function of a file") from None
 
 
 def _check_float(teacher: nn.Module) -> None:

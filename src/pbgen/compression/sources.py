@@ -16,12 +16,22 @@ from pbgen.data.decode import picture
 from pbgen.data.listing import list_files
 from pbgen.errors import PBGenError
 from pbgen.media import SOUNDS, Range
-from pbgen.models.load import code_file, load_function
+from pbgen.models.load import code_file, load, load_function
+from pbgen.models.state import load_weights
 
 _MOST_BYTES = 2**29  # of pictures or sounds that are kept
 _MOST_FILES = 4096
 
 Array = NDArray[Any]
+
+
+def open_module(spec: str, weights: Path | None) -> nn.Module:
+    """The module that `spec` names, with the weights of a file where one is given. Raises PBGenError as `models.load`
+    and `load_weights` do."""
+    module, _ = load(spec)
+    if weights:
+        load_weights(module, weights)
+    return module
 
 
 def open_inputs(spec: str, module: nn.Module, values: Range, seed: int) -> Inputs:

@@ -12,6 +12,7 @@ from pbgen.files import write_atomically
 from pbgen.models.load import code_file
 from pbgen.redundancy import MAX_BITS
 from pbgen.training.losses import LOSSES, Loss
+from pbgen.training.processes import Setup
 from pbgen.training.values import converted, shown
 
 CHOICES = {
@@ -138,6 +139,11 @@ class TrainConfig:
     def objective(self) -> Loss:
         """The loss itself."""
         return LOSSES[self.loss]
+
+    @property
+    def setup(self) -> Setup:
+        """What it runs on."""
+        return Setup(self.devices, self.accelerator, self.precision)
 
     @property
     def updates(self) -> int:

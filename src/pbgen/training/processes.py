@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -18,11 +20,19 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 
 from pbgen.errors import PBGenError
 from pbgen.processors import usable_processors
-from pbgen.training.config import TrainConfig
 from pbgen.training.interrupt import undisturbed
 
 Worker = Callable[[Fabric], None]
 _PATIENCE = 20.0  # seconds; a process that fails on a busy machine takes a while to end
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How many processes, or accelerators, and what they compute on and with."""
+
+    devices: int = 1
+    accelerator: str = "auto"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
 
 class _Rank(LightningEnvironment):
@@ -53,25 +63,25 @@ class _Rank(LightningEnvironment):
 
 
 @contextmanager
-def together(config: TrainConfig, worker: Worker) -> Iterator[Fabric]:
-    """Start `config.devices` - 1 processes that call `worker` with their Fabric, and give the Fabric of this one.
+def together(setup: Setup, worker: Worker) -> Iterator[Fabric]:
+    """Start `setup.devices` - 1 processes that call `worker` with their Fabric, and give the Fabric of this one.
 
     `worker` must be picklable. KeyboardInterrupt, here and there, is taken for an agreed stop. Leaving the context
     waits for the processes, or ends them where this one failed. Raises PBGenError where the machine lacks the devices,
     and where another process fails.
     """
-    _check_devices(config)
+    _check_devices(setup)
     _silence()
-    if config.devices == 1:
+    if setup.devices == 1:
         with _threads(1):
-            yield Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
+            yield Fabric(accelerator=setup.accelerator, devices=1, precision=setup.precision)
         return
     port = _free_port()
     context = multiprocessing.get_context("spawn")
     # Pipes, not a queue, whose lock needs /dev/shm: containers may lack it.
-    refusals, ends = zip(*(context.Pipe(duplex=False) for _ in range(1, config.devices)), strict=True)
+    refusals, ends = zip(*(context.Pipe(duplex=False) for _ in range(1, setup.devices)), strict=True)
     others = [
-        context.Process(target=_run_other, args=(config, rank, port, worker, end), daemon=True)
+        context.Process(target=_run_other, args=(setup, rank, port, worker, end), daemon=True)
         for rank, end in enumerate(ends, 1)
     ]
     resource_tracker.ensure_running()  # or else the first start does it, and lets signals through
@@ -79,7 +89,7 @@ def together(config: TrainConfig, worker: Worker) -> Iterator[Fabric]:
         for process in others:
             process.start()
     try:
-        with _joined(config, 0, port) as fabric:
+        with _joined(setup, 0, port) as fabric:
             try:
                 yield fabric
             except RuntimeError as error:
@@ -97,10 +107,10 @@ def together(config: TrainConfig, worker: Worker) -> Iterator[Fabric]:
             process.join()
 
 
-def _run_other(config: TrainConfig, rank: int, port: int, worker: Worker, refusal: Connection) -> None:
+def _run_other(setup: Setup, rank: int, port: int, worker: Worker, refusal: Connection) -> None:
     _silence()
     try:
-        with _joined(config, rank, port) as fabric:
+        with _joined(setup, rank, port) as fabric:
             worker(fabric)
     except KeyboardInterrupt:
         pass
@@ -110,16 +120,14 @@ def _run_other(config: TrainConfig, rank: int, port: int, worker: Worker, refusa
 
 
 @contextmanager
-def _joined(config: TrainConfig, rank: int, port: int) -> Iterator[Fabric]:
+def _joined(setup: Setup, rank: int, port: int) -> Iterator[Fabric]:
     """A Fabric that has met the others'."""
     # Running statistics are not exchanged: training never reads them, and DDP would write them between two forwards.
     strategy = DDPStrategy(cluster_environment=_Rank(rank, port), forward_sync_buffers=False)
-    fabric = Fabric(
-        accelerator=config.accelerator, devices=config.devices, strategy=strategy, precision=config.precision
-    )
+    fabric = Fabric(accelerator=setup.accelerator, devices=setup.devices, strategy=strategy, precision=setup.precision)
     fabric.launch()
     try:
-        with _threads(config.devices):
+        with _threads(setup.devices):
             yield fabric
     finally:
         torch.distributed.destroy_process_group()
@@ -146,14 +154,14 @@ def _silence() -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
 
-def _check_devices(config: TrainConfig) -> None:
+def _check_devices(setup: Setup) -> None:
     cuda = torch.cuda.device_count()
-    if config.accelerator == "cuda" and not cuda:
+    if setup.accelerator == "cuda" and not cuda:
         raise PBGenError("accelerator cuda: torch sees no CUDA device; choose auto or cpu")
-    if config.accelerator == "mps" and not torch.backends.mps.is_available():
+    if setup.accelerator == "mps" and not torch.backends.mps.is_available():
         raise PBGenError("accelerator mps: torch sees no Metal device; choose auto or cpu")
-    if cuda and config.accelerator in ("auto", "cuda") and config.devices > cuda:
-        raise PBGenError(f"devices {config.devices}: torch sees {cuda} CUDA devices; ask for no more")
+    if cuda and setup.accelerator in ("auto", "cuda") and setup.devices > cuda:
+        raise PBGenError(f"devices {setup.devices}: torch sees {cuda} CUDA devices; ask for no more")
 
 
 def _free_port() -> int:

@@ -63,7 +63,7 @@ def train(
         with (
             torch.random.fork_rng(devices),
             Interrupts() as interrupts,
-            together(config, partial(_help, config, out)) as fabric,
+            together(config.setup, partial(_help, config, out)) as fabric,
         ):
             _loop(fabric, config, out, prepared, progress).run(interrupts)
     return out

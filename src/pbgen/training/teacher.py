@@ -42,11 +42,12 @@ def _is_steady(module: nn.Module, batch: tuple[Tensor, ...]) -> bool:
     outputs(trial, batch)  # says what is wrong, if anything is
     with torch.no_grad():
         trial(*(value.clone() for value in batch))
-    pairs = zip(_held(trial), _held(module), strict=True)
+    pairs = zip(held(trial), held(module), strict=True)
     return all(torch.equal(one, other) for one, other in pairs)
 
 
-def _held(module: nn.Module) -> list[Tensor]:
+def held(module: nn.Module) -> list[Tensor]:
+    """The tensors that a module holds: parameters, buffers and plain attributes."""
     tables = (table for part in module.modules() for table in (part._parameters, part._buffers, vars(part)))
     return [value for table in tables for value in table.values() if isinstance(value, Tensor)]
 
