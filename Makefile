@@ -7,7 +7,7 @@ NATIVE := CMakeLists.txt $(shell find core bindings -type f)
 WASM := src/pbgen/web/pbgen.wasm src/pbgen/web/pbgen-relaxed.wasm
 
 # Each gives a wheel for itself; that of 3.12 or later serves all that come after it.
-PYTHONS ?= $(PYTHON) $(firstword $(foreach p,python3.12 python3.13 python3.14 python3.15,$(shell $p -c "print('')" 2>/dev/null)))
+PYTHONS ?= $(PYTHON) $(firstword $(foreach p,python3.12 python3.13 python3.14 python3.15,$(shell $p -c 'print("$p")' 2>/dev/null)))
 
 .PHONY: test demo lint clean wasm npm wheels docs
 
