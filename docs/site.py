@@ -142,7 +142,7 @@ def command(name: str, one: typer.core.TyperCommand, parent: typer.Context) -> s
     usage = one.get_usage(context).removeprefix("Usage: ")
     rows = [record for parameter in one.params if (record := parameter.get_help_record(context))]
     table = "\n".join(f"| `{names.strip()}` | {escape(text)} |" for names, text in rows)
-    return f"## pbgen {name}\n\n```\n{usage}\n```\n\n{(one.help or '').strip()}\n\n| | |\n|---|---|\n{table}"
+    return f"## pbgen {name}\n\n```\n{usage}\n```\n\n{(one.help or '').strip()}\n\n| argument or option | |\n|---|---|\n{table}"
 
 
 def escape(text: str) -> str:
