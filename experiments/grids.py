@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from pbgen.data import open_images
 from pbgen.evaluation import real_images
-from pbgen.report import image_grid, save_picture
+from pbgen.pictures import image_grid, save_picture
 
 from . import full_size, large
 from .layers import NETWORK, selections

@@ -13,7 +13,7 @@ from pbgen.binarize import clip_latent_weights, latent_weights, set_progress
 from pbgen.data import ImageSource, open_images
 from pbgen.evaluation import HELD_OUT
 from pbgen.files import write_atomically
-from pbgen.report import image_grid, save_picture, to_pixels
+from pbgen.pictures import image_grid, save_picture, to_pixels
 from pbgen.training import Progress
 from pbgen.training.feed import indices
 

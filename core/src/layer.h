@@ -1,4 +1,8 @@
 // A layer with weights, as it is run: the product that its shape and the processor call for, and the way to use it.
+//
+// Chosen once: dot products along rows for few output channels (dot_rows.h), tables that taps share (shared_convolution.h),
+// else tiles (convolution.h); and whether inputs are rounded to 8 bits. A run goes down the image in bands of rows, whose
+// prepared inputs fit into the second cache; threads share each band, or each takes rows or output channels of its own.
 #pragma once
 
 #include <algorithm>

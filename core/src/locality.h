@@ -1,5 +1,9 @@
 // Which pixels of the inputs the pixels of an output hang on, along each free size: so that a picture or a sound of any
 // size can be made in tiles.
+//
+// Along each axis of each value the pixels that an output pixel needs are kept as a line and a margin, from operator to
+// operator: a convolution widens the margin, a stride or an upsampling turns the line. What mixes all of a picture, such
+// as a mean over it, has no such line and is refused.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // The operators without weights, on strided arrays. What they read and write never overlaps.
 //
-// Shapes were checked when they were bound (graph.cpp); these functions trust them. Each makes one image; nothing is allocated but
+// Shapes were checked when they were bound (bind.cpp); these functions trust them. Each makes one image; nothing is allocated but
 // where it says so. What is computed does not depend on the number of threads, to the bit.
 #pragma once
 

@@ -1,4 +1,8 @@
-// The same, where taps share tables of their inputs' sums (arch/vector/shared_tables.h).
+// Convolution whose taps share tables of their inputs' signed sums (arch/vector/shared_tables.h).
+//
+// A tile is some neighbouring output positions in all phases. For a few inputs at a time its tables are made once, and each
+// tap of each phase looks its sums up there; what lies outside the image is zeros in the tables. So a transposed
+// convolution, each of whose inputs serves several phases, makes no table twice.
 #pragma once
 
 #include "convolution.h"

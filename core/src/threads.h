@@ -1,4 +1,8 @@
 // A small pool of threads behind parallel_for.
+//
+// Each thread begins with its own part of the indices, the same in each job, and then takes what others have left. Workers
+// look out for the next job for a while before they sleep, for layers follow each other faster than a thread wakes. A job
+// waits only for workers that came in; a caller who finds the pool taken, or has forked, works alone.
 #pragma once
 
 #include <cstddef>

@@ -9,12 +9,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 HERE = Path(__file__).parent
 CELLS = HERE.parents[1] / "experiments" / "plots" / "full-cells-0.png"
-PANEL, GAP, TOP, BELOW, SCALE = 262, 12, 16, 32, 2
-# The panel of the trial's picture, and what stands below it here.
+PANEL, GAP, TOP, BELOW, SCALE = 262, 12, 16, 62, 2
+# The panel of the trial's picture, and what stands below it here, large enough for a phone.
 PANELS = (
-    (1, "float32: 75.4 MB", "what others ship"),
-    (3, "PBGen's choice in one bit: 2.41 MB", "four of five layers, which it tells in a moment"),
-    (4, "all layers in one bit: 2.37 MB", "why the choice matters"),
+    (1, "75.4 MB", "float32"),
+    (3, "2.41 MB", "PBGen's choice in one bit"),
+    (4, "2.37 MB", "all layers in one bit"),
 )
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     height = trial.height - TOP
     picture = Image.new("RGB", (len(PANELS) * (PANEL + GAP) - GAP, height + BELOW), "white")
     picture = picture.resize((picture.width * SCALE, picture.height * SCALE))
-    draw, large, small = ImageDraw.Draw(picture), ImageFont.load_default(26), ImageFont.load_default(20)
+    draw, large, small = ImageDraw.Draw(picture), ImageFont.load_default(60), ImageFont.load_default(42)
     for i, (panel, title, text) in enumerate(PANELS):
         left = panel * (PANEL + GAP)
         cut = trial.crop((left, TOP, left + PANEL, trial.height)).resize(
@@ -31,8 +31,8 @@ def main() -> None:
         )
         x = i * (PANEL + GAP) * SCALE
         picture.paste(cut, (x, 0))
-        draw.text((x, height * SCALE + 4), title, "black", large)
-        draw.text((x, height * SCALE + 36), text, "#666", small)
+        draw.text((x, height * SCALE), title, "black", large)
+        draw.text((x, height * SCALE + 70), text, "#666", small)
     picture.save(HERE / "bytes.jpg", quality=85, optimize=True)
 
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pbgen.engine import Engine, Input, Shape
 from pbgen.errors import PBGenError
+from pbgen.opening import Input, Shape, opened
 from pbgen.redundancy import MAX_BITS, becomes
 from pbgen.visible import visible
 
@@ -106,7 +106,7 @@ def info(path: str | os.PathLike[str]) -> FileInfo:
 
     Raises PBGenError where the file cannot be opened, is damaged, or is no packed generator.
     """
-    engine = Engine(path, threads=1)
+    engine, inputs = opened(path, threads=1)
     try:
         header, size = _header(Path(os.fsdecode(path)))
         metadata = dict(header.pop("__metadata__"))
@@ -117,8 +117,8 @@ def info(path: str | os.PathLike[str]) -> FileInfo:
             4 * sum(numbers.values()),
             size,
             tuple(_layers(header, graph, weights)),
-            tuple(sorted([*engine.inputs, *engine.noise], key=lambda source: source.number)),
-            engine.outputs,
+            tuple(inputs),
+            dict(engine.outputs),
             dict(Counter(node["op"] for node in graph["nodes"]).most_common()),
             metadata,
         )

@@ -4,44 +4,17 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import index
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pbgen import latents
+from pbgen import hub, latents
 from pbgen.errors import PBGenError
+from pbgen.opening import Input, Shape, opened
 
-try:
-    from pbgen import _core
-except ImportError as error:
-    raise PBGenError(
-        f"pbgen._core: the native engine cannot be loaded ({error}); install pbgen again with a C++ compiler at hand"
-    ) from None
-
-MAX_THREADS = 1024
 MAX_INTEGER = 2**24  # float32 holds all up to it
-NOISE = (None, "normal", "uniform")
-ACTIVATIONS = ("float32", "int8")
-
-
-Shape = tuple[int | None, ...]  # None: a free dimension
-
-
-@dataclass(frozen=True)
-class Input:
-    """What goes in, its shape without the batch. noise: "normal" or "uniform" where it is drawn unless it is given.
-
-    number: its place among all inputs of the file, on which what is drawn for a seed hangs (`pbgen.latents.noise`).
-    """
-
-    name: str
-    shape: Shape
-    integer: bool
-    noise: str | None
-    number: int
 
 
 @dataclass(frozen=True)
@@ -78,18 +51,8 @@ class Engine:
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None, activations: str = "float32") -> None:
-        if activations not in ACTIVATIONS:
-            raise PBGenError(f"activations={activations!r}: must be {' or '.join(map(repr, ACTIVATIONS))}")
-        name, count = _file_name(path), _thread_count(threads)
-        try:
-            self._engine = _core.Engine(name, count, activations == "int8")
-        except RuntimeError as error:
-            raise PBGenError(str(error)) from None
-        self._all_inputs = [
-            Input(name, shape, integer, NOISE[noise], number)
-            for number, (name, shape, integer, noise) in enumerate(self._engine.inputs)
-        ]
-        self._made_of = str(Path(os.fsdecode(name)).absolute()), threads, activations
+        self._engine, self._all_inputs = opened(path, threads, activations)
+        self._made_of = str(Path(os.fsdecode(path)).absolute()), threads, activations
 
     @classmethod
     def from_pretrained(
@@ -111,8 +74,6 @@ class Engine:
 
         Raises PBGenError where there is neither, or as `Engine` does.
         """
-        from pbgen import hub
-
         options = {"revision": revision, "cache_dir": cache_dir, "local_files_only": local_files_only}
         file = hub.find(name, **options, force_download=force_download, token=token)
         return cls(file, threads, activations)
@@ -122,9 +83,7 @@ class Engine:
 
         repo_id: what the README.md calls it; default: the folder's name. Raises PBGenError where that cannot be done.
         """
-        from pbgen import hub
-
-        hub.save(self, folder, repo_id or Path(folder).resolve().name)
+        hub.save(self.path, folder, repo_id or Path(folder).resolve().name)
 
     def push_to_hub(
         self,
@@ -138,9 +97,7 @@ class Engine:
 
         A README.md that is there stays. Returns the commit's address. Raises PBGenError where that cannot be done.
         """
-        from pbgen import hub
-
-        return hub.push(self, repo_id, commit_message, private, token)
+        return hub.push(self.path, repo_id, commit_message, private, token)
 
     @property
     def path(self) -> Path:
@@ -385,29 +342,6 @@ def _read(name: str, value: Any, expected: str) -> NDArray[Any]:
     except Exception as error:  # whatever the kind of array that somebody wrote says
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PBGenError(f"{name}: {type(value).__name__} cannot be read as an array: {reason}") from None
-
-
-def _file_name(path: Any) -> bytes:
-    try:
-        name = os.fsencode(path)
-    except (TypeError, ValueError):
-        raise PBGenError(f"{path!r}: no name that a file can have; give that of a packed file") from None
-    if b"\0" in name:
-        raise PBGenError(f"{path!r}: no file has a zero byte in its name")
-    return name
-
-
-def _thread_count(threads: Any) -> int:
-    """As the core takes it: 0 for all usable cores."""
-    if threads is None:
-        return 0
-    try:
-        count = index(threads)
-    except TypeError:
-        count = 0
-    if not 1 <= count <= MAX_THREADS:
-        raise PBGenError(f"threads={threads!r}: must be 1 to {MAX_THREADS}, or None for all usable cores")
-    return count
 
 
 def _without_torch(name: str, z: Any) -> Any:

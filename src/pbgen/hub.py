@@ -7,14 +7,11 @@ need nothing but NumPy; the Hub needs `pip install 'pbgen[hub]'`.
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pbgen.contents import FileInfo, info
 from pbgen.errors import PBGenError
 from pbgen.files import told_as, write_atomically
-
-if TYPE_CHECKING:
-    from pbgen.engine import Engine
 
 FILE, CARD = "model.safetensors", "README.md"
 
@@ -33,28 +30,28 @@ def find(name: str | os.PathLike[str], **options: Any) -> Path:
         raise _told(name, error) from None
 
 
-def save(engine: "Engine", folder: str | os.PathLike[str], repo_id: str) -> None:
-    """The packed file, and a card unless there is one, into a folder, which is made where it is missing."""
+def save(packed: Path, folder: str | os.PathLike[str], repo_id: str) -> None:
+    """A packed file, and a card unless there is one, into a folder, which is made where it is missing."""
     place = Path(folder)
     with told_as(place):
         place.mkdir(parents=True, exist_ok=True)
     try:
-        content = engine.path.read_bytes()
+        content = packed.read_bytes()
     except OSError as error:
-        raise PBGenError(f"{engine.path}: cannot be read any longer: {error.strerror or error}") from None
+        raise PBGenError(f"{packed}: cannot be read any longer: {error.strerror or error}") from None
     write_atomically(place / FILE, lambda file: file.write(content))
     if not (place / CARD).exists():
         card = model_card(info(place / FILE), repo_id)
         write_atomically(place / CARD, lambda file: file.write(card.encode()))
 
 
-def push(engine: "Engine", repo_id: str, message: str, private: bool | None, token: str | bool | None) -> str:
+def push(packed: Path, repo_id: str, message: str, private: bool | None, token: str | bool | None) -> str:
     """Make the repository where it is missing and upload what `save` writes; a card that is there stays."""
     api = _hub().HfApi(token=token, library_name="pbgen")
     try:
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         with tempfile.TemporaryDirectory() as folder:
-            save(engine, folder, repo_id)
+            save(packed, folder, repo_id)
             if api.file_exists(repo_id, CARD):
                 Path(folder, CARD).unlink()
             return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))

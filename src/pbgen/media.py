@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pbgen.arrays import write_arrays
-from pbgen.engine import Engine, Shape
+from pbgen.engine import Engine
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
+from pbgen.opening import Shape
 
 Floats = NDArray[np.float32]
 
@@ -237,7 +238,7 @@ def _read_picture(path: Path, shape: Shape, values: Range) -> Floats:
 def _write_picture(path: Path, array: Floats, values: Range) -> None:
     from PIL import Image
 
-    from pbgen.report import save_picture
+    from pbgen.pictures import save_picture
 
     pixels = np.empty((*array.shape[1:], len(array)), np.uint8)
     for first in range(0, len(pixels), ROWS):

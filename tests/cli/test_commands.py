@@ -21,8 +21,8 @@ from pbgen.cli.train import train
 from pbgen.engine import Engine
 from pbgen.latents import latents, noise
 from pbgen.models import names
+from pbgen.pictures import image_grid, to_pixels
 from pbgen.redundancy import Plan
-from pbgen.report import image_grid, to_pixels
 from pbgen.training import TrainConfig, load_run, sample
 from pbgen.training.config import CHOICES
 

@@ -16,7 +16,7 @@ import pbgen
 from pbgen import Engine
 from pbgen.cli import main
 from pbgen.latents import latents
-from pbgen.report import image_grid, to_pixels
+from pbgen.pictures import image_grid, to_pixels
 
 pytestmark = needs_cmake
 

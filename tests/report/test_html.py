@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from pbgen.errors import PBGenError
-from pbgen.report import html, image_grid
+from pbgen.pictures import image_grid
+from pbgen.report import html
 from pbgen.report.charts import INK, Bar, bar_chart
 from pbgen.report.tables import Table
 

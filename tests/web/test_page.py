@@ -18,7 +18,7 @@ from servers import served
 
 import pbgen
 from pbgen.cli import main
-from pbgen.report import to_pixels
+from pbgen.pictures import to_pixels
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 Pixels = NDArray[np.uint8]

@@ -1,3 +1,7 @@
+// Windows of pixels made one: their largest, or their mean.
+//
+// Axes that are not pooled are walked; the one that lies together in memory, channels as a rule, is computed many numbers at
+// a time, row by row of the window. Adaptive pooling has a window for each output pixel.
 #include <limits>
 
 #include "../ops.h"

@@ -1,3 +1,8 @@
+// Sums, means, largest and smallest numbers along some axes, of what a program makes of its inputs.
+//
+// Walked in tiles as all operators without weights (loops.h): the program makes a tile, the kernel folds its rows or its columns,
+// and a tile's totals are joined to those of the ones before. Where few numbers are made of many, parts of each are
+// folded by different threads, the same parts however many threads there are.
 #include <cmath>
 #include <limits>
 

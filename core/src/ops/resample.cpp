@@ -1,3 +1,7 @@
+// Images made larger or smaller, as torch does: nearest, linear or cubic, along one axis.
+//
+// An output pixel is a sum of up to four input pixels, whose weights hang on its place along the axis alone. The other axes
+// are walked, the one that lies together in memory many numbers at a time.
 #include <cmath>
 #include <cstdlib>
 

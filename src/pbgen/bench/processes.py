@@ -14,8 +14,9 @@ import numpy as np
 
 from pbgen.arrays import write_arrays
 from pbgen.bench.engines import ENGINES, Arrays, Floats
-from pbgen.engine import Engine, Shape
+from pbgen.engine import Engine
 from pbgen.errors import PBGenError
+from pbgen.opening import Shape
 
 MODULE = (sys.executable, "-P", "-m")
 """Runs a module of ours, and nothing that lies in the current folder under the name of one that it imports."""

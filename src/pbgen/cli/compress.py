@@ -43,8 +43,8 @@ def compress(
     from pbgen import compression
     from pbgen.cli.terminal import Terminal, check_output
     from pbgen.compression.sources import open_inputs, open_module
+    from pbgen.compression.table import compress_table
     from pbgen.media import Range
-    from pbgen.report.tables import compress_table
 
     check_output("--output", output)
     if report:

@@ -16,7 +16,7 @@ def demo(
     """Train three small generators on rendered faces, compress, judge, pack and run them; write OUT/report.html."""
     from pbgen.cli.terminal import Terminal
     from pbgen.demo import PAGE, DemoSettings, run_demo
-    from pbgen.report.demo_page import write_demo_page
+    from pbgen.demo.page import write_demo_page
 
     settings = DemoSettings()
     if steps:

@@ -32,7 +32,7 @@ def evaluate(
     from pbgen.data import open_images
     from pbgen.evaluation import evaluate as judge
     from pbgen.evaluation import real_images
-    from pbgen.report import beside, image_grid, save_picture
+    from pbgen.pictures import beside, image_grid, save_picture
     from pbgen.report.tables import evaluation_table
 
     trained = training.load_run(run, model)

@@ -25,7 +25,7 @@ def generate(
     from pbgen.cli.terminal import check_output
     from pbgen.engine import Engine
     from pbgen.errors import PBGenError
-    from pbgen.report import Grid, picture_format, save_picture, to_pixels
+    from pbgen.pictures import Grid, picture_format, save_picture, to_pixels
 
     check_output("--output", output)
     engine = Engine(file)

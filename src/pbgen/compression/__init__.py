@@ -124,7 +124,7 @@ def compress(
             finished=finished,
         )
     if report:
-        from pbgen.report.compress_page import write_compress_page
+        from pbgen.compression.page import write_compress_page
 
         comparison = _compare(path, task.example, progress) if finished else None
         write_compress_page(info, student, judge, comparison, report)

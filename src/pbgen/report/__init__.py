@@ -1,5 +1,1 @@
-"""Results for people: image grids, charts, tables and the HTML page."""
-
-from pbgen.report.grid import Grid, beside, image_grid, picture_format, save_picture, to_pixels
-
-__all__ = ["Grid", "beside", "image_grid", "picture_format", "save_picture", "to_pixels"]
+"""Results for people: tables, charts and the blocks of HTML pages."""

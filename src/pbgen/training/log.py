@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pbgen.errors import PBGenError
 from pbgen.files import told_as, write_atomically
-from pbgen.report import image_grid
+from pbgen.pictures import image_grid
 from pbgen.training.events import EventFile
 
 Row = Mapping[str, float | None]

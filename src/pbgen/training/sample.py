@@ -5,7 +5,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from pbgen.report import to_pixels
+from pbgen.pictures import to_pixels
 
 
 @torch.no_grad()

@@ -10,11 +10,11 @@ from pbgen.bench import Comparison, Measurement
 from pbgen.compression import CompressInfo
 from pbgen.compression.imitate import Point
 from pbgen.compression.judge import Distances, Judge, Psnr
+from pbgen.compression.page import write_compress_page
+from pbgen.compression.table import compress_table
 from pbgen.packing import LayerInfo
 from pbgen.redundancy import LayerDimensions, decide
 from pbgen.report.charts import curve_chart
-from pbgen.report.compress_page import write_compress_page
-from pbgen.report.tables import compress_table
 
 
 @pytest.fixture

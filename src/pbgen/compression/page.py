@@ -7,18 +7,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pbgen.bench import Comparison
+from pbgen.compression.info import CompressInfo
+from pbgen.compression.judge import Judge, to_pixels
+from pbgen.compression.sound import is_sound, spectrogram
+from pbgen.compression.table import compress_table
+from pbgen.pictures import image_grid
 from pbgen.report import html, text
 from pbgen.report.charts import curve_chart
 from pbgen.report.engines import engine_blocks
-from pbgen.report.grid import image_grid
-from pbgen.report.tables import compress_table
+from pbgen.training.teacher import outputs
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from pbgen.bench import Comparison
-    from pbgen.compression.info import CompressInfo
-    from pbgen.compression.judge import Judge
 
 SHOWN = 8
 _WIDEST = 256  # pixels of a picture beside others
@@ -26,10 +27,10 @@ _GAIN = 4  # of the differences that are shown
 
 
 def write_compress_page(
-    info: "CompressInfo",
+    info: CompressInfo,
     student: nn.Module,
-    judge: "Judge",
-    comparison: "Comparison | None",
+    judge: Judge,
+    comparison: Comparison | None,
     path: str | os.PathLike[str],
 ) -> None:
     """Write the page to `path` atomically."""
@@ -41,7 +42,7 @@ def write_compress_page(
     html.write_page(path, html.page("A generator made small", lead, blocks))
 
 
-def _headline(info: "CompressInfo") -> list[str]:
+def _headline(info: CompressInfo) -> list[str]:
     facts = [
         (text.times(info.ratio), f"smaller: {info.packed_bytes:,} bytes instead of {info.float_bytes:,}"),
         (
@@ -60,10 +61,8 @@ def _headline(info: "CompressInfo") -> list[str]:
     return [html.facts(facts)]
 
 
-def _pictures(student: nn.Module, judge: "Judge") -> list[str]:
+def _pictures(student: nn.Module, judge: Judge) -> list[str]:
     """The first output of held-out examples, as pictures; of sounds, their spectra."""
-    from pbgen.training.teacher import outputs
-
     expected = [made[0] for made in judge.expected[:SHOWN]]
     made = [outputs(student, batch)[0] for batch in judge.batches[:SHOWN]]
     rows = [[_shown(one, judge.ranges[0]) for one in values] for values in (expected, made)]
@@ -93,9 +92,6 @@ def _grid(images: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> "Image.I
 
 def _shown(value: Tensor, ends: tuple[float, float]) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None":
     """uint8 (C, H, W), the middle of what is large."""
-    from pbgen.compression.judge import to_pixels
-    from pbgen.compression.sound import is_sound, spectrogram
-
     if is_sound(value):
         picture = to_pixels(spectrogram(value), (-100.0, 40.0))
     elif value.dim() == 4 and value.shape[1] >= 1:
@@ -106,7 +102,7 @@ def _shown(value: Tensor, ends: tuple[float, float]) -> "np.ndarray[tuple[int, .
     return np.asarray(torch.as_tensor(picture)[:, top : top + _WIDEST, left : left + _WIDEST].numpy())
 
 
-def _layers(info: "CompressInfo") -> list[str]:
+def _layers(info: CompressInfo) -> list[str]:
     return [
         html.heading("Which layer got how many bits"),
         html.table(
@@ -118,7 +114,7 @@ def _layers(info: "CompressInfo") -> list[str]:
     ]
 
 
-def _curve(info: "CompressInfo") -> list[str]:
+def _curve(info: CompressInfo) -> list[str]:
     points = [(point.step, point.psnr.median, point.psnr.worst) for point in info.curve]
     return [
         html.heading("How it learned"),
@@ -126,7 +122,7 @@ def _curve(info: "CompressInfo") -> list[str]:
     ]
 
 
-def _engines(comparison: "Comparison | None") -> list[str]:
+def _engines(comparison: Comparison | None) -> list[str]:
     if comparison is None:
         return []
     words = (

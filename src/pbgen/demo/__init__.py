@@ -19,15 +19,16 @@ import pbgen
 from pbgen.bench import Comparison, compare
 from pbgen.bench.engines import quick_engines
 from pbgen.compression import CompressInfo, compress
+from pbgen.compression.table import compress_table
 from pbgen.data import open_images
 from pbgen.engine import Engine
 from pbgen.evaluation import HELD_OUT, Evaluation, Images, evaluate, real_images
 from pbgen.example import example_input
 from pbgen.files import check_writable, told_as
 from pbgen.packing import PackInfo
+from pbgen.pictures import to_pixels
 from pbgen.redundancy import Plan
-from pbgen.report import to_pixels
-from pbgen.report.tables import Table, bench_table, compress_table, evaluation_table, pack_table, plan_table
+from pbgen.report.tables import Table, bench_table, evaluation_table, pack_table, plan_table
 from pbgen.training import Run, TrainConfig, load_run, sample, train_side_by_side
 
 VARIANTS = {"float": ("float", "float"), "partial": ("partial", "binary"), "binary": ("binary", "binary")}

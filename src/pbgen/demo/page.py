@@ -1,20 +1,18 @@
 """The demo's page: what was done and what came out of it."""
 
 import os
-from typing import TYPE_CHECKING
 
+from pbgen.bench import Comparison, Measurement
+from pbgen.compression.table import compress_table
+from pbgen.demo import DemoResults
 from pbgen.errors import PBGenError
+from pbgen.evaluation import Spread
+from pbgen.pictures import image_grid
 from pbgen.report import html, text
 from pbgen.report.charts import NEUTRAL, SERIES, Bar, bar_chart, redundancy_chart, training_chart
 from pbgen.report.engines import engine_blocks
-from pbgen.report.grid import image_grid
-from pbgen.report.tables import compress_table, evaluation_table, pack_table, plan_table
+from pbgen.report.tables import evaluation_table, pack_table, plan_table
 from pbgen.web.page import HEAD, live
-
-if TYPE_CHECKING:
-    from pbgen.bench import Comparison, Measurement
-    from pbgen.demo import DemoResults
-    from pbgen.evaluation import Spread
 
 COLUMNS, SCALE = 6, 2
 
@@ -26,7 +24,7 @@ ABOUT = {
 }
 
 
-def write_demo_page(results: "DemoResults", path: str | os.PathLike[str]) -> None:
+def write_demo_page(results: DemoResults, path: str | os.PathLike[str]) -> None:
     """Write the page to `path` atomically."""
     lead = (
         "Three small generators learned to make faces: one with float weights, one whose weights are binary where its "
@@ -37,7 +35,7 @@ def write_demo_page(results: "DemoResults", path: str | os.PathLike[str]) -> Non
     html.write_page(path, html.page("Image generators with one-bit weights", lead, blocks, HEAD))
 
 
-def _headline(results: "DemoResults") -> list[str]:
+def _headline(results: DemoResults) -> list[str]:
     ours, torch = _ours_and_pytorch(results.comparison)
     distance = {name: evaluation.mean.mean for name, evaluation in results.evaluations.items()}
     partial, binary = (text.times(distance[name] / distance["float"]) for name in ("partial", "binary"))
@@ -54,12 +52,12 @@ def _headline(results: "DemoResults") -> list[str]:
     ]
 
 
-def _pictures(results: "DemoResults") -> list[str]:
+def _pictures(results: DemoResults) -> list[str]:
     grids = [_grid(results, name, words) for name, words in ABOUT.items()]
     return [html.heading("Faces, real and generated"), html.side_by_side(grids)]
 
 
-def _live(results: "DemoResults") -> list[str]:
+def _live(results: DemoResults) -> list[str]:
     try:
         block, _ = live(results.file)
     except PBGenError as error:
@@ -71,7 +69,7 @@ def _live(results: "DemoResults") -> list[str]:
     return [html.heading("Made while you look"), html.paragraph(words), block]
 
 
-def _plan(results: "DemoResults") -> list[str]:
+def _plan(results: DemoResults) -> list[str]:
     settings = results.settings
     return [
         html.heading("Which layers can be binary"),
@@ -97,7 +95,7 @@ def _plan(results: "DemoResults") -> list[str]:
     ]
 
 
-def _training(results: "DemoResults") -> list[str]:
+def _training(results: DemoResults) -> list[str]:
     settings = results.settings
     return [
         html.heading("Training"),
@@ -109,7 +107,7 @@ def _training(results: "DemoResults") -> list[str]:
     ]
 
 
-def _distance(results: "DemoResults") -> list[str]:
+def _distance(results: DemoResults) -> list[str]:
     evaluations, settings = results.evaluations, results.settings
     bars = [
         _bar(name, e.mean, str(e.mean), colour) for (name, e), colour in zip(evaluations.items(), SERIES, strict=False)
@@ -131,7 +129,7 @@ def _distance(results: "DemoResults") -> list[str]:
     ]
 
 
-def _packed(results: "DemoResults") -> list[str]:
+def _packed(results: DemoResults) -> list[str]:
     return [
         html.heading("Packed, and run without PyTorch"),
         html.paragraph(
@@ -150,7 +148,7 @@ def _packed(results: "DemoResults") -> list[str]:
     ]
 
 
-def _compressed(results: "DemoResults") -> list[str]:
+def _compressed(results: DemoResults) -> list[str]:
     info, settings = results.compressed, results.settings
     means = {name: evaluation.mean.mean for name, evaluation in results.evaluations.items()}
     ours, partial = (text.times(means[name] / means["float"]) for name in ("compressed", "partial"))
@@ -177,7 +175,7 @@ def _compressed(results: "DemoResults") -> list[str]:
     ]
 
 
-def _paper(results: "DemoResults") -> list[str]:
+def _paper(results: DemoResults) -> list[str]:
     name = results.settings.paper_model
     return [
         html.heading(f"At the size of {name}"),
@@ -190,14 +188,14 @@ def _paper(results: "DemoResults") -> list[str]:
     ]
 
 
-def _ours_and_pytorch(comparison: "Comparison") -> tuple["Measurement", "Measurement"]:
+def _ours_and_pytorch(comparison: Comparison) -> tuple[Measurement, Measurement]:
     found = {measurement.engine: measurement for measurement in comparison.measurements}
     return found["pbgen"], found["pytorch"]
 
 
-def _bar(name: str, value: "Spread", label: str, colour: str) -> Bar:
+def _bar(name: str, value: Spread, label: str, colour: str) -> Bar:
     return Bar(name, value.mean, value.mean - value.deviation, value.mean + value.deviation, label, colour)
 
 
-def _grid(results: "DemoResults", name: str, caption: str) -> str:
+def _grid(results: DemoResults, name: str, caption: str) -> str:
     return html.picture(image_grid(results.pictures[name], COLUMNS), caption, SCALE)

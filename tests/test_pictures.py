@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pbgen.errors import PBGenError
-from pbgen.report import Grid, beside, image_grid, picture_format, save_picture, to_pixels
+from pbgen.pictures import Grid, beside, image_grid, picture_format, save_picture, to_pixels
 
 RNG = np.random.default_rng(0)
 

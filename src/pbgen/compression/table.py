@@ -1,0 +1,41 @@
+"""The table of what compressing gave each layer."""
+
+import math
+
+from pbgen.compression.info import CompressInfo
+from pbgen.redundancy import FLOAT_BITS, becomes
+from pbgen.report import text
+from pbgen.report.tables import Table
+
+
+def compress_table(info: CompressInfo) -> Table:
+    """Every layer of a plan: degree of redundancy R, the PSNR that its bits alone would leave before anything is
+    learned, its bits, and the bytes of its weights, float16 where they stay in float."""
+    rows = []
+    for layer in info.plan.layers:
+        half = layer.bits == FLOAT_BITS
+        packed = 2 * layer.weights if half else layer.bits * -(-layer.weights // 8)
+        errors = info.errors.get(layer.name, {})
+        alone = [f"{-10 * math.log10(max(errors[bits], 1e-12)):.1f}" if bits in errors else "" for bits in (1, 2, 3, 4)]
+        becomes_ = "float16" if half else becomes(layer.bits)
+        redundancy = text.number(layer.degree_of_redundancy)
+        rows.append([layer.name, redundancy, *alone, becomes_, text.size(4 * layer.weights), text.size(packed)])
+    numeric = ["R", "1 bit alone", "2 bits", "3 bits", "4 bits", "before", "after"]
+    return Table(
+        ["layer", *numeric[:5], "becomes", *numeric[5:]],
+        rows,
+        frozenset(numeric),
+        [
+            "all",
+            "",
+            "",
+            "",
+            "",
+            "",
+            f"{text.times(info.ratio)} smaller",
+            text.size(info.float_bytes),
+            text.size(info.packed_bytes),
+        ],
+        frozenset(i for i, layer in enumerate(info.plan.layers) if not layer.binary),
+        spare=["4 bits", "3 bits", "2 bits", "1 bit alone"],
+    )
