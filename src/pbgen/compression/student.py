@@ -1,17 +1,18 @@
 """A copy of a float module with weights of few bits, and the closed form in which it begins."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pbgen.binarize import LearnedScale, binarize, binary_layers, binary_weights, estimator_of
 from pbgen.compression.inputs import Batch
 from pbgen.modules import duplicate
 from pbgen.packing.freeze import run
-from pbgen.provenance import Origin, Provenance, products
+from pbgen.provenance import Product, attention_by_operators, products
 from pbgen.redundancy import Plan
 from pbgen.weights import Slot
 
@@ -111,26 +112,54 @@ class _Sums:
         return gain.float(), (y - gain * x).float()
 
 
-class LayerOutputs(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
-    """While active, what products with a weight make, each as (channels, n) without its bias; and these biases."""
+class LayerOutputs(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
+    """While active, what products with a weight make, each as (channels, n) without its bias; and these biases.
+
+    The weight may be scaled, cut or turned on its way to them. No more is followed, as this runs often (a Provenance
+    takes several times as long).
+    """
 
     def __init__(self, weight: Tensor) -> None:
-        super().__init__(compute=True)
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.values: list[Tensor] = []
         self.biases: list[Tensor] = []
-        self.mark(weight, Origin(state=frozenset({"weight"})))
+        self._weights: dict[int, torch.UntypedStorage] = {}  # by address; kept, or that could be given to another
+        self._follow(weight)
 
-    def layer(self, func: torch._ops.OpOverload, args: tuple[Any, ...], result: Any) -> str | None:
-        for product in products(func, args):
-            if not self.of(product.weight).state:
-                continue
-            values = result.movedim(product.axis, 0).flatten(1)
-            if product.bias is not None and product.bias.numel() == len(values):
-                self.biases.append(product.bias)
-                values = values - product.bias.reshape(-1, 1)
-            self.values.append(values)
-            return "layer"
-        return None
+    def _follow(self, weight: Tensor) -> None:
+        storage = weight.untyped_storage()
+        self._weights[storage._cdata] = storage
+
+    def _is_weight(self, value: object) -> bool:
+        return isinstance(value, Tensor) and value.untyped_storage()._cdata in self._weights
+
+    def __torch_dispatch__(
+        self,
+        func: torch._ops.OpOverload,
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not any(map(self._is_weight, args)):
+            return result
+        used = [product for product in products(func, args) if self._is_weight(product.weight)]
+        if used:
+            self._note(used[0], result)
+        elif isinstance(result, Tensor):
+            self._follow(result)
+        return result
+
+    def _note(self, product: Product, result: Tensor) -> None:
+        values = result.movedim(product.axis, 0).flatten(1)
+        if product.bias is not None and product.bias.numel() == len(values):
+            self.biases.append(product.bias)
+            values = values - product.bias.reshape(-1, 1)
+        self.values.append(values)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # as in Provenance
 
 
 def layer_outputs(module: nn.Module, batch: Batch, slot: Slot) -> LayerOutputs:
@@ -138,6 +167,6 @@ def layer_outputs(module: nn.Module, batch: Batch, slot: Slot) -> LayerOutputs:
     torch.manual_seed(0)
     with torch.no_grad(), parametrize.cached():  # so that the weight is the same tensor wherever it is asked for
         found = LayerOutputs(getattr(module.get_submodule(slot.path), slot.tensor))
-        with found:
+        with attention_by_operators(), found:
             run(module, batch)
     return found
