@@ -13,7 +13,7 @@ from pbgen.compression.judge import Distances, Judge, Psnr
 from pbgen.packing import LayerInfo
 from pbgen.redundancy import LayerDimensions, Unplanned, decide
 from pbgen.report.charts import curve_chart
-from pbgen.report.compress_page import write_compress_page
+from pbgen.report.compress_page import _gain, write_compress_page
 from pbgen.report.tables import compress_table
 
 
@@ -46,6 +46,11 @@ def test_the_page(info, shape, tmp_path):
     assert "31.0 dB" in text and "&lt;up&gt;" in text and "<up>" not in text and "12.0" in text
     assert ("&lt;chip&gt;" in text) == (comparison is not None)
     assert text.count("<img ") == (0 if shape == (5,) else 3)
+
+
+@pytest.mark.parametrize(("largest", "gain"), [(0, 64), (3, 64), (4, 32), (63, 4), (255, 4)])
+def test_small_differences_are_seen(largest, gain):
+    assert _gain(largest) == gain
 
 
 def test_the_curve(info):
