@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pbgen.binarize import binary_weights
 from pbgen.errors import PBGenError
 from pbgen.modules import first_line, inference_copy, inference_tensor, unwrap
-from pbgen.provenance import Origin, Provenance, operator, products
+from pbgen.provenance import Origin, Provenance, attention_by_operators, operator, products
 from pbgen.redundancy import (
     DEFAULT_THRESHOLD,
     LayerDimensions,
@@ -94,7 +94,7 @@ def _run(module: nn.Module, inputs: tuple[Tensor, ...], compute: bool) -> tuple[
     values = [inference_tensor(value).clone() for value in inputs]
     for value in values:
         follower.mark(value, Origin(data=True))
-    with torch.random.fork_rng(devices=[]), follower:
+    with torch.random.fork_rng(devices=[]), attention_by_operators(), follower:
         image = twin(*values)
     follower.read(image)
     return list(follower.layers.values()), follower.unplanned()

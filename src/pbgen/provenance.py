@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,6 +35,17 @@ def products(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> list[Product
         case _:
             return []
     return [Product(left, right, bias, -1), Product(right, left, bias, -2)]
+
+
+@contextmanager
+def attention_by_operators() -> Iterator[None]:
+    """While entered, torch's fast path is off, which makes one operator of an attention and its layers."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 class ContentsNeededError(Exception):
@@ -86,8 +98,7 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
     """While active, each operator's results come from where its arguments come from.
 
     This is remembered for each storage, so a view comes from where the whole does, and a tensor that is written to in
-    place, through whatever view, comes from where all that was written comes from. Torch's fast path of attention,
-    which makes one operator of it and its layers, is off meanwhile.
+    place, through whatever view, comes from where all that was written comes from.
 
     Unless `compute`, convolutions, which take nearly all the time, give zeros of the right shape, and
     ContentsNeededError is raised where a number is then asked for.
@@ -99,15 +110,6 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
         # By address; the storage itself is kept, or its address could be given to another.
         self._origins: dict[int, tuple[torch.UntypedStorage, Origin]] = {}
         self._padded: dict[int, tuple[torch.Size, torch.Size, list[int]]] = {}  # shape, that without padding, low edge
-
-    def __enter__(self) -> "Provenance":
-        self._fast_path = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(False)
-        return cast(Provenance, super().__enter__())  # type: ignore[no-untyped-call]  # torch leaves it untyped
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        torch.backends.mha.set_fastpath_enabled(self._fast_path)
 
     def of(self, values: object) -> Origin:
         """Where the tensors in `values`, nested in tuples, lists and mappings, come from."""

@@ -219,6 +219,22 @@ def test_norms_and_pruning_are_taken_as_they_are(tmp_path: Path) -> None:
     assert len(info.bits) == 3 and info.psnr.median > 15
 
 
+class Standardized(nn.Conv2d):
+    """Its weight is derived as it runs: what would be binary is not what it computes with."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return self._conv_forward(x, weight / weight.std((1, 2, 3), keepdim=True), self.bias)
+
+
+def test_derived_weights_stay_in_float(network: nn.Sequential, batches: list[Tensor], tmp_path: Path) -> None:
+    network[2] = Standardized(8, 12, 3, padding=1)
+    info = compress(network, batches, tmp_path / "g.safetensors", bits=2, steps=2)
+    assert info.bits["2"] == 32 and info.bits["0"] < 32 and "2" not in info.errors
+    with pytest.raises(PBGenError, match=r"^Sequential: no layer to compress; layer '0': its binary weights are not"):
+        compress(nn.Sequential(network[2]), [torch.rand(4, 8, 8, 8)], tmp_path / "g.safetensors", steps=2)
+
+
 class Shared(nn.Module):
     """All its weights are one, which cannot become binary."""
 

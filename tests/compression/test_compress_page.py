@@ -10,17 +10,18 @@ from pbgen.bench import Comparison, Measurement
 from pbgen.compression import CompressInfo
 from pbgen.compression.imitate import Point
 from pbgen.compression.judge import Distances, Judge, Psnr
-from pbgen.compression.page import write_compress_page
+from pbgen.compression.page import _gain, write_compress_page
 from pbgen.compression.table import compress_table
 from pbgen.packing import LayerInfo
-from pbgen.redundancy import LayerDimensions, decide
+from pbgen.redundancy import LayerDimensions, Unplanned, decide
 from pbgen.report.charts import curve_chart
 
 
 @pytest.fixture
 def info():
     layer = LayerDimensions("<up>", "Conv2d", (3, 8, 8), (5, 8, 8), 135, 8640, 320, (), True)
-    plan = decide([layer, replace(layer, name="last")]).choosing({"<up>": 2})
+    other = Unplanned("lstm", "LSTM", 100, "")
+    plan = decide([layer, replace(layer, name="last")], unplanned=[other]).choosing({"<up>": 2})
     layers = (LayerInfo("<up>", "conv", 2, 540, 34), LayerInfo("last", "conv", 16, 540, 270))
     curve = (Point(0, 0.0, Psnr(20.0, 18.0)), Point(10, 3.0, Psnr(31.5, 29.0)))
     errors = {"<up>": {1: 0.1, 2: 0.01, 3: 1e-3, 4: 1e-4, 32: 0.0}}
@@ -31,6 +32,7 @@ def test_the_table(info):
     table = compress_table(info)
     assert table.rows[0] == ["<up>", "27", "10.0", "20.0", "30.0", "40.0", "2 bits", "540 B", "34 B"]
     assert table.rows[1][2:] == ["", "", "", "", "float16", "540 B", "270 B"]
+    assert table.rows[2] == ["lstm (LSTM)", "", "", "", "", "", "float", "400 B", ""]
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (7, 8, 8), (3, 400, 8), (1, 4096), (5,)])
@@ -44,6 +46,11 @@ def test_the_page(info, shape, tmp_path):
     assert "31.0 dB" in text and "&lt;up&gt;" in text and "<up>" not in text and "12.0" in text
     assert ("&lt;chip&gt;" in text) == (comparison is not None)
     assert text.count("<img ") == (0 if shape == (5,) else 3)
+
+
+@pytest.mark.parametrize(("largest", "gain"), [(0, 64), (3, 64), (4, 32), (63, 4), (255, 4)])
+def test_small_differences_are_seen(largest, gain):
+    assert _gain(largest) == gain
 
 
 def test_the_curve(info):

@@ -38,6 +38,7 @@ from pbgen.measure import plan as make_plan
 from pbgen.modules import inference_copy
 from pbgen.packing import PackInfo, pack
 from pbgen.packing.freeze import freeze, run
+from pbgen.packing.translate import DerivedError
 from pbgen.redundancy import DEFAULT_THRESHOLD, MAX_BITS, Plan
 from pbgen.training.config import CHOICES
 from pbgen.training.interrupt import Interrupts
@@ -148,11 +149,8 @@ class _Task:
     def plan(self, bits: int | None, target_bytes: int | None, progress: Progress) -> tuple[Plan, Errors]:
         """The bits of each layer. Raises PBGenError where they cannot be so few."""
         plan = make_plan(self.teacher, self.example, DEFAULT_THRESHOLD, bits or DEFAULT_BITS)
-        names, reasons = compressible(self.teacher, plan)
-        if not names:
-            raise PBGenError(f"{type(self.teacher).__name__}: no layer to compress; {next(iter(reasons.values()))}")
+        names, smallest = self._smallest(plan)
         least = plan.choosing(dict.fromkeys(names, 1))
-        smallest = self._packed_bytes(least)
         budget = plan_bytes(plan.choosing({name: min(plan.bits[name], MAX_BITS) for name in names}))
         if target_bytes is not None:
             if target_bytes < smallest:
@@ -164,6 +162,20 @@ class _Task:
         few = tuple(value[: max(1, len(value) // 2)] for value in self.probe)
         errors = measure_errors(self.teacher, plan, names, few, lambda done, total: progress(done, total, {}))
         return choose_bits(plan, errors, budget), errors
+
+    def _smallest(self, plan: Plan) -> tuple[list[str], int]:
+        """The layers that can have few bits in a file, and its bytes with one bit a weight in each of them.
+
+        Raises PBGenError where there are none, or the module cannot be packed.
+        """
+        names, reasons = compressible(self.teacher, plan)
+        while names:
+            try:
+                return names, self._packed_bytes(plan.choosing(dict.fromkeys(names, 1)))
+            except DerivedError as error:  # of a standardized weight, say
+                names = [name for name in names if name not in error.layers]
+                reasons |= dict.fromkeys(error.layers, str(error))
+        raise PBGenError(f"{type(self.teacher).__name__}: no layer to compress; {next(iter(reasons.values()))}")
 
     def _packed_bytes(self, plan: Plan) -> int:
         student = make_student(self.teacher, plan)

@@ -12,7 +12,7 @@ from pbgen.compression.columns import Call
 from pbgen.compression.inputs import Batch
 from pbgen.compression.levels import fit_levels, fit_scale
 from pbgen.packing.freeze import run
-from pbgen.provenance import Origin, Provenance, products
+from pbgen.provenance import Origin, Provenance, attention_by_operators, products
 from pbgen.weights import Slot
 
 _MOST_MET = 4608
@@ -51,7 +51,7 @@ class _FirstCalls(Provenance):  # type: ignore[no-untyped-call]  # torch leaves 
             for name, slot in self._left.items():
                 self.weights[name] = cast(Tensor, getattr(self._module.get_submodule(slot.path), slot.tensor))
                 self.mark(self.weights[name], Origin(state=frozenset({name})))
-            with self:
+            with attention_by_operators(), self:
                 run(self._module, batch)
 
     def layer(self, func: torch._ops.OpOverload, args: tuple[Any, ...], result: Any) -> str | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SHOWN = 8
 _WIDEST = 256  # pixels of a picture beside others
-_GAIN = 4  # of the differences that are shown
+_GAINS = 4, 64  # of the differences that are shown, the least and the most
 
 
 def write_compress_page(
@@ -69,11 +69,12 @@ def _pictures(student: nn.Module, judge: Judge) -> list[str]:
     if any(picture is None for row in rows for picture in row):
         return [html.paragraph("The outputs are neither pictures nor sounds, so none are shown.")]
     right, near = (np.stack([picture for picture in row if picture is not None]) for row in rows)
-    apart = np.abs(right.astype(np.int16) - near.astype(np.int16)) * _GAIN
+    apart = np.abs(right.astype(np.int16) - near.astype(np.int16))
+    gain = _gain(int(apart.max()))
     kinds = (
         ("float", right),
         ("compressed", near),
-        (f"difference, {_GAIN} times", apart.clip(0, 255).astype(np.uint8)),
+        (f"difference, {gain} times", (apart * gain).clip(0, 255).astype(np.uint8)),
     )
     scale = max(1, 128 // right.shape[-1])
     blocks = [html.picture(_grid(images), name, scale) for name, images in kinds]
@@ -84,6 +85,14 @@ def _pictures(student: nn.Module, judge: Judge) -> list[str]:
         else ("What both make of inputs that were held out.")
     )
     return [html.heading("Side by side"), html.paragraph(words), html.side_by_side(blocks)]
+
+
+def _gain(largest: int) -> int:
+    """By which differences are shown, so that small ones are seen: a power of two."""
+    least, gain = _GAINS
+    while gain > least and gain * largest > 255:
+        gain //= 2
+    return gain
 
 
 def _grid(images: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> "Image.Image":

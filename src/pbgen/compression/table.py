@@ -10,7 +10,7 @@ from pbgen.report.tables import Table
 
 def compress_table(info: CompressInfo) -> Table:
     """Every layer of a plan: degree of redundancy R, the PSNR that its bits alone would leave before anything is
-    learned, its bits, and the bytes of its weights, float16 where they stay in float."""
+    learned, its bits, and the bytes of its weights, float16 where they stay in float; and what no plan is about."""
     rows = []
     for layer in info.plan.layers:
         half = layer.bits == FLOAT_BITS
@@ -20,6 +20,8 @@ def compress_table(info: CompressInfo) -> Table:
         becomes_ = "float16" if half else becomes(layer.bits)
         redundancy = text.number(layer.degree_of_redundancy)
         rows.append([layer.name, redundancy, *alone, becomes_, text.size(4 * layer.weights), text.size(packed)])
+    for other in info.plan.unplanned:
+        rows.append([str(other), *[""] * 5, "float", text.size(4 * other.weights), ""])
     numeric = ["R", "1 bit alone", "2 bits", "3 bits", "4 bits", "before", "after"]
     return Table(
         ["layer", *numeric[:5], "becomes", *numeric[5:]],
@@ -36,6 +38,6 @@ def compress_table(info: CompressInfo) -> Table:
             text.size(info.float_bytes),
             text.size(info.packed_bytes),
         ],
-        frozenset(i for i, layer in enumerate(info.plan.layers) if not layer.binary),
+        frozenset(i for i, row in enumerate(rows) if row[6].startswith("float")),
         spare=["4 bits", "3 bits", "2 bits", "1 bit alone"],
     )

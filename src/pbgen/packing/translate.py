@@ -20,6 +20,18 @@ from pbgen.packing.step import Flow, Step
 from pbgen.packing.weights import Weights
 
 
+class DerivedError(PBGenError):
+    """The module computes with what is derived from binary weights, and no longer binary; `layers`: whose these are."""
+
+    def __init__(self, layers: frozenset[str]) -> None:
+        super().__init__(
+            f"layer '{min(layers)}': its binary weights are not what the module computes with, which is derived "
+            "from them, and no longer signs times a scale for each output channel; undo that, or leave the layer "
+            "in float"
+        )
+        self.layers = layers
+
+
 def translate(exported: Exported) -> Flow:
     """The steps of an exported module.
 
@@ -65,11 +77,7 @@ class _Translation:
     def _check_binary(self) -> None:
         lost = frozenset().union(*(constant.binary for constant in self.exported.read)) - self.weights.binary
         if lost:
-            raise PBGenError(
-                f"layer '{min(lost)}': its binary weights are not what the module computes with, which is derived "
-                "from them, and no longer signs times a scale for each output channel; undo that, or leave the layer "
-                "in float"
-            )
+            raise DerivedError(lost)
 
     def _placeholder(self, node: fx.Node) -> Any:
         if node.name in self.exported.constants:

@@ -131,6 +131,7 @@ img { display: block; max-width: 100%; height: auto; image-rendering: pixelated;
 .chart { max-width: 42rem; }
 .chart svg { display: block; width: 100%; height: auto; overflow: visible; }
 .beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: 1.75rem; }
+.beside:has(> :nth-child(3):last-child) { grid-template-columns: repeat(auto-fit, minmax(min(16rem, 100%), 1fr)); }
 .beside figure { margin: 0; min-width: 0; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .8125rem; line-height: 1.4; font-variant-numeric: tabular-nums; }
