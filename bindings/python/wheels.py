@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,12 @@ TARGETS = {
 
 
 def main() -> None:
-    zig = find_spec("ziglang")
-    if zig is None or zig.origin is None:
-        sys.exit(f"{sys.executable}: has no ziglang; make wheels")
+    # One for all Pythons: what it has compiled of the C libraries is kept for it alone.
+    zig = next((ROOT / ".venv" / "lib").glob("python*/site-packages/ziglang/zig"), None)
+    if zig is None:
+        sys.exit(f"{ROOT / '.venv'}: has no ziglang; make wheels")
     for target in sys.argv[1:] or TARGETS:
-        cxx = compiler(target, Path(zig.origin).with_name("zig"))
+        cxx = compiler(target, zig)
         wheel(target, TARGETS[target], cxx)
         if target.endswith("musl"):
             program(target, cxx)
