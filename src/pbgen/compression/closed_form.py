@@ -6,13 +6,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pbgen.binarize import LearnedScale, binary_weights, estimator_of, nearest_level
 from pbgen.compression.columns import Call
 from pbgen.compression.inputs import Batch
 from pbgen.compression.levels import fit_levels, fit_scale
 from pbgen.packing.freeze import run
-from pbgen.provenance import Origin, Provenance, attention_by_operators, products
+from pbgen.provenance import attention_by_operators, products
 from pbgen.weights import Slot
 
 _MOST_MET = 4608
@@ -37,31 +38,59 @@ def calibrate(student: nn.Module, teacher: nn.Module, batch: Batch, names: Itera
         tensor.copy_(value)
 
 
-class _FirstCalls(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
-    """Runs a module and looks at the first product of each of its weights."""
+class _FirstCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
+    """Runs a module and looks at the first product of each of its weights, which may be scaled, cut or turned before.
+
+    Nothing but weights is followed, and kept: a Provenance would keep all that the module makes of a batch.
+    """
 
     def __init__(self, module: nn.Module, slots: Mapping[str, Slot]) -> None:
-        super().__init__(compute=True)
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._module, self._left = module, dict(slots)
         self.weights: dict[str, Tensor] = {}
+        self._names: dict[int, tuple[torch.UntypedStorage, str]] = {}  # by address, which is not given to another
 
     def follow(self, batch: Batch) -> None:
         torch.manual_seed(0)
         with parametrize.cached():  # so that a weight is the same tensor wherever it is asked for
             for name, slot in self._left.items():
                 self.weights[name] = cast(Tensor, getattr(self._module.get_submodule(slot.path), slot.tensor))
-                self.mark(self.weights[name], Origin(state=frozenset({name})))
+                self._mark(self.weights[name], name)
             with attention_by_operators(), self:
                 run(self._module, batch)
 
-    def layer(self, func: torch._ops.OpOverload, args: tuple[Any, ...], result: Any) -> str | None:
-        for product in products(func, args):
-            found = self.of(product.weight).state
-            if found:
-                for name in found & self._left.keys():
-                    self.first(name, self._left.pop(name), Call(func, args, product, result))
-                return min(found)
-        return None
+    def _mark(self, value: Tensor, name: str) -> None:
+        storage = value.untyped_storage()
+        self._names[storage._cdata] = storage, name
+
+    def _name(self, value: object) -> str:
+        """Of the weight that it is, or is made of; else empty."""
+        found = self._names.get(value.untyped_storage()._cdata) if isinstance(value, Tensor) else None
+        return found[1] if found else ""
+
+    def __torch_dispatch__(
+        self,
+        func: torch._ops.OpOverload,
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = max(map(self._name, args), default="")
+        if not name:
+            return result
+        used = [product for product in products(func, args) if self._name(product.weight)]
+        if used:
+            slot = self._left.pop(self._name(used[0].weight), None)
+            if slot is not None:
+                self.first(slot.name, slot, Call(func, args, used[0], result))
+        elif isinstance(result, Tensor) and result.numel() <= self.weights[name].numel():
+            self._mark(result, name)
+        return result
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # as in Provenance
 
     def first(self, name: str, slot: Slot, call: Call) -> None:
         raise NotImplementedError
