@@ -112,3 +112,31 @@ def test_a_layer_called_twice_is_fitted_by_its_first_call():
     for student, part in zip(students, (teacher, nn.Sequential(layer)), strict=True):
         calibrate(student, part, (x,), plan.binary)
     torch.testing.assert_close(students[0][0](x), students[1][0](x))
+
+
+class Turned(nn.Module):
+    """Two products whose weights are seen otherwise than they lie."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last)
+        self.matrix, self.shift = nn.Parameter(torch.randn(6, 5)), nn.Parameter(torch.randn(5))
+
+    def forward(self, x):
+        return nn.functional.linear(torch.relu(self.conv(x)).mean((2, 3)), self.matrix.T, self.shift)
+
+
+def test_weights_that_lie_otherwise_are_fitted_alike():
+    torch.manual_seed(0)
+    turned, x = Turned().eval(), torch.rand(16, 4, 8, 8)
+    straight = nn.Sequential(nn.Conv2d(4, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))
+    straight[0].load_state_dict(turned.conv.state_dict())
+    straight[4].load_state_dict({"weight": turned.matrix.T, "bias": turned.shift})
+    made = []
+    for teacher in (turned, straight.eval()):
+        plan = pbgen.plan(teacher, x)
+        student = make_student(teacher, plan.choosing({layer.name: 2 for layer in plan.layers}))
+        calibrate(student, teacher, (x,), [layer.name for layer in plan.layers])
+        made.append(student(x))
+    torch.testing.assert_close(made[0], made[1], atol=1e-4, rtol=1e-4)
+    assert (made[0] - turned(x)).square().mean() < 1e-3

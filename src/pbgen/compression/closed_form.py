@@ -124,7 +124,7 @@ class _Student(_FirstCalls):  # type: ignore[no-untyped-call]  # torch leaves __
         weight, used = self.weights[name], call.product.weight
         factor = _factor(weight, used)
         places = call.rows(_layout(weight, used)) if factor else None
-        if places is None or places.shape[2] > _MOST_MET:
+        if places is None or places.shape[2] > _MOST_MET or not _are_channels(places, slot, estimator):
             _fit_scale(slot, estimator, call, right, bias)
         else:
             _fit_levels(slot, estimator, factor * call.columns(), places, right, bias)
@@ -159,10 +159,17 @@ def _factor(weight: Tensor, used: Tensor) -> float:
 
 def _layout(weight: Tensor, used: Tensor) -> Tensor:
     """The number in the weight of each number of what is multiplied."""
-    numbers = torch.arange(weight.numel())
+    numbers = torch.empty_like(weight, dtype=torch.int64)  # as it lies in memory, be it with the channels last
+    numbers.copy_(torch.arange(weight.numel()).view(weight.shape))
     if not _is_view(used, weight):
-        return numbers.view(weight.shape)
+        return numbers
     return numbers.as_strided(used.shape, used.stride(), used.storage_offset() - weight.storage_offset())
+
+
+def _are_channels(places: Tensor, slot: Slot, estimator: LearnedScale) -> bool:
+    """Whether each row has one scale."""
+    channels = estimator.channels(slot.parameter).flatten()[places]
+    return bool((channels == channels[:, :, :1]).all())
 
 
 def _fit_levels(
