@@ -30,7 +30,7 @@ def test_bytes_of_weights():
 
 def test_errors_fall_with_bits(network):
     names, reasons = compressible(network, plan_of(network))
-    errors = measure_errors(network, plan_of(network), names, (X,), lambda *_: None)
+    errors = measure_errors(network, plan_of(network), names, (X[:8],), (X[8:],), lambda *_: None)
     assert not reasons and list(errors) == names == ["0", "2", "5"]
     for by_bits in errors.values():
         assert sorted(by_bits.values(), reverse=True) == [by_bits[bits] for bits in (1, 2, 3, 4, 32)]

@@ -49,7 +49,7 @@ __all__ = ["CompressInfo", "CompressionStopped", "Crops", "compress"]
 DEFAULT_BITS = 3
 DEFAULT_MINUTES = 20.0
 _ROUNDS = 10  # of engines that a report compares
-_PROBE = 1 << 40  # the number of a batch that no step draws
+_PROBE = 1 << 40  # the number of a batch that no step draws, nor is the next one drawn
 _FITTED_TO = 4  # batches at once, by which the student begins
 _MOST_DEVICES = 1024
 _AT_ONCE = {1: 64, 2: 16}  # examples of a batch, by the dimensions of one; 8 where there are more
@@ -159,8 +159,12 @@ class _Task:
                     f"{'all' if len(names) == len(plan.layers) else 'all possible'} layers the file has {smallest}"
                 )
             budget = target_bytes - smallest + plan_bytes(least)
-        few = tuple(value[: max(1, len(value) // 2)] for value in self.probe)
-        errors = measure_errors(self.teacher, plan, names, few, lambda done, total: progress(done, total, {}))
+        judged_by = self.inputs.train(_PROBE + 1, max(1, self.batch // 2))
+
+        def told(done: int, total: int) -> None:
+            progress(done, total, {})
+
+        errors = measure_errors(self.teacher, plan, names, self.probe, judged_by, told)
         return choose_bits(plan, errors, budget), errors
 
     def _smallest(self, plan: Plan) -> tuple[list[str], int]:

@@ -46,21 +46,29 @@ def compressible(teacher: nn.Module, plan: Plan) -> tuple[list[str], dict[str, s
 
 
 def measure_errors(
-    teacher: nn.Module, plan: Plan, names: Sequence[str], batch: Batch, progress: Callable[[int, int], object]
+    teacher: nn.Module,
+    plan: Plan,
+    names: Sequence[str],
+    fitted_to: Batch,
+    judged_by: Batch,
+    progress: Callable[[int, int], object],
 ) -> Errors:
-    """Each layer alone with each number of bits, its channels' scales and shifts fitted, nothing learned."""
-    judge = Judge(teacher, [batch])
+    """Each layer alone with each number of bits, its levels, scales and shifts fitted, nothing learned.
+
+    Other examples judge: a layer that meets few positions can be fitted to any.
+    """
+    judge = Judge(teacher, [judged_by])
     errors: Errors = {}
     for number, name in enumerate(names, 1):
-        measured = {bits: _error(teacher, plan.choosing({name: bits}), judge) for bits in CHOICES[:-1]}
+        measured = {bits: _error(teacher, plan.choosing({name: bits}), fitted_to, judge) for bits in CHOICES[:-1]}
         errors[name] = measured | {FLOAT_BITS: 0.0}
         progress(number, len(names))
     return errors
 
 
-def _error(teacher: nn.Module, plan: Plan, judge: Judge) -> float:
+def _error(teacher: nn.Module, plan: Plan, fitted_to: Batch, judge: Judge) -> float:
     student = make_student(teacher, plan)
-    calibrate(student, teacher, judge.batches[0], plan.binary)
+    calibrate(student, teacher, fitted_to, plan.binary)
     total = 0.0
     for batch, expected in zip(judge.batches, judge.expected, strict=True):
         for made, right, variance in zip(outputs(student, batch), expected, judge.variances, strict=True):
