@@ -117,8 +117,8 @@ def _layers(info: CompressInfo) -> list[str]:
         html.table(
             compress_table(info),
             "R: degree of redundancy, from the dimensions alone. 1 to 4 bits: signal to noise of the outputs in "
-            "decibels where that layer alone has so many bits, scales and shifts fitted, nothing learned: by these "
-            "the bits were chosen. Bytes are those of the weights; float16 where they stay in float.",
+            "decibels where that layer alone has so many bits, levels, scales and shifts fitted, nothing learned: by "
+            "these the bits were chosen. Bytes are those of the weights; float16 where they stay in float.",
         ),
     ]
 
