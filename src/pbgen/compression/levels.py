@@ -1,5 +1,6 @@
 """The levels by which a layer makes what it should: rounding that knows what its weights meet."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,14 +47,24 @@ def _sweep(gram: Tensor, target: Tensor, levels: Tensor, bits: int) -> Tensor:
     diagonal = gram.diagonal(dim1=1, dim2=2)
     order = diagonal.sum(0).argsort(descending=True)
     for block in torch.split(order, _AT_ONCE):
-        within, left, before = gram[:, block][:, :, block], missing[:, block], levels[:, block]
-        after = before.clone()
-        for place, number in enumerate(block):
-            after[:, place] = nearest_level(before[:, place] + left[:, place] / diagonal[:, number, None], bits)
-            left -= within[:, :, place, None] * (after[:, place] - before[:, place])[:, None]
+        before = levels[:, block]
+        after = _descend(gram[:, block][:, :, block], missing[:, block], before, bits)
         levels[:, block] = after
         missing -= gram[:, :, block] @ (after - before)
     return levels.transpose(1, 2)
+
+
+def _descend(gram: Tensor, missing: Tensor, levels: Tensor, bits: int) -> Tensor:
+    """One level after another, each the nearest to what the ones before it leave."""
+    # By NumPy, which is several times as fast with operations as small as these.
+    among, left, now, most = gram.numpy(), missing.numpy().copy(), levels.numpy().copy(), (1 << bits) - 1
+    for place in range(now.shape[1]):
+        wanted = now[:, place] + left[:, place] / among[:, place, place, None]
+        best = np.clip(2 * np.floor(wanted / 2) + 1, -most, most)
+        change = best - now[:, place]
+        left[:, place + 1 :] -= among[:, place + 1 :, place, None] * change[:, None]
+        now[:, place] = best
+    return torch.from_numpy(now)
 
 
 def fit_scale(made: Tensor, right: Tensor, shifted: bool) -> tuple[Tensor, Tensor]:
