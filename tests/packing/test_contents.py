@@ -9,6 +9,7 @@ import pytest
 import safetensors.numpy
 
 import pbgen
+from pbgen.opening import opened
 from pbgen.packing import file
 from pbgen.packing.graph import weight_shape
 from pbgen.packing.info import layer_infos
@@ -73,8 +74,8 @@ def test_a_file_that_changes_meanwhile(tmp_path: Path, monkeypatch: pytest.Monke
     content = file.to_bytes(drawn.graph, drawn.tensors)
     for later in (b"", content[:4], content[:20], b"\x02\0\0\0\0\0\0\0{}", b"\x02\0\0\0\0\0\0\0[]"):
         path.write_bytes(content)
-        engine = pbgen.Engine(path)
-        monkeypatch.setattr("pbgen.contents.Engine", lambda *_, engine=engine, **__: engine)
+        found = opened(path)
+        monkeypatch.setattr("pbgen.contents.opened", lambda *_, found=found, **__: found)
         path.write_bytes(later)
         with pytest.raises(pbgen.PBGenError, match="changed while it was read"):
             pbgen.info(path)

@@ -1,31 +1,9 @@
 // NEON with dot products of 8-bit integers (from ARMv8.2 on): one instruction does 16 multiply-adds of float weights.
 #ifdef __aarch64__
-#if defined(__APPLE__)
-#include <sys/sysctl.h>
-#elif defined(__linux__)
-#include <sys/auxv.h>
-#endif
-
+#include "../processor.h"
 #include "../tables.h"
 
 namespace pbgen {
-namespace {
-
-bool supported() {
-#if defined(__APPLE__)
-    int has = 0;
-    size_t size = sizeof has;
-    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, nullptr, 0) == 0 && has;
-#elif defined(__linux__)
-    constexpr unsigned long asimddp = 1 << 20;  // HWCAP_ASIMDDP, which old headers lack
-    return getauxval(AT_HWCAP) & asimddp;
-#else
-    return false;
-#endif
-}
-
-}  // namespace
-
 extern const Product neon_byte_broadcast;
 
 namespace {
@@ -72,7 +50,7 @@ void mix(const float* const* rows, const float* weights, size_t count, size_t co
 }  // namespace
 
 const Kernels neon_dotprod_kernels = {
-    "neon-dotprod", supported, choose, choose_integer, choose_shared, channelwise, dots, finish, to_planes, extremes,
+    "neon-dotprod", has_dotprod, choose, choose_integer, choose_shared, channelwise, dots, finish, to_planes, extremes,
     calculate, fold, fold_rows, mix, &neon_outer_products,
 };
 

@@ -1,0 +1,69 @@
+#include "processor.h"
+
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+#if defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+
+#include <cstddef>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+// Asking takes a virtual machine tens of microseconds, so the answers are kept.
+namespace pbgen {
+
+#ifdef __x86_64__
+namespace {
+
+// The operating system must save the registers: SSE, AVX, and for AVX-512 masks and both halves of the 512-bit ones.
+bool saves(unsigned registers) {
+    unsigned low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & registers) == registers;
+}
+
+bool has(unsigned needed, unsigned byte_bits, unsigned registers) {
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA)) return false;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    return (b & needed) == needed && (c & byte_bits) == byte_bits && saves(registers);
+}
+
+constexpr unsigned avx512_bits = bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+
+}  // namespace
+
+bool has_avx2() {
+    static const bool answer = has(bit_AVX2, 0, 0x6);
+    return answer;
+}
+
+bool has_avx512() {
+    static const bool answer = has(avx512_bits, 0, 0xe6);
+    return answer;
+}
+
+bool has_avx512_vbmi() {
+    static const bool answer = has(avx512_bits, bit_AVX512VNNI | bit_AVX512VBMI, 0xe6);
+    return answer;
+}
+#endif
+
+#ifdef __aarch64__
+bool has_dotprod() {
+#if defined(__APPLE__)
+    int answer = 0;
+    std::size_t size = sizeof answer;
+    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &answer, &size, nullptr, 0) == 0 && answer;
+#elif defined(__linux__)
+    constexpr unsigned long asimddp = 1ul << 20;  // HWCAP_ASIMDDP, which old headers lack
+    return getauxval(AT_HWCAP) & asimddp;
+#else
+    return false;
+#endif
+}
+#endif
+
+}  // namespace pbgen

@@ -1,0 +1,16 @@
+// What this processor has. Asked in a file of its own, which is compiled for every processor: what is compiled for some
+// instruction set may use it anywhere, before it is known to be there.
+#pragma once
+
+namespace pbgen {
+
+#ifdef __x86_64__
+bool has_avx2();
+bool has_avx512();
+bool has_avx512_vbmi();  // permutations and dot products of bytes, too
+#endif
+#ifdef __aarch64__
+bool has_dotprod();
+#endif
+
+}  // namespace pbgen
