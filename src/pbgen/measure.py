@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from pbgen.binarize import binary_weights
 from pbgen.errors import PBGenError
 from pbgen.modules import first_line, inference_copy, inference_tensor, unwrap
-from pbgen.provenance import Origin, Provenance, attention_by_operators, operator, products
+from pbgen.operators import attention_by_operators, name_of, products
+from pbgen.provenance import Origin, Provenance
 from pbgen.redundancy import (
     DEFAULT_THRESHOLD,
     LayerDimensions,
@@ -94,7 +95,7 @@ def _run(module: nn.Module, inputs: tuple[Tensor, ...], compute: bool) -> tuple[
     values = [inference_tensor(value).clone() for value in inputs]
     for value in values:
         follower.mark(value, Origin(data=True))
-    with torch.random.fork_rng(devices=[]), attention_by_operators(), follower:
+    with torch.random.fork_rng(devices=[]), attention_by_operators(), follower.following():
         image = twin(*values)
     follower.read(image)
     return list(follower.layers.values()), follower.unplanned()
@@ -147,7 +148,7 @@ class _Call:
     depthwise: bool = False
 
 
-class _Follower(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
+class _Follower(Provenance):
     """Notes the calls of each layer."""
 
     def __init__(self, module: nn.Module, batch: int, compute: bool) -> None:
@@ -178,7 +179,7 @@ class _Follower(Provenance):  # type: ignore[no-untyped-call]  # torch leaves __
             if self.of(weight).data:
                 self._refused[slot] = "its weight is made anew for each input"
                 return None
-            if operator(func) == "convolution":
+            if name_of(func) == "convolution":
                 call = _convolution(args[3:], self, value, weight, result)
             else:
                 call = _matrix_product(axis, self, value, weight, result)

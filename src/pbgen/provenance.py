@@ -1,51 +1,16 @@
 """Where each number comes from: followed from operator to operator while a torch module runs."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
-
-class Product(NamedTuple):
-    """Sums of a value times a weight, as an operator makes them; its outputs are on the `axis` of the result."""
-
-    value: Tensor
-    weight: Tensor
-    bias: Tensor | None
-    axis: int
-
-
-def products(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> list[Product]:
-    """What an operator multiplies; of two matrices, either may be the weight."""
-    match operator(func):
-        case "convolution":
-            value, weight, bias = args[:3]
-            return [Product(value, weight, bias, 1)]
-        case "mm" | "bmm":
-            bias, left, right = None, *args[:2]
-        case "addmm" | "baddbmm":
-            bias, left, right = args[:3]
-        case _:
-            return []
-    return [Product(left, right, bias, -1), Product(right, left, bias, -2)]
-
-
-@contextmanager
-def attention_by_operators() -> Iterator[None]:
-    """While entered, torch's fast path is off, which makes one operator of an attention and its layers."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
+from pbgen.operators import EachOperator, name_of
 
 
 class ContentsNeededError(Exception):
@@ -94,8 +59,8 @@ class Origin:
 NOWHERE = Origin()
 
 
-class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
-    """While active, each operator's results come from where its arguments come from.
+class Provenance:
+    """While a module runs `following` it, each operator's results come from where its arguments come from.
 
     This is remembered for each storage, so a view comes from where the whole does, and a tensor that is written to in
     place, through whatever view, comes from where all that was written comes from.
@@ -105,11 +70,14 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
     """
 
     def __init__(self, compute: bool) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._compute = compute
         # By address; the storage itself is kept, or its address could be given to another.
         self._origins: dict[int, tuple[torch.UntypedStorage, Origin]] = {}
         self._padded: dict[int, tuple[torch.Size, torch.Size, list[int]]] = {}  # shape, that without padding, low edge
+
+    def following(self) -> EachOperator:
+        """The context in which the module is to run."""
+        return EachOperator(self._follow)
 
     def of(self, values: object) -> Origin:
         """Where the tensors in `values`, nested in tuples, lists and mappings, come from."""
@@ -134,14 +102,7 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
         """The name of the layer that this operator is, if it is one: its results then come from there alone."""
         return None
 
-    def __torch_dispatch__(
-        self,
-        func: torch._ops.OpOverload,
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
+    def _follow(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         origin = NOWHERE if _makes_likeness(func) else self.of((args, kwargs))
         result = func(*args, **kwargs) if self._compute else _result_shape(func, args, kwargs)
         name = self.layer(func, args, result)
@@ -153,7 +114,7 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
             origin = origin | Origin(data=True)
         for tensor in tensors((result, _written(func, args, kwargs))):
             self.mark(tensor, origin)
-        if operator(func) == "constant_pad_nd" and not any(args[2:]) and min(args[1]) >= 0:
+        if name_of(func) == "constant_pad_nd" and not any(args[2:]) and min(args[1]) >= 0:
             low = [0] * (result.dim() - len(args[1]) // 2) + list(args[1][-2::-2])
             self._padded[result.untyped_storage()._cdata] = (result.shape, args[0].shape, low)
         return result
@@ -167,7 +128,7 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
         origin: Origin,
     ) -> Origin:
         """What an operator that is no layer makes of where its arguments come from."""
-        name = operator(func)
+        name = name_of(func)
         if name.startswith("_scaled_dot_product"):
             return self.of(args[:2]).shared() | self.of((args[2:], kwargs))
         if "softmax" in name:
@@ -180,11 +141,6 @@ class Provenance(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch l
             return reduce(or_, parts)
         return origin
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # Torch would import its compiler, which takes longer than all else here, to keep it off this class.
-        return False
-
 
 def tensors(values: object) -> Iterator[Tensor]:
     """The tensors in `values`, nested in tuples, lists and mappings."""
@@ -195,11 +151,6 @@ def tensors(values: object) -> Iterator[Tensor]:
     elif isinstance(values, tuple | list):
         for value in values:
             yield from tensors(value)
-
-
-def operator(func: torch._ops.OpOverload) -> str:
-    """Its name, such as "convolution"."""
-    return str(func._schema.name).removeprefix("aten::")
 
 
 def _is_spread(value: Tensor, result: Tensor) -> bool:
@@ -222,7 +173,7 @@ def _result_shape(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Ma
 
 def _makes_likeness(func: torch._ops.OpOverload) -> bool:
     """Whether the operator makes a tensor in the likeness of another without reading it: zeros_like, new_empty, ..."""
-    name = operator(func)
+    name = name_of(func)
     return name.endswith("_like") or name.startswith("new_")
 
 

@@ -13,7 +13,7 @@ from pbgen.compression.columns import Call
 from pbgen.compression.judge import Judge
 from pbgen.compression.levels import RIDGE, fit_levels, fit_scale
 from pbgen.compression.student import make_student
-from pbgen.provenance import Provenance, products
+from pbgen.operators import EachOperator, products
 
 LAYERS = {
     "convolution": (nn.Conv2d(3, 5, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)), (2, 3, 9, 8)),
@@ -34,11 +34,12 @@ def test_values_are_rows_times_columns(name):
     layer, shape = LAYERS[name]
     calls = []
 
-    class Products(Provenance):
-        def layer(self, func, args, result):
-            calls.extend(Call(func, args, product, result) for product in products(func, args))
+    def look(func, args, kwargs):
+        result = func(*args, **kwargs)
+        calls.extend(Call(func, args, product, result) for product in products(func, args))
+        return result
 
-    with torch.no_grad(), Products(compute=True):
+    with torch.no_grad(), EachOperator(look):
         layer(torch.randn(shape))
     call = calls[0]
     rows = call.rows(call.product.weight)

@@ -1,27 +1,30 @@
 """The closed form in which a student begins: a run of the teacher, and one of the student in which it is fitted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from pbgen.binarize import LearnedScale, binary_weights, estimator_of, nearest_level
 from pbgen.compression.columns import Call
 from pbgen.compression.inputs import Batch
 from pbgen.compression.levels import fit_levels, fit_scale
+from pbgen.operators import EachOperator, attention_by_operators, products
 from pbgen.packing.freeze import run
-from pbgen.provenance import attention_by_operators, products
 from pbgen.weights import Slot
 
 _MOST_MET = 4608
 """Weights of an output whose levels are fitted: the time grows with the third power of their number."""
 
 
+Meet = Callable[[Slot, Tensor, Call], None]
+"""Called with a weight's slot, the weight, and a product of it."""
+
+
 @torch.no_grad()
-def calibrate(student: nn.Module, teacher: nn.Module, batch: Batch, names: Iterable[str]) -> None:
+def calibrate(student: nn.Module, teacher: nn.Module, batch: Batch, names: Collection[str]) -> None:
     """Fit the levels, scales and shifts of layers to what the teacher's layers make, in the order in which they run.
 
     Each is fitted on what the ones before it, fitted, make. A layer is wherever its weight is multiplied, in a module
@@ -29,122 +32,94 @@ def calibrate(student: nn.Module, teacher: nn.Module, batch: Batch, names: Itera
     those nearest to the weights where the product is of something else than the weight, a view or a multiple of it, or
     sums too many numbers. A layer whose products are not the teacher's, or not of all its channels, stays as it is.
     """
-    slots = {name: slot for name, slot in binary_weights(student).items() if name in set(names)}
-    teachers = _Teacher(teacher, slots)
-    teachers.follow(batch)
-    fitting = _Student(student, slots, teachers.values)
-    fitting.follow(batch)
-    for tensor, value in fitting.fitted:  # `run` leaves a module as it was
+    slots = {name: slot for name, slot in binary_weights(student).items() if name in names}
+    expected: dict[str, Tensor] = {}
+    fitted: list[tuple[Tensor, Tensor]] = []
+
+    def keep(slot: Slot, weight: Tensor, call: Call) -> None:
+        expected[slot.name] = call.values()
+
+    def fit(slot: Slot, weight: Tensor, call: Call) -> None:
+        if slot.name in expected:
+            changed = _fit(student, slot, weight, call, expected[slot.name])
+            fitted.extend((tensor, tensor.clone()) for tensor in changed)
+
+    _first_products(teacher, slots, batch, keep)
+    _first_products(student, slots, batch, fit)
+    for tensor, value in fitted:  # `run` leaves a module as it was
         tensor.copy_(value)
 
 
-class _FirstCalls(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
-    """Runs a module and looks at the first product of each of its weights, which may be scaled, cut or turned before.
+def _first_products(module: nn.Module, slots: Mapping[str, Slot], batch: Batch, meet: Meet) -> None:
+    """Run a module, and meet the first product of each weight, which may be scaled, cut or turned before.
 
     Nothing but weights is followed, and kept: a Provenance would keep all that the module makes of a batch.
     """
+    torch.manual_seed(0)
+    with parametrize.cached():  # so that a weight is the same tensor wherever it is asked for
+        weights = {
+            name: cast(Tensor, getattr(module.get_submodule(slot.path), slot.tensor)) for name, slot in slots.items()
+        }
+        left = dict(slots)
+        # By address; the storage itself is kept, or its address could be given to another.
+        names = {_address(weight): (weight.untyped_storage(), name) for name, weight in weights.items()}
 
-    def __init__(self, module: nn.Module, slots: Mapping[str, Slot]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self._module, self._left = module, dict(slots)
-        self.weights: dict[str, Tensor] = {}
-        self._names: dict[int, tuple[torch.UntypedStorage, str]] = {}  # by address, which is not given to another
+        def name_in(value: object) -> str:
+            return names[_address(value)][1] if isinstance(value, Tensor) and _address(value) in names else ""
 
-    def follow(self, batch: Batch) -> None:
-        torch.manual_seed(0)
-        with parametrize.cached():  # so that a weight is the same tensor wherever it is asked for
-            for name, slot in self._left.items():
-                self.weights[name] = cast(Tensor, getattr(self._module.get_submodule(slot.path), slot.tensor))
-                self._mark(self.weights[name], name)
-            with attention_by_operators(), self:
-                run(self._module, batch)
-
-    def _mark(self, value: Tensor, name: str) -> None:
-        storage = value.untyped_storage()
-        self._names[storage._cdata] = storage, name
-
-    def _name(self, value: object) -> str:
-        """Of the weight that it is, or is made of; else empty."""
-        found = self._names.get(value.untyped_storage()._cdata) if isinstance(value, Tensor) else None
-        return found[1] if found else ""
-
-    def __torch_dispatch__(
-        self,
-        func: torch._ops.OpOverload,
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        name = max(map(self._name, args), default="")
-        if not name:
+        def look(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+            result = func(*args, **kwargs)
+            name = max(map(name_in, args), default="")
+            if not name:
+                return result
+            used = next((product for product in products(func, args) if name_in(product.weight)), None)
+            if used is not None:
+                name = name_in(used.weight)
+                if left.pop(name, None):
+                    meet(slots[name], weights[name], Call(func, args, used, result))
+            elif isinstance(result, Tensor) and result.numel() <= weights[name].numel():
+                names[_address(result)] = result.untyped_storage(), name
             return result
-        used = [product for product in products(func, args) if self._name(product.weight)]
-        if used:
-            slot = self._left.pop(self._name(used[0].weight), None)
-            if slot is not None:
-                self.first(slot.name, slot, Call(func, args, used[0], result))
-        elif isinstance(result, Tensor) and result.numel() <= self.weights[name].numel():
-            self._mark(result, name)
-        return result
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # as in Provenance
-
-    def first(self, name: str, slot: Slot, call: Call) -> None:
-        raise NotImplementedError
+        with attention_by_operators(), EachOperator(look):
+            run(module, batch)
 
 
-class _Teacher(_FirstCalls):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
-    """Keeps what products make."""
-
-    def __init__(self, module: nn.Module, slots: Mapping[str, Slot]) -> None:
-        super().__init__(module, slots)
-        self.values: dict[str, Tensor] = {}
-
-    def first(self, name: str, slot: Slot, call: Call) -> None:
-        self.values[name] = call.values()
+def _address(value: Tensor) -> int:
+    return int(value.untyped_storage()._cdata)
 
 
-class _Student(_FirstCalls):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
-    """Fits products, and goes on with what they make then."""
+def _fit(student: nn.Module, slot: Slot, weight: Tensor, call: Call, right: Tensor) -> list[Tensor]:
+    """Fit a product, whose result becomes what it makes then; returns the parameters that have changed."""
+    estimator = cast(LearnedScale, estimator_of(slot.owner, slot.tensor))
+    made = call.values()
+    if right.shape != made.shape or len(made) != len(estimator.learned):
+        return []
+    bias = _bias(student, slot, call.product.bias)
+    used = call.product.weight
+    factor = _factor(weight, used)
+    places = call.rows(_layout(weight, used)) if factor else None
+    if places is None or places.shape[2] > _MOST_MET or not _are_channels(places, slot, estimator):
+        _fit_scale(slot, estimator, call, right, bias)
+    else:
+        _fit_levels(slot, estimator, factor * call.columns(), places, right, bias)
+        weight.copy_(estimator(slot.parameter))
+        if not _is_view(used, weight):
+            used.copy_(factor * weight)
+        call.result.copy_(call.func(*call.args))
+    return [slot.parameter, estimator.learned, *([bias] if bias is not None else [])]
 
-    def __init__(self, module: nn.Module, slots: Mapping[str, Slot], expected: Mapping[str, Tensor]) -> None:
-        super().__init__(module, slots)
-        self._expected = expected
-        self.fitted: list[tuple[Tensor, Tensor]] = []  # parameters and their values
 
-    def first(self, name: str, slot: Slot, call: Call) -> None:
-        estimator = cast(LearnedScale, estimator_of(slot.owner, slot.tensor))
-        made, right = call.values(), self._expected.get(name)
-        if right is None or right.shape != made.shape or len(made) != len(estimator.learned):
-            return
-        bias = self._bias(slot, call.product.bias)
-        weight, used = self.weights[name], call.product.weight
-        factor = _factor(weight, used)
-        places = call.rows(_layout(weight, used)) if factor else None
-        if places is None or places.shape[2] > _MOST_MET or not _are_channels(places, slot, estimator):
-            _fit_scale(slot, estimator, call, right, bias)
-        else:
-            _fit_levels(slot, estimator, factor * call.columns(), places, right, bias)
-            weight.copy_(estimator(slot.parameter))
-            if not _is_view(used, weight):
-                used.copy_(factor * weight)
-            call.result.copy_(call.func(*call.args))
-        for tensor in (slot.parameter, estimator.learned, *([bias] if bias is not None else [])):
-            self.fitted.append((tensor, tensor.clone()))
-
-    def _bias(self, slot: Slot, added: Tensor | None) -> Tensor | None:
-        """What can take a shift: the layer's bias; in code of the user's, the parameter that the product adds."""
-        if slot.name == slot.path:
-            return cast(Tensor, slot.owner.bias)
-        own = [own for own in self._module.parameters() if added is not None and own.data_ptr() == added.data_ptr()]
-        return own[0] if len(own) == 1 else None
+def _bias(student: nn.Module, slot: Slot, added: Tensor | None) -> Tensor | None:
+    """What can take a shift: the layer's bias; in code of the user's, the parameter that the product adds."""
+    if slot.name == slot.path:
+        return cast(Tensor, slot.owner.bias)
+    own = [own for own in student.parameters() if added is not None and own.data_ptr() == added.data_ptr()]
+    return own[0] if len(own) == 1 else None
 
 
 def _is_view(used: Tensor, weight: Tensor) -> bool:
-    return bool(used.untyped_storage()._cdata == weight.untyped_storage()._cdata)
+    return _address(used) == _address(weight)
 
 
 def _factor(weight: Tensor, used: Tensor) -> float:

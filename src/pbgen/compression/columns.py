@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pbgen.provenance import Product, operator
+from pbgen.operators import Product, name_of
 
 _LEAST_POSITIONS = 16384
 _POSITIONS = 4  # times as many as weights of an output
@@ -25,7 +25,7 @@ class Call:
 
     def rows(self, weight: Tensor) -> Tensor | None:
         """What is laid out as the weight, as (groups, outputs of a group, n); None of operators without columns."""
-        match operator(self.func):
+        match name_of(self.func):
             case "convolution":
                 *_, transposed, _, groups = self.args
                 weight = weight.reshape(groups, -1, *weight.shape[1:])
@@ -37,14 +37,14 @@ class Call:
     def columns(self) -> Tensor:
         """What the rows meet, (groups, n, positions): rows times these are `values`."""
         value = self.product.value
-        if operator(self.func) == "convolution":
+        if name_of(self.func) == "convolution":
             return self._neighbours(value)
         return (value if self.product.axis == -2 else value.T)[None][:, :, self._sample(1, self._channels().shape[1])]
 
     def values(self) -> Tensor:
         """(outputs, positions), without the bias."""
         values, bias = self._channels(), self.product.bias
-        examples = len(self.result) if operator(self.func) == "convolution" else 1
+        examples = len(self.result) if name_of(self.func) == "convolution" else 1
         values = values.reshape(len(values), examples, -1)
         values = values[:, :, self._sample(examples, values.shape[2])].flatten(1)
         return values - bias.reshape(-1, 1) if bias is not None and bias.numel() == len(values) else values

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from pbgen.operators import EachOperator, name_of
 
 NORMAL = {"randn", "randn_like", "normal", "normal_functional", "normal_"}
 UNIFORM = {"rand", "rand_like", "uniform", "uniform_"}
@@ -34,27 +35,23 @@ def drawn(operator: str, arguments: dict[str, Any]) -> Drawn | None:
     return None
 
 
-class Replayed(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+def replayed(source: Callable[[str, tuple[int, ...]], Tensor]) -> EachOperator:
     """Within it a module reads numbers from `source(kind, shape)` in the order in which it draws them."""
 
-    def __init__(self, source: Callable[[str, tuple[int, ...]], Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self.source = source
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        name = function._schema.name.removeprefix("aten::")
+    def instead(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        name = name_of(function)
         names = [argument.name for argument in function._schema.arguments]
         given = {argument.name: argument.default_value for argument in function._schema.arguments}
-        given |= dict(zip(names, args, strict=False)) | kwargs
+        given |= {**dict(zip(names, args, strict=False)), **kwargs}
         given = {key: value for key, value in given.items() if value is not None}
+        value = function(*args, **kwargs)
         draws = drawn(name, given)
         if draws is None:
-            return function(*args, **kwargs)
-        like = args[0] if isinstance(args[0], Tensor) else None
-        value = function(*args, **kwargs)
-        fresh = self.source(draws.kind, tuple(value.shape)).to(value.dtype) * draws.scale + draws.shift
-        return like.copy_(fresh) if name in IN_PLACE and like is not None else fresh
+            return value
+        fresh = source(draws.kind, tuple(value.shape)).to(value.dtype) * draws.scale + draws.shift
+        return value.copy_(fresh) if name in IN_PLACE else fresh
+
+    return EachOperator(instead)
 
 
 def recorded(seed: int) -> tuple[Callable[[str, tuple[int, ...]], Tensor], list[Tensor]]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pbgen.errors import PBGenError
 from pbgen.packing.file import read
 from pbgen.packing.freeze import run
-from pbgen.packing.noise import Replayed, recorded, replay
+from pbgen.packing.noise import recorded, replay, replayed
 from pbgen.packing.rebuilt import Rebuilt, rebuild
 
 TOLERANCE = 1e-4  # of the largest value of the output
@@ -51,7 +51,7 @@ class SizesRefusedError(SizesDifferError):
 def made(module: nn.Module, inputs: Inputs, seed: int = 0) -> Made:
     """Raises PBGenError where the module fails, or gives anything but tensors."""
     source, drawn = recorded(seed)
-    with Replayed(source):
+    with replayed(source):
         outputs = run(module, inputs)
     return Made(inputs, drawn, tensors(module, outputs))
 
@@ -245,7 +245,7 @@ def _difference(result: Tensor, expected: Tensor) -> float:
 def _rounding(module: nn.Module, one: Made) -> float:
     inputs = tuple(value.double() if value.is_floating_point() else value for value in one.inputs)
     try:
-        with Replayed(replay(one.drawn)):
+        with replayed(replay(one.drawn)):
             outputs = tensors(module, run(module.double(), inputs))
         return max(_difference(a, b) for a, b in zip(outputs, one.outputs, strict=True))
     except (PBGenError, ValueError, RuntimeError):  # it insists on float32
