@@ -195,9 +195,6 @@ def test_every_loss_trains(tiny: Tiny, tmp_path: Path, loss: str) -> None:
     assert sample(load_tiny(tmp_path / "run").generator, 64).mean() > 150
 
 
-@pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="torch needs AVX-512 for convolutions in bfloat16 to learn"
-)
 def test_built_in_model_and_half_precision(tmp_path: Path) -> None:
     config = TrainConfig(
         model="dcgan32", width=16, latent=5, steps=2, batch_size=4, generator="binary", precision="bf16-mixed",

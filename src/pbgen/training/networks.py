@@ -64,7 +64,7 @@ def build(config: TrainConfig, plan: Plan | None = None, teacher: nn.Module | No
         binarize(generator, plan or "all", config.method)
     if config.discriminator == "binary":
         binarize(discriminator, "all", config.method)
-    memory_format = _memory_format(generator, discriminator, *([teacher] if teacher else []))
+    memory_format = _memory_format(config, generator, discriminator, *([teacher] if teacher else []))
     return Networks(generator, discriminator, teacher, plan, latent_shape, size, memory_format)
 
 
@@ -73,10 +73,13 @@ def _plan(config: TrainConfig, generator: nn.Module, latent_shape: tuple[int, ..
     return plan if config.layers is None else plan.choosing(dict.fromkeys(config.layers, config.bits))
 
 
-def _memory_format(*modules: nn.Module) -> torch.memory_format:
-    # Channels last trains DCGANs a fifth faster, but a user's module may use `view`, which it breaks.
+def _memory_format(config: TrainConfig, *modules: nn.Module) -> torch.memory_format:
+    # Channels last trains DCGANs a fifth faster, but a user's module may use `view`, which it breaks; and where a
+    # processor has no bfloat16, torch's gradients in it want weights that are contiguous.
     ours = all(isinstance(module, dcgan.Generator | dcgan.Discriminator) for module in modules)
-    return torch.channels_last if ours else torch.contiguous_format
+    on_cpu = config.accelerator == "cpu" or not torch.cuda.is_available()
+    half = config.precision == "bf16-mixed" and on_cpu
+    return torch.channels_last if ours and not half else torch.contiguous_format
 
 
 def _image_size(config: TrainConfig, generator: nn.Module, latent_shape: tuple[int, ...]) -> int:
