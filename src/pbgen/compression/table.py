@@ -2,6 +2,7 @@
 
 import math
 
+from pbgen.compression.bits import weight_bytes
 from pbgen.compression.info import CompressInfo
 from pbgen.redundancy import FLOAT_BITS, becomes
 from pbgen.report import text
@@ -13,11 +14,10 @@ def compress_table(info: CompressInfo) -> Table:
     learned, its bits, and the bytes of its weights, float16 where they stay in float; and what no plan is about."""
     rows = []
     for layer in info.plan.layers:
-        half = layer.bits == FLOAT_BITS
-        packed = 2 * layer.weights if half else layer.bits * -(-layer.weights // 8)
+        packed = weight_bytes(layer.weights, layer.bits)
         errors = info.errors.get(layer.name, {})
         alone = [f"{-10 * math.log10(max(errors[bits], 1e-12)):.1f}" if bits in errors else "" for bits in (1, 2, 3, 4)]
-        becomes_ = "float16" if half else becomes(layer.bits)
+        becomes_ = "float16" if layer.bits == FLOAT_BITS else becomes(layer.bits)
         redundancy = text.number(layer.degree_of_redundancy)
         rows.append([layer.name, redundancy, *alone, becomes_, text.size(4 * layer.weights), text.size(packed)])
     for other in info.plan.unplanned:
@@ -29,11 +29,7 @@ def compress_table(info: CompressInfo) -> Table:
         frozenset(numeric),
         [
             "all",
-            "",
-            "",
-            "",
-            "",
-            "",
+            *[""] * 5,
             f"{text.times(info.ratio)} smaller",
             text.size(info.float_bytes),
             text.size(info.packed_bytes),
