@@ -100,7 +100,7 @@ def _fit(student: nn.Module, slot: Slot, weight: Tensor, call: Call, right: Tens
     factor = _factor(weight, used)
     places = call.rows(_layout(weight, used)) if factor else None
     if places is None or places.shape[2] > _MOST_MET or not _are_channels(places, slot, estimator):
-        _fit_scale(slot, estimator, call, right, bias)
+        _fit_scale(slot, estimator, call, made, right, bias)
     else:
         _fit_levels(slot, estimator, factor * call.columns(), places, right, bias)
         weight.copy_(estimator(slot.parameter))
@@ -168,8 +168,10 @@ def _fit_levels(
         bias.add_((mean_right - fitted @ mean_met).reshape(bias.shape))
 
 
-def _fit_scale(slot: Slot, estimator: LearnedScale, call: Call, right: Tensor, bias: Tensor | None) -> None:
-    gain, shift = fit_scale(call.values(), right, bias is not None)
+def _fit_scale(
+    slot: Slot, estimator: LearnedScale, call: Call, made: Tensor, right: Tensor, bias: Tensor | None
+) -> None:
+    gain, shift = fit_scale(made, right, bias is not None)
     estimator.learned.mul_(gain)
     if estimator.bits > 1:  # so that the levels stay
         slot.parameter.mul_(gain[estimator.channels(slot.parameter)])
