@@ -1,4 +1,4 @@
-"""The exponential average of the generator and its batch-norm statistics."""
+"""The exponential average of a network and its batch-norm statistics."""
 
 import copy
 
@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from pbgen.binarize import binarize
-from pbgen.training.average import GeneratorAverage, refresh_batch_norm
+from pbgen.training.average import Average, refresh_batch_norm
 
 
 def test_average_follows_its_formula() -> None:
     module = nn.Linear(3, 2)
-    average = GeneratorAverage(module, decay=0.5)
+    average = Average(module, decay=0.5)
     expected = module.weight.detach().double().numpy().copy()
     for t in range(20):
         with torch.no_grad():
@@ -26,7 +26,7 @@ def test_average_follows_its_formula() -> None:
 
 def test_no_average_is_the_generator_itself() -> None:
     module = nn.Linear(3, 2)
-    average = GeneratorAverage(module, decay=0.0)
+    average = Average(module, decay=0.0)
     with torch.no_grad():
         module.weight.copy_(torch.randn(2, 3))
     average.update(module, 0)
@@ -35,7 +35,7 @@ def test_no_average_is_the_generator_itself() -> None:
 
 def test_average_of_a_binary_generator_averages_latent_weights_and_stays_binary() -> None:
     module = binarize(nn.Sequential(nn.Conv2d(2, 3, 3)), "all")
-    average = GeneratorAverage(module, decay=0.9)
+    average = Average(module, decay=0.9)
     average.update(module, 0)
     weight = average.module[0].weight
     for channel in weight:
@@ -49,7 +49,7 @@ def test_average_of_a_generator_whose_weights_are_normalized() -> None:
     """By a hook, which leaves a tensor with a gradient behind, that torch's deepcopy refuses."""
     module = nn.utils.weight_norm(nn.Linear(3, 2))
     module(torch.ones(1, 3)).sum().backward()
-    average = GeneratorAverage(module, decay=0.0)
+    average = Average(module, decay=0.0)
     with torch.no_grad():
         module.weight_g.mul_(3)
     average.update(module, 0)

@@ -102,7 +102,7 @@ def _fit(student: nn.Module, slot: Slot, weight: Tensor, call: Call, right: Tens
     if places is None or places.shape[2] > _MOST_MET or not _are_channels(places, slot, estimator):
         _fit_scale(slot, estimator, call, made, right, bias)
     else:
-        _fit_levels(slot, estimator, factor * call.columns(), places, right, bias)
+        _fit_levels(slot, estimator, call.columns().mul_(factor), places, right, bias)
         weight.copy_(estimator(slot.parameter))
         if not _is_view(used, weight):
             used.copy_(factor * weight)
@@ -150,11 +150,11 @@ def _are_channels(places: Tensor, slot: Slot, estimator: LearnedScale) -> bool:
 def _fit_levels(
     slot: Slot, estimator: LearnedScale, met: Tensor, places: Tensor, right: Tensor, bias: Tensor | None
 ) -> None:
-    """`met` are columns, `places` where in the weight the rows are that meet them."""
+    """`met` are columns, which are moved, `places` where in the weight the rows are that meet them."""
     right = right.view(*places.shape[:2], -1)
     mean_met, mean_right = met.mean(2, keepdim=True), right.mean(2, keepdim=True)
     if bias is not None:  # which takes the means
-        met, right = met - mean_met, right - mean_right
+        met, right = met.sub_(mean_met), right - mean_right
     gram, cross = (one @ met.transpose(1, 2) / met.shape[2] for one in (met, right))
     latent, channels = slot.parameter.flatten(), estimator.channels(slot.parameter).flatten()[places[:, :, 0]]
     weights = latent[places]

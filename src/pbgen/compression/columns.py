@@ -12,6 +12,8 @@ from pbgen.operators import Product, name_of
 
 _LEAST_POSITIONS = 16384
 _POSITIONS = 4  # times as many as weights of an output
+_OF_AN_EXAMPLE = 2048  # positions, where the columns of all are not more numbers than
+_MOST_NUMBERS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ class Call:
         return self.result.movedim(self.product.axis, 0).flatten(1)
 
     def _sample(self, examples: int, positions: int) -> Tensor:
-        most = max(_LEAST_POSITIONS, _POSITIONS * self.product.weight.numel() // len(self._channels()))
-        some = -(-most // examples)
+        met = self.product.weight.numel() // len(self._channels())
+        least = -(-max(_LEAST_POSITIONS, _POSITIONS * met) // examples)
+        some = max(least, min(_OF_AN_EXAMPLE, _MOST_NUMBERS // met // examples))
         if positions <= some:
             return torch.arange(positions)
         return torch.randperm(positions, generator=torch.Generator().manual_seed(positions))[:some]

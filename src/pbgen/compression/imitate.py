@@ -1,4 +1,4 @@
-"""The student learns to make what its teacher makes, and the best of it is kept."""
+"""The student learns to make what its teacher makes, and the best of its average is kept."""
 
 import math
 import time
@@ -18,6 +18,7 @@ from pbgen.compression.lesson import Lesson, LessonState, Order
 from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.files import write_atomically
 from pbgen.training import checkpoint
+from pbgen.training.average import Average
 from pbgen.training.interrupt import Interrupts
 
 Progress = Callable[[int, int, Mapping[str, float]], object]
@@ -25,6 +26,9 @@ Progress = Callable[[int, int, Mapping[str, float]], object]
 decibels, while it learns; `engines` while so many are compared."""
 
 _WARM_UP = 20  # steps
+_AVERAGE = 0.95
+"""The decay of the average that is judged and kept: a step turns levels to and fro, which tells nothing and costs 1 dB
+until the rate has fallen."""
 _MOST_FAILURES = 20  # steps in a row
 _EVALUATIONS = 40
 _WHOLE = 1000  # in which progress is counted where time says how long
@@ -58,7 +62,7 @@ class Point:
 
 @dataclass
 class Learned:
-    """What has been learned so far; `best` is the student's state where the median was highest."""
+    """What has been learned so far; `best` is the state of the student's average where the median was highest."""
 
     step: int = 0
     seconds: float = 0.0
@@ -76,6 +80,7 @@ class _State(LessonState):
     step: int
     seconds: float
     student: dict[str, Tensor]
+    average: dict[str, Tensor]
     best: dict[str, Tensor]
     curve: list[tuple[int, float, float, float]]
 
@@ -93,19 +98,21 @@ class Imitation:
         self._student, self._inputs, self._batch, self._place, self._task = student, inputs, batch, place, task
         self._judge = Judge(teacher, inputs.chosen_by)
         self._lesson = Lesson(fabric, teacher, student, self._judge.variances)
+        self._average = Average(student, _AVERAGE)
         self.learned = Learned()
 
     def restore(self) -> None:
         """Go on from the file. Raises PBGenError where it is missing, damaged or belongs to something else."""
         state = _load(self._place, self._task)
         self._student.load_state_dict(state["student"])
+        self._average.module.load_state_dict(state["average"])
         self._lesson.restore(state)
         curve = [Point(step, seconds, Psnr(*psnr)) for step, seconds, *psnr in state["curve"]]
         self.learned = Learned(state["step"], state["seconds"], state["best"], curve)
 
     def run(self, schedule: Schedule, interrupts: Interrupts, progress: Progress) -> bool:
         """Learn to the end, or until `interrupts` asks to stop; says whether the end was reached. The student is then
-        the best there was, on the CPU."""
+        the best that its average was, on the CPU."""
         learned = self.learned
         self._lesson.begin()
         if not learned.curve:
@@ -138,13 +145,16 @@ class Imitation:
 
     def _one_step(self, rate: float) -> bool:
         step = self.learned.step
-        return self._lesson.step(Order(step, rate, self._inputs.train(step, self._batch)))
+        done = self._lesson.step(Order(step, rate, self._inputs.train(step, self._batch)))
+        self._average.update(self._student, step)
+        return done
 
     def _evaluate(self) -> None:
         learned = self.learned
-        point = Point(learned.step, learned.seconds, self._judge.psnr(self._student))
+        average = self._average.module
+        point = Point(learned.step, learned.seconds, self._judge.psnr(average))
         if not learned.curve or point.psnr.median > learned.best_point.psnr.median:
-            learned.best = {name: value.detach().cpu().clone() for name, value in self._student.state_dict().items()}
+            learned.best = {name: value.cpu().clone() for name, value in average.state_dict().items()}
         learned.curve.append(point)
 
     def _save(self) -> None:
@@ -155,6 +165,7 @@ class Imitation:
             step=learned.step,
             seconds=learned.seconds,
             student=self._student.state_dict(),
+            average=self._average.module.state_dict(),
             best=learned.best,
             curve=[(point.step, point.seconds, *point.psnr) for point in learned.curve],
             **self._lesson.state(),

@@ -1,4 +1,4 @@
-"""The exponential average of the generator, which is what a run is sampled, judged and packed from."""
+"""The exponential average of a network that is trained, which is what is sampled, judged and packed."""
 
 from collections.abc import Iterable
 
@@ -9,28 +9,28 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pbgen.modules import duplicate
 
 
-class GeneratorAverage:
-    """A copy of the generator whose parameters (of binary layers: the latent weights) trail it by an average.
+class Average:
+    """A copy of a network whose parameters (of binary layers: the latent weights) trail it by an average.
 
-    After update t the average is d * average + (1 - d) * generator with d = min(decay, (1 + t) / (10 + t)): the
-    warm-up forgets the random start at once. Training never reads it.
+    After update t the average is d * average + (1 - d) * network with d = min(decay, (1 + t) / (10 + t)): the
+    warm-up forgets a random start at once. Training never reads it.
     """
 
-    def __init__(self, generator: nn.Module, decay: float) -> None:
-        self.module = duplicate(generator).requires_grad_(False).eval()
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.module = duplicate(network).requires_grad_(False).eval()
         self._decay = decay
 
     @torch.no_grad()
-    def update(self, generator: nn.Module, t: int) -> None:
-        """Move towards `generator` after its update number `t`, counted from 0."""
+    def update(self, network: nn.Module, t: int) -> None:
+        """Move towards `network` after its update number `t`, counted from 0."""
         decay = min(self._decay, (1 + t) / (10 + t))
-        for mean, value in zip(self.module.parameters(), generator.parameters(), strict=True):
+        for mean, value in zip(self.module.parameters(), network.parameters(), strict=True):
             mean.lerp_(value, 1 - decay)
 
     @torch.no_grad()
-    def copy_buffers(self, generator: nn.Module) -> None:
+    def copy_buffers(self, network: nn.Module) -> None:
         """Take over what is not trained."""
-        for mine, current in zip(self.module.buffers(), generator.buffers(), strict=True):
+        for mine, current in zip(self.module.buffers(), network.buffers(), strict=True):
             mine.copy_(current)
 
 

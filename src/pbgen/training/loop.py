@@ -14,7 +14,7 @@ from pbgen.binarize import binary_weights, signs_and_scale
 from pbgen.data import ImageSource
 from pbgen.errors import PBGenError
 from pbgen.training import checkpoint, randomness
-from pbgen.training.average import GeneratorAverage, refresh_batch_norm
+from pbgen.training.average import Average, refresh_batch_norm
 from pbgen.training.checkpoint import Checkpoint
 from pbgen.training.config import TrainConfig
 from pbgen.training.feed import Feed, Images, indices, share
@@ -67,7 +67,7 @@ class Loop:
         self._progress = progress
         self._latent_shape = networks.latent_shape
         self._train = TrainingStep(fabric, config, networks)
-        self._average = GeneratorAverage(self._train.generator.module, config.average)
+        self._average = Average(self._train.generator.module, config.average)
         self._step = 0
         self._seconds = 0.0
         self._unlogged: list[Tensor] = []
