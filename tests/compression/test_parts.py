@@ -11,7 +11,7 @@ import pbgen
 from pbgen.compression.bits import choose_bits, compressible, measure_errors, plan_bytes, weight_bytes
 from pbgen.compression.closed_form import calibrate
 from pbgen.compression.inputs import Crops, Examples, Noise, Scale
-from pbgen.compression.judge import Judge
+from pbgen.compression.judge import Judge, example_errors
 from pbgen.compression.sound import is_sound, log_mel_distance, spectral_distance
 from pbgen.compression.student import halve, make_student
 
@@ -128,12 +128,28 @@ def test_calibration_of_attention():
     assert same == {"norm1.bias", "norm2.bias", "self_attn.in_proj_bias"}  # which torch adds after the product
 
 
-def test_halved_weights_are_float16(network):
+def test_what_stays_in_float_is_halved_where_it_fits(network):
     student = make_student(network, plan_of(network).choosing({"2": 2}))
+    with torch.no_grad():
+        student[5].weight[0, 0] *= 1e-9  # next to nothing
+        student[5].bias.mul_(1e-6)  # float16 has few digits for such
+        student[0].bias[0] = 1e5  # and nothing for this
+    kept = [student[5].bias.clone(), student[0].bias.clone(), student[2].parametrizations.weight.original.clone()]
     halve(student)
-    for name in ("0", "5"):
-        weight = student.get_submodule(name).weight
-        assert torch.equal(weight, weight.half().float())
+    learned = student[2].parametrizations.weight[0].learned
+    for value in (student[0].weight, student[5].weight, student[2].bias, learned):
+        assert torch.equal(value, value.half().float())
+    for value, before in zip(
+        (student[5].bias, student[0].bias, student[2].parametrizations.weight.original), kept, strict=True
+    ):
+        assert torch.equal(value, before)
+
+
+def test_errors_of_examples():
+    made, right = torch.randn(3, 2, 4), torch.randn(3, 2, 4)
+    found = example_errors(made, right, 2.0)
+    np.testing.assert_allclose(found, ((made - right) ** 2).numpy().reshape(3, 8).mean(1) / 2, rtol=1e-6)
+    assert example_errors(torch.tensor(3.0), torch.tensor(1.0), 4.0).tolist() == [1.0]
 
 
 def test_psnr_by_hand():

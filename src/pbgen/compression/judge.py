@@ -56,6 +56,12 @@ class Judge:
         return -10 * torch.log10(torch.tensor(max(error, 1e-12))).item() if error == error else 0.0
 
 
+def example_errors(made: Tensor, right: Tensor, variance: float) -> Tensor:
+    """Each example's mean squared error, as a part of the variance."""
+    squares = (made - right).square()
+    return squares.reshape(squares.shape[0] if squares.dim() else 1, -1).mean(1) / variance
+
+
 def _range(values: Tensor) -> tuple[float, float]:
     some = values[:: max(1, len(values) // 1_000_000)]
     low, high = (float(torch.quantile(some, q)) for q in (0.01, 0.99))

@@ -3,13 +3,14 @@
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pbgen.binarize import LearnedScale, binarize, binary_layers, binary_weights, estimator_of
 from pbgen.modules import duplicate
 from pbgen.redundancy import Plan
 
-_HALF = 65504.0  # the largest number of float16
+_ROUNDING = 2.0**-10  # of float16, of its normal numbers
+_NOTHING = 2.0**-15  # of the largest number
 
 
 def make_student(teacher: nn.Module, plan: Plan) -> nn.Module:
@@ -32,5 +33,11 @@ def halve(student: nn.Module) -> None:
     """Round what stays in float to float16, in place, where that can hold it: so it is packed in two bytes."""
     latent = {id(slot.parameter) for slot in binary_weights(student).values()}
     for parameter in student.parameters():
-        if parameter.dim() > 1 and id(parameter) not in latent and parameter.abs().max() <= _HALF:
+        if id(parameter) not in latent and parameter.numel() and _fits_half(parameter):
             parameter.copy_(parameter.half())
+
+
+def _fits_half(values: Tensor) -> bool:
+    """Whether float16 rounds all by no more than it usually does, but for those that are next to nothing."""
+    nothing = float(values.abs().max()) * _NOTHING
+    return torch.allclose(values.half().to(values), values, rtol=_ROUNDING, atol=nothing)

@@ -40,7 +40,7 @@ def lower(flow: Flow) -> tuple[Graph, Tensors]:
             **_program(step, sizes),
         }
         if step.op == "constant":
-            attributes["tensor"] = store.name_of(_float32(step, step.numbers), step.name)
+            attributes["tensor"] = store.name_of(_smallest(_float32(step, step.numbers)), step.name)
         reads = tuple(numbers[value] for value in step.reads)
         nodes.append(Node(step.op, step.name, reads, tuple(map(sizes, step.shape)), attributes))
     outputs = tuple((name, numbers[step]) for name, step in flow.outputs)
@@ -116,7 +116,7 @@ def _epilogue(step: Step, store: _Store) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     for key, numbers, neutral in (("scale", step.scale, 1), ("shift", step.shift, 0)):
         if numbers is not None and np.any((stored := _float32(step, numbers)) != neutral):
-            attributes[key] = store.name_of(stored, f"{step.name}.{key}")
+            attributes[key] = store.name_of(_smallest(stored), f"{step.name}.{key}")
     return attributes
 
 
