@@ -77,6 +77,15 @@ def test_latents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert parts.read_bytes() == whole.read_bytes()
 
 
+def test_as_large_as_asked_where_layers_begin_alike(tmp_path: Path) -> None:
+    """Shifts that all begin at 0, and norms of ones: a file has each of these once, until they have learned."""
+    torch.manual_seed(0)
+    parts = [part for _ in range(6) for part in (nn.Conv2d(8, 8, 3, bias=False), nn.GroupNorm(2, 8), nn.ReLU())]
+    network, batches = nn.Sequential(*parts).eval(), [torch.randn(8, 8, 16, 16)]
+    info = compress(network, batches, tmp_path / "g.safetensors", target_bytes=12_000, steps=30)
+    assert 11_500 < info.packed_bytes <= 12_000
+
+
 class Vocoder(nn.Module):
     input_shape = (4, 64)
 

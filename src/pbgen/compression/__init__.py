@@ -183,9 +183,10 @@ class _Task:
 
     def _packed_bytes(self, plan: Plan) -> int:
         student = make_student(self.teacher, plan)
-        for parameter in student.parameters():
-            if not parameter.any():  # shifts that begin at 0, which would be left out
-                nn.init.ones_(parameter)
+        with torch.no_grad():
+            for parameter in student.parameters():
+                # Shifts that begin at 0 would be left out, and what begins alike be stored once.
+                parameter.add_(torch.randn_like(parameter), alpha=float(parameter.abs().mean()) or 1.0)
         halve(student)
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore", PBGenWarning)  # which come again in the end

@@ -3,22 +3,25 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from pbgen.compression.closed_form import calibrate
 from pbgen.compression.inputs import Batch
-from pbgen.compression.judge import Judge
+from pbgen.compression.judge import Judge, example_errors
 from pbgen.compression.student import make_student
 from pbgen.errors import PBGenError
 from pbgen.redundancy import FLOAT_BITS, MAX_BITS, Plan
 from pbgen.training.teacher import outputs
 
 _PARTS = 4096
+_LEAST_ERROR = 1e-12
 CHOICES = (*range(1, MAX_BITS + 1), FLOAT_BITS)
 
 Errors = dict[str, dict[int, float]]
-"""By layer and bits: the error of the outputs, where that layer alone has so many bits, as a part of their variance."""
+"""By layer and bits: the error of the outputs, where that layer alone has so many bits, as a part of their variance;
+the geometric mean of the examples', so that a few which none can make do not count alone."""
 
 
 def weight_bytes(weights: int, bits: int) -> int:
@@ -69,11 +72,12 @@ def measure_errors(
 def _error(teacher: nn.Module, plan: Plan, fitted_to: Batch, judge: Judge) -> float:
     student = make_student(teacher, plan)
     calibrate(student, teacher, fitted_to, plan.binary)
-    total = 0.0
-    for batch, expected in zip(judge.batches, judge.expected, strict=True):
-        for made, right, variance in zip(outputs(student, batch), expected, judge.variances, strict=True):
-            total += float((made - right).square().mean()) / variance
-    return total / len(judge.batches)
+    found = [
+        example_errors(made, right, variance)
+        for batch, expected in zip(judge.batches, judge.expected, strict=True)
+        for made, right, variance in zip(outputs(student, batch), expected, judge.variances, strict=True)
+    ]
+    return float(torch.cat(found).clamp_min(_LEAST_ERROR).log().mean().exp())
 
 
 def choose_bits(plan: Plan, errors: Errors, budget: int) -> Plan:
