@@ -36,6 +36,16 @@ def test_errors_fall_with_bits(network):
         assert sorted(by_bits.values(), reverse=True) == [by_bits[bits] for bits in (1, 2, 3, 4, 32)]
 
 
+def test_known_moments_change_nothing(network):
+    known, plan = {}, plan_of(network)
+    for bits in (4, 1, 2):
+        students = [make_student(network, plan.choosing({"2": bits})) for _ in range(2)]
+        calibrate(students[0], network, (X,), ["2"], known)
+        calibrate(students[1], network, (X,), ["2"])
+        first, second = (student.state_dict() for student in students)
+        assert list(known) == ["2"] and all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_the_bits_are_the_best_that_fit():
     """Against trying all."""
     plan = plan_of(make_network())

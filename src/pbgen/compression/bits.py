@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pbgen.compression.closed_form import calibrate
+from pbgen.compression.closed_form import Moments, calibrate
 from pbgen.compression.inputs import Batch
 from pbgen.compression.judge import Judge, example_errors
 from pbgen.compression.student import make_student
@@ -63,15 +63,18 @@ def measure_errors(
     judge = Judge(teacher, [judged_by])
     errors: Errors = {}
     for number, name in enumerate(names, 1):
-        measured = {bits: _error(teacher, plan.choosing({name: bits}), fitted_to, judge) for bits in CHOICES[:-1]}
+        known: dict[str, Moments] = {}  # the same for all bits, as what runs before the layer stays in float
+        measured = {
+            bits: _error(teacher, plan.choosing({name: bits}), fitted_to, judge, known) for bits in CHOICES[:-1]
+        }
         errors[name] = measured | {FLOAT_BITS: 0.0}
         progress(number, len(names))
     return errors
 
 
-def _error(teacher: nn.Module, plan: Plan, fitted_to: Batch, judge: Judge) -> float:
+def _error(teacher: nn.Module, plan: Plan, fitted_to: Batch, judge: Judge, known: dict[str, Moments]) -> float:
     student = make_student(teacher, plan)
-    calibrate(student, teacher, fitted_to, plan.binary)
+    calibrate(student, teacher, fitted_to, plan.binary, known)
     found = [
         example_errors(made, right, variance)
         for batch, expected in zip(judge.batches, judge.expected, strict=True)

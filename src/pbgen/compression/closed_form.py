@@ -1,6 +1,7 @@
 """The closed form in which a student begins: a run of the teacher, and one of the student in which it is fitted."""
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -23,15 +24,36 @@ Meet = Callable[[Slot, Tensor, Call], None]
 """Called with a weight's slot, the weight, and a product of it."""
 
 
+@dataclass(frozen=True)
+class Moments:
+    """What the levels of a layer are fitted by: what its weights meet, x, and what it should make, y, less their means
+    where there is a bias; (groups, n, n), (groups, outputs, n), (groups, n, 1) and (groups, outputs, 1)."""
+
+    gram: Tensor  # the mean of x x'
+    cross: Tensor  # that of y x'
+    mean_met: Tensor
+    mean_right: Tensor
+
+
 @torch.no_grad()
-def calibrate(student: nn.Module, teacher: nn.Module, batch: Batch, names: Collection[str]) -> None:
+def calibrate(
+    student: nn.Module,
+    teacher: nn.Module,
+    batch: Batch,
+    names: Collection[str],
+    known: dict[str, Moments] | None = None,
+) -> None:
     """Fit the levels, scales and shifts of layers to what the teacher's layers make, in the order in which they run.
 
     Each is fitted on what the ones before it, fitted, make. A layer is wherever its weight is multiplied, in a module
     of torch's or in code of the user's, the first time that it is; there is a shift where that adds a bias. Levels stay
     those nearest to the weights where the product is of something else than the weight, a view or a multiple of it, or
     sums too many numbers. A layer whose products are not the teacher's, or not of all its channels, stays as it is.
+
+    known: the moments of layers, by name; those that are missing are added. For the same teacher and batch, and layers
+    that meet what the teacher's do, so that they can be fitted again with other bits in a fifth of the time.
     """
+    known = {} if known is None else known
     slots = {name: slot for name, slot in binary_weights(student).items() if name in names}
     expected: dict[str, Tensor] = {}
     fitted: list[tuple[Tensor, Tensor]] = []
@@ -41,7 +63,7 @@ def calibrate(student: nn.Module, teacher: nn.Module, batch: Batch, names: Colle
 
     def fit(slot: Slot, weight: Tensor, call: Call) -> None:
         if slot.name in expected:
-            changed = _fit(student, slot, weight, call, expected[slot.name])
+            changed = _fit(student, slot, weight, call, expected[slot.name], known)
             fitted.extend((tensor, tensor.clone()) for tensor in changed)
 
     _first_products(teacher, slots, batch, keep)
@@ -89,7 +111,9 @@ def _address(value: Tensor) -> int:
     return int(value.untyped_storage()._cdata)
 
 
-def _fit(student: nn.Module, slot: Slot, weight: Tensor, call: Call, right: Tensor) -> list[Tensor]:
+def _fit(
+    student: nn.Module, slot: Slot, weight: Tensor, call: Call, right: Tensor, known: dict[str, Moments]
+) -> list[Tensor]:
     """Fit a product, whose result becomes what it makes then; returns the parameters that have changed."""
     estimator = cast(LearnedScale, estimator_of(slot.owner, slot.tensor))
     made = call.values()
@@ -102,7 +126,11 @@ def _fit(student: nn.Module, slot: Slot, weight: Tensor, call: Call, right: Tens
     if places is None or places.shape[2] > _MOST_MET or not _are_channels(places, slot, estimator):
         _fit_scale(slot, estimator, call, made, right, bias)
     else:
-        _fit_levels(slot, estimator, call.columns().mul_(factor), places, right, bias)
+        if slot.name not in known:
+            known[slot.name] = _moments(
+                call.columns().mul_(factor), right.view(*places.shape[:2], -1), bias is not None
+            )
+        _fit_levels(slot, estimator, known[slot.name], places, bias)
         weight.copy_(estimator(slot.parameter))
         if not _is_view(used, weight):
             used.copy_(factor * weight)
@@ -147,25 +175,27 @@ def _are_channels(places: Tensor, slot: Slot, estimator: LearnedScale) -> bool:
     return bool((channels == channels[:, :, :1]).all())
 
 
-def _fit_levels(
-    slot: Slot, estimator: LearnedScale, met: Tensor, places: Tensor, right: Tensor, bias: Tensor | None
-) -> None:
-    """`met` are columns, which are moved, `places` where in the weight the rows are that meet them."""
-    right = right.view(*places.shape[:2], -1)
+def _moments(met: Tensor, right: Tensor, shifted: bool) -> Moments:
+    """Of columns, which are moved, and what the rows should make of them."""
     mean_met, mean_right = met.mean(2, keepdim=True), right.mean(2, keepdim=True)
-    if bias is not None:  # which takes the means
+    if shifted:  # by a bias, which takes the means
         met, right = met.sub_(mean_met), right - mean_right
     gram, cross = (one @ met.transpose(1, 2) / met.shape[2] for one in (met, right))
+    return Moments(gram, cross, mean_met, mean_right)
+
+
+def _fit_levels(slot: Slot, estimator: LearnedScale, moments: Moments, places: Tensor, bias: Tensor | None) -> None:
+    """`places` are where in the weight the rows are that meet what has these moments."""
     latent, channels = slot.parameter.flatten(), estimator.channels(slot.parameter).flatten()[places[:, :, 0]]
     weights = latent[places]
-    levels, scale = fit_levels(gram, cross, weights, estimator.learned[channels], estimator.bits)
+    levels, scale = fit_levels(moments.gram, moments.cross, weights, estimator.learned[channels], estimator.bits)
     estimator.learned[channels] = scale
     fitted = levels * scale[:, :, None]
     kept = nearest_level(weights / scale[:, :, None], estimator.bits) == levels
     latent[places] = torch.where(kept, weights, fitted)
     slot.parameter.copy_(latent.view_as(slot.parameter))
     if bias is not None:
-        bias.add_((mean_right - fitted @ mean_met).reshape(bias.shape))
+        bias.add_((moments.mean_right - fitted @ moments.mean_met).reshape(bias.shape))
 
 
 def _fit_scale(
