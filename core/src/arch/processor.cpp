@@ -35,6 +35,14 @@ constexpr unsigned avx512_bits = bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX
 
 }  // namespace
 
+bool is_intel() {
+    static const bool answer = [] {
+        unsigned a, b, c, d;
+        return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx && d == signature_INTEL_edx;
+    }();
+    return answer;
+}
+
 bool has_avx2() {
     static const bool answer = has(bit_AVX2, 0, 0x6);
     return answer;

@@ -7,6 +7,7 @@ namespace pbgen {
 #ifdef __x86_64__
 bool has_avx2();
 bool has_avx512();
+bool is_intel();
 bool has_avx512_vbmi();  // permutations and dot products of bytes, too
 #endif
 #ifdef __aarch64__

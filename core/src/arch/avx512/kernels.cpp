@@ -1,7 +1,5 @@
 // AVX-512: which product suits which layer.
 #ifdef __x86_64__
-#include <cpuid.h>
-
 #include "../processor.h"
 #include "../tables.h"
 #include "products.h"
@@ -20,14 +18,8 @@ const Product* choose_integer(const LayerSize& size) {
 
 // Intel's processors have one unit for permutations, and 512-bit additions share it: tables in registers do 80 multiply-adds
 // in a cycle there at the best, and tables in memory, of half as long vectors, 96. By counting, not by measurement.
-bool has_one_permutation_unit() {
-    unsigned a, b, c, d;
-    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx && d == signature_INTEL_edx;
-}
-
 const Product* choose_shared(const LayerSize& size, bool integers) {
-    static const bool shared = has_one_permutation_unit();
-    return shared && !integers ? avx2_kernels.choose_shared(size, false) : nullptr;
+    return is_intel() && !integers ? avx2_kernels.choose_shared(size, false) : nullptr;
 }
 
 template <bool bytes>
