@@ -11,7 +11,7 @@ import pbgen
 from pbgen.compression.bits import choose_bits, compressible, measure_errors, plan_bytes, weight_bytes
 from pbgen.compression.closed_form import calibrate
 from pbgen.compression.inputs import Crops, Examples, Noise, Scale
-from pbgen.compression.judge import Judge, example_errors
+from pbgen.compression.judge import Judge, log_error
 from pbgen.compression.sound import is_sound, log_mel_distance, spectral_distance
 from pbgen.compression.student import halve, make_student
 
@@ -155,11 +155,11 @@ def test_what_stays_in_float_is_halved_where_it_fits(network):
         assert torch.equal(value, before)
 
 
-def test_errors_of_examples():
+def test_examples_count_alike():
     made, right = torch.randn(3, 2, 4), torch.randn(3, 2, 4)
-    found = example_errors(made, right, 2.0)
-    np.testing.assert_allclose(found, ((made - right) ** 2).numpy().reshape(3, 8).mean(1) / 2, rtol=1e-6)
-    assert example_errors(torch.tensor(3.0), torch.tensor(1.0), 4.0).tolist() == [1.0]
+    expected = np.log(((made - right) ** 2).double().numpy().reshape(3, 8).mean(1) / 2).mean()
+    assert float(log_error(made, right, 2.0)) == pytest.approx(expected, rel=1e-5)
+    assert float(log_error(right, right, 2.0)) == pytest.approx(np.log(1e-9))
 
 
 def test_psnr_by_hand():

@@ -4,7 +4,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from pbgen.training.teacher import Teacher, distance
+from pbgen.training.teacher import Teacher, example_errors
 
 
 class Counting(nn.Module):
@@ -34,9 +34,11 @@ def test_a_teacher_says_the_same_each_time_and_leaves_its_input() -> None:
         assert torch.equal(x, torch.linspace(-1, 1, 8).reshape(2, 4))
 
 
-def test_distance_is_a_weighted_mean_square() -> None:
-    made, right = torch.tensor([1.0, 2.0, 4.0], requires_grad=True), torch.tensor([1.0, 0.0, 1.0])
-    found = distance(made, right, 6)
-    found.backward()
-    assert found.item() == 6 * (4 + 9) / 3
-    assert made.grad is not None and made.grad.tolist() == [0.0, 8.0, 12.0]
+def test_errors_are_mean_squares_of_examples() -> None:
+    made, right = torch.tensor([[1.0, 2.0], [4.0, 5.0]], requires_grad=True), torch.tensor([[1.0, 0.0], [1.0, 5.0]])
+    found = example_errors(made, right)
+    assert found.tolist() == [2.0, 4.5]
+    found.sum().backward()
+    assert made.grad is not None and made.grad.tolist() == [[0.0, 2.0], [3.0, 0.0]]
+    assert example_errors(torch.tensor(3.0), torch.tensor(1.0)).tolist() == [4.0]
+    assert example_errors(torch.tensor([3.0, 1.0]), torch.tensor([1.0, 1.0])).tolist() == [4.0, 0.0]

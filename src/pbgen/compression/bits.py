@@ -9,14 +9,13 @@ from torch import nn
 
 from pbgen.compression.closed_form import Moments, calibrate
 from pbgen.compression.inputs import Batch
-from pbgen.compression.judge import Judge, example_errors
+from pbgen.compression.judge import Judge, log_error
 from pbgen.compression.student import make_student
 from pbgen.errors import PBGenError
 from pbgen.redundancy import FLOAT_BITS, MAX_BITS, Plan
 from pbgen.training.teacher import outputs
 
 _PARTS = 4096
-_LEAST_ERROR = 1e-12
 CHOICES = (*range(1, MAX_BITS + 1), FLOAT_BITS)
 
 Errors = dict[str, dict[int, float]]
@@ -76,11 +75,11 @@ def _error(teacher: nn.Module, plan: Plan, fitted_to: Batch, judge: Judge, known
     student = make_student(teacher, plan)
     calibrate(student, teacher, fitted_to, plan.binary, known)
     found = [
-        example_errors(made, right, variance)
+        log_error(made, right, variance)
         for batch, expected in zip(judge.batches, judge.expected, strict=True)
         for made, right, variance in zip(outputs(student, batch), expected, judge.variances, strict=True)
     ]
-    return float(torch.cat(found).clamp_min(_LEAST_ERROR).log().mean().exp())
+    return float(torch.stack(found).mean().exp())
 
 
 def choose_bits(plan: Plan, errors: Errors, budget: int) -> Plan:

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from pbgen.operators import Product, name_of
 
 _LEAST_POSITIONS = 16384
-_POSITIONS = 4  # times as many as weights of an output
-_OF_AN_EXAMPLE = 2048  # positions, where the columns of all are not more numbers than
+_POSITIONS = 4  # times as many as weights of an output, at least
+_OF_AN_EXAMPLE = 2048  # positions, as far as there are no more numbers than these
 _MOST_NUMBERS = 1 << 26
 
 

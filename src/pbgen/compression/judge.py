@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from pbgen.compression.inputs import Batch, Inputs, Noise
 from pbgen.compression.sound import is_sound, log_mel_distance
 from pbgen.metrics import sliced_wasserstein
-from pbgen.training.teacher import outputs
+from pbgen.training.teacher import example_errors, outputs
 
+_LEAST_ERROR = 1e-9  # of the variance: what is nearer is right
 _CONVENTIONS = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
 
 
@@ -56,10 +57,13 @@ class Judge:
         return -10 * torch.log10(torch.tensor(max(error, 1e-12))).item() if error == error else 0.0
 
 
-def example_errors(made: Tensor, right: Tensor, variance: float) -> Tensor:
-    """Each example's mean squared error, as a part of the variance."""
-    squares = (made - right).square()
-    return squares.reshape(squares.shape[0] if squares.dim() else 1, -1).mean(1) / variance
+def log_error(made: Tensor, right: Tensor, variance: float) -> Tensor:
+    """The mean logarithm of the examples' squared errors, as parts of the variance.
+
+    It is what a mean PSNR tells, and each example counts alike. In a mean of the errors a few would count alone, those
+    that cannot be made, such as a flat part of a picture before the instance norms of a style network.
+    """
+    return (example_errors(made, right) / variance).clamp_min(_LEAST_ERROR).log().mean()
 
 
 def _range(values: Tensor) -> tuple[float, float]:

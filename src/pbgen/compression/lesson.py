@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 from pbgen.binarize import binary_weights, estimator_of
 from pbgen.compression.inputs import Batch
-from pbgen.compression.judge import example_errors
+from pbgen.compression.judge import log_error
 from pbgen.compression.sound import is_sound, spectral_distance
 from pbgen.training.teacher import Teacher, held
 
@@ -24,7 +24,6 @@ MOST = 3.0
 """Times its usual length that a gradient may have: a flat picture before instance norms makes it 1e30 times as long."""
 _RECENT = 20  # gradients, whose median is the usual length
 _FIRST_LENGTH = 30.0  # at most; of the logarithm of an error some tenths to some ones are common
-_LEAST_ERROR = 1e-6  # of the variance
 
 
 class Order(NamedTuple):
@@ -182,10 +181,6 @@ def _groups(student: nn.Module) -> list[dict[str, Any]]:
 
 
 def _loss(made: Tensor, right: Tensor, variance: float) -> Tensor:
-    """Mean logarithm of the examples' squared errors, as parts of the variance; of sounds, the spectra's distance too.
-
-    It is what a mean PSNR tells, and each example counts alike. In a mean of the errors a few would count alone, those
-    that cannot be learned, such as a flat part before the instance norms of a style network.
-    """
-    logarithm = example_errors(made.float(), right, variance).clamp_min(_LEAST_ERROR).log().mean()
-    return logarithm + spectral_distance(made, right) if is_sound(right) else logarithm
+    """Their log error; of sounds, the distance of their spectra as well."""
+    error = log_error(made, right, variance)
+    return error + spectral_distance(made, right) if is_sound(right) else error

@@ -19,7 +19,7 @@ from pbgen.training.losses import gradient_penalty
 from pbgen.training.native import NativeLayers, worthwhile
 from pbgen.training.networks import Networks
 from pbgen.training.randomness import Stream
-from pbgen.training.teacher import Teacher, distance
+from pbgen.training.teacher import Teacher, example_errors
 
 
 class Pixels(Protocol):
@@ -166,7 +166,7 @@ class TrainingStep:
                 value = config.objective.generator(self.discriminator.forward(fake))
                 if self._teacher:
                     (right,) = self._teacher.outputs((latents[rows],), torch.initial_seed())  # that of the pass
-                    value = value + distance(fake, right, config.imitation)
+                    value = value + config.imitation * example_errors(fake, right).mean()
                 self._fabric.backward(value / self._passes)
             told.append(value.detach())
         self.generator.update()

@@ -52,6 +52,7 @@ def held(module: nn.Module) -> list[Tensor]:
     return [value for table in tables for value in table.values() if isinstance(value, Tensor)]
 
 
-def distance(made: Tensor, right: Tensor, weight: float) -> Tensor:
-    """The mean squared error, times a weight."""
-    return weight * (made.float() - right).square().mean()
+def example_errors(made: Tensor, right: Tensor) -> Tensor:
+    """Each example's mean squared error, (N,)."""
+    squares = (made.float() - right).square()
+    return squares.reshape(squares.shape[0] if squares.dim() else 1, -1).mean(1)
