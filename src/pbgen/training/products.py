@@ -205,8 +205,7 @@ class Source:
         """A token and a place in it."""
         if self._token is None or self._uses % _USES == 0:
             self._uses += -self._uses % _USES  # a new token begins with place 0
-            # torch's annotations leave apply() untyped, here and below.
-            self._token = _Token.apply(self.weight, self.scale, self)  # type: ignore[no-untyped-call]
+            self._token = _Token.apply(self.weight, self.scale, self)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._uses += 1
         return self._token, self._uses - 1
 
@@ -271,7 +270,8 @@ class _Product(torch.autograd.Function):
 
 def _apply(images: Tensor, source: Source, to_large: bool, size: Two) -> Tensor:
     token, place = source.use()
-    return _Product.apply(images, token, place, source, to_large, size)  # type: ignore[no-untyped-call, no-any-return]
+    made = _Product.apply(images, token, place, source, to_large, size)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return cast(Tensor, made)
 
 
 def _channels_last(x: Tensor) -> bool:
