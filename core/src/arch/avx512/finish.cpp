@@ -74,6 +74,19 @@ struct Ends {
         const __m512 two = _mm512_add_ps(magnitude, _mm512_permute_ps(magnitude, 0xb1));
         four = _mm512_max_ps(_mm512_add_ps(two, _mm512_permute_ps(two, 0x4e)), four);
     }
+    // The same for four vectors, in which neighbours are added side by side.
+    void add(const __m512 (&x)[4]) {
+        __m512 magnitude[4];
+        UNROLL for (size_t k = 0; k < 4; ++k) {
+            low = _mm512_min_ps(x[k], low);
+            high = _mm512_max_ps(x[k], high);
+            magnitude[k] = _mm512_abs_ps(x[k]);
+        }
+        const auto pairs = [](__m512 a, __m512 b) {
+            return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+        };
+        four = _mm512_max_ps(pairs(pairs(magnitude[0], magnitude[1]), pairs(magnitude[2], magnitude[3])), four);
+    }
     void add_to(Extremes& extremes) const {
         const float lowest = _mm512_reduce_min_ps(low), highest = _mm512_reduce_max_ps(high);
         const float largest = _mm512_reduce_max_ps(four);
@@ -124,18 +137,16 @@ void finish(const float* in, size_t in_step, size_t channels, const Epilogue& ep
 }
 
 Extremes extremes(const float* values, size_t count) {
-    constexpr size_t chains = 4;  // enough to hide the latency
-    Ends found[chains];
+    Ends found;
     size_t i = 0;
-    for (; i + chains * lanes <= count; i += chains * lanes)
-        UNROLL for (size_t chain = 0; chain < chains; ++chain)
-            found[chain].add(_mm512_loadu_ps(values + i + chain * lanes));
-    for (; i < count; i += lanes) {
-        const __mmask16 mask = first_lanes(count - i);
-        found[0].add(_mm512_maskz_loadu_ps(mask, values + i));
+    for (; i + 4 * lanes <= count; i += 4 * lanes) {
+        __m512 x[4];
+        UNROLL for (size_t k = 0; k < 4; ++k) x[k] = _mm512_loadu_ps(values + i + k * lanes);
+        found.add(x);
     }
+    for (; i < count; i += lanes) found.add(_mm512_maskz_loadu_ps(first_lanes(count - i), values + i));
     Extremes result;
-    for (const Ends& some : found) some.add_to(result);
+    found.add_to(result);
     return result;
 }
 
