@@ -18,8 +18,6 @@ double seconds_now() {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-bool has_channels(const Shape& shape) { return (shape.rank == 3 || shape.rank == 4) && shape[0] == 1; }
-
 // As resampling finds the nearest pixel: in float32, since the product must round to the same side of an integer.
 int64_t nearest(int64_t out, float step, int64_t inputs) {
     const float at = std::floor(static_cast<float>(out) * step);
@@ -54,12 +52,15 @@ Arrangement::Arrangement(const Model& model, const std::vector<Shape>& inputs)
     output_of_.assign(graph.values(), none);
     layers_.resize(graph.values());
     extremes_of_.assign(graph.values(), none);
+    mapped_.resize(graph.values());
+    repeats_.assign(graph.values(), none);
     for (const Node& node : graph.nodes)
         for (size_t value : node.inputs) ++readers_[value];
     for (size_t i = 0; i < graph.outputs.size(); ++i) {
         ++readers_[graph.outputs[i].value];
         output_of_[graph.outputs[i].value] = i;
     }
+    homes_ = find_homes(graph, bound_, innermost_, output_of_);
     for (size_t i = 0; i < graph.inputs.size(); ++i)
         places_.push_back({Place::Of::input, i, 0, shape(i), row_major(shape(i))});
     for (size_t i = 0; i < graph.nodes.size(); ++i) arrange(i);
@@ -104,8 +105,21 @@ Arrangement::Place Arrangement::buffer(const Shape& shape, const Strides& stride
     return {Place::Of::buffer, buffers_.size() - 1, 0, shape, strides};
 }
 
+// Where a value is made that is part of another, or that others are made in.
+Arrangement::Place Arrangement::home(size_t value) {
+    const auto known = reserved_.find(value);
+    if (known != reserved_.end()) return known->second;
+    const Home& home_of = homes_[value];
+    if (home_of.in == none) return reserved_[value] = buffer(shape(value), channels_innermost(shape(value)));
+    Place place = home(home_of.in);
+    place.offset += home_of.offset;
+    place.shape = shape(value);
+    return place;
+}
+
 // Where the numbers of a value go: to the caller, where nobody else reads them.
 Arrangement::Place Arrangement::destination(size_t value, const Strides& strides) {
+    if (homes_[value].in != none || reserved_.count(value)) return home(value);
     if (output_of_[value] == none || readers_[value] > 1) return buffer(shape(value), strides);
     return {Place::Of::output, output_of_[value], 0, shape(value), row_major(shape(value))};
 }
@@ -137,6 +151,29 @@ bool Arrangement::is_whole(const Place& place) const {
     if (place.offset) return false;
     if (place.of == Place::Of::buffer) return buffers_[place.index].size == static_cast<uint64_t>(size);
     return place.of == Place::Of::input && inputs_[place.index].size() == size;
+}
+
+// Whether layers can read it as it lies: the channels of a pixel side by side, and rows and pixels in order.
+bool Arrangement::is_image(const Place& place) const {
+    if (!has_channels(place.shape) || place.of == Place::Of::constant) return false;
+    if (place.shape[1] > 1 && place.strides[1] != 1) return false;
+    for (size_t axis = 2; axis < place.shape.rank; ++axis)
+        if (place.shape[axis] > 1 && place.strides[axis] < place.shape[1]) return false;
+    return true;
+}
+
+Layout Arrangement::layout(const Place& place) const {
+    const size_t rank = place.shape.rank;
+    const int64_t image = place.of == Place::Of::buffer   ? static_cast<int64_t>(buffers_[place.index].size)
+                          : place.of == Place::Of::output ? output(place.index).size()
+                                                          : inputs_[place.index].size();
+    const int64_t pixel = place.strides[rank - 1];
+    return {image, rank == 4 ? place.strides[2] : place.shape[rank - 1] * pixel, pixel};
+}
+
+bool Arrangement::is_same(const Place& place, const Place& other) {
+    return place.of == other.of && place.index == other.index && place.offset == other.offset && place.shape == other.shape &&
+           same_places(place.shape, place.strides, other.strides);
 }
 
 // What a program reads: the inputs from `first` on, broadcast.
@@ -211,11 +248,18 @@ void Arrangement::arrange_layer(size_t index, size_t value) {
     const Node& node = graph.nodes[index];
     const Strides strides = node.op == Op::linear ? row_major(shape(value)) : channels_innermost(shape(value));
     const Shape& from = shape(node.inputs[0]);
-    const Place in = arranged(input(node), node.op == Op::linear ? row_major(from) : channels_innermost(from));
-    std::shared_ptr<const Layer> layer = model_.layer(index, layer_shape(node, from, shape(value)));
+    const LayerShape sizes = layer_shape(node, from, shape(value));
+    std::shared_ptr<const Layer> layer = model_.layer(index, sizes);
+    const bool linear = node.op == Op::linear, anywhere = !linear && layer->takes_any_layout();
+    if (!anywhere) homes_[value] = {};  // it is copied there
+    const Place in = anywhere && is_image(input(node))
+                         ? input(node)
+                         : arranged(input(node), linear ? row_major(from) : channels_innermost(from));
     const bool tail = !node.program.steps.empty() && model_.epilogue(node).activation == Activation::none;
     const bool direct = !tail && same_places(shape(value), strides, row_major(shape(value)));
-    const Place out = direct ? destination(value, strides) : buffer(shape(value), strides);
+    const bool settled = homes_[value].in != none;
+    const Place out = direct || settled ? destination(value, strides) : buffer(shape(value), strides);
+    const Layout read = linear ? packed(sizes.input) : layout(in), written = linear ? packed(sizes.output) : layout(out);
     const bool planes = !tail && out.of == Place::Of::buffer && layer->makes_planes() && output_of_[value] != none;
     const size_t told = extremes_for(node.inputs[0], *layer), position = operations_.size();
     operations_.push_back(layer->operations());
@@ -226,25 +270,56 @@ void Arrangement::arrange_layer(size_t index, size_t value) {
         const double start = call.seconds ? seconds_now() : 0;
         SharedExtremes* made = extremes(extremes_of_[value], call);
         for (size_t image = 0; made && image < call.images; ++image) new (made + image) SharedExtremes;
-        const Output results = {writable(out, call, 0), planes ? call.outputs[output_of_[value]] : nullptr, made};
-        layer->run({address(in, call, 0), extremes(told, call)}, call.images, reinterpret_cast<uint8_t*>(call.workspace),
-                   scratch_, results, model_.threads());
+        const Output results = {writable(out, call, 0), written, planes ? call.outputs[output_of_[value]] : nullptr, made};
+        layer->run({address(in, call, 0), read, extremes(told, call)}, call.images,
+                   reinterpret_cast<uint8_t*>(call.workspace), scratch_, results, model_.threads());
         if (call.seconds) call.seconds[position] += seconds_now() - start;
     });
     if (tail) return arrange_tail(node, out, value);
     places_.push_back(out);
 }
 
-// Which block has the extremes of a value that another layer makes and this one asks for, or none.
+// Whether the extremes of a value are found as it is made, as this layer wants them.
+bool Arrangement::may_tell(size_t value, const Layer& layer) const {
+    if (repeats_[value] != none) return may_tell(repeats_[value], layer);
+    const auto tells = [&](size_t part) { return may_tell(part, layer); };
+    if (const Node* node = joined(value)) return std::all_of(node->inputs.begin(), node->inputs.end(), tells);
+    if (places_[value].of != Place::Of::buffer) return false;
+    return layers_[value] ? layers_[value]->finds_extremes_for(layer) : mapped_[value] && layer.may_be_told(shape(value)[1]);
+}
+
+// Which block has them, or none.
 size_t Arrangement::extremes_for(size_t value, const Layer& layer) {
-    if (!layers_[value] || places_[value].of != Place::Of::buffer || !layers_[value]->finds_extremes_for(layer)) return none;
+    if (!may_tell(value, layer)) return none;
+    while (repeats_[value] != none) value = repeats_[value];
     size_t& block = extremes_of_[value];
     if (block == none) {
-        extremes_.push_back({extremes_numbers, buffers_[places_[value].index].first, 0});
+        const Node* node = joined(value);
+        if (node) join_extremes(*node, value, layer);
+        const size_t first = node ? steps_.size() - 1 : buffers_[places_[value].index].first;
+        extremes_.push_back({extremes_numbers, first, 0});
         block = extremes_.size() - 1;
     }
     extremes_[block].last = steps_.size();
     return block;
+}
+
+// The node that joins channels to this value, or nullptr.
+const Node* Arrangement::joined(size_t value) const {
+    if (value < inputs_.size()) return nullptr;
+    const Node& node = model_.graph().nodes[value - inputs_.size()];
+    return node.op == Op::concat && has_channels(shape(value)) ? &node : nullptr;
+}
+
+void Arrangement::join_extremes(const Node& node, size_t value, const Layer& layer) {
+    std::vector<size_t> blocks;
+    for (size_t part : node.inputs) blocks.push_back(extremes_for(part, layer));
+    steps_.push_back([=](const Call& call) {
+        for (size_t image = 0; image < call.images; ++image) {
+            auto* all = new (extremes(extremes_of_[value], call) + image) SharedExtremes;
+            for (size_t block : blocks) all->add(extremes(block, call)[image].get());
+        }
+    });
 }
 
 SharedExtremes* Arrangement::extremes(size_t block, const Call& call) const {
@@ -258,7 +333,7 @@ void Arrangement::arrange_tail(const Node& node, const Place& sum, size_t value)
     places.insert(places.begin(), sum);
     const bool last = output_of_[value] != none && readers_[value] == 1;
     const Place out = last ? destination(value, sum.strides) : sum;
-    add_map(node, places, out);
+    add_map(node, places, out, value);
     places_.push_back(out);
 }
 
@@ -283,8 +358,8 @@ void Arrangement::arrange_computed_layer(const Node& node, size_t value) {
     add({&in, &weights, &out}, [=](const Call& call) {
         for (size_t image = 0; image < call.images; ++image)
             make(address(weights, call, image))
-                .run({address(in, call, image)}, 1, reinterpret_cast<uint8_t*>(call.workspace), scratch_,
-                     {writable(out, call, image)}, model_.threads());
+                .run({address(in, call, image), packed(sizes.input)}, 1, reinterpret_cast<uint8_t*>(call.workspace),
+                     scratch_, {writable(out, call, image), packed(sizes.output)}, model_.threads());
     });
     const bool tail = !node.program.steps.empty() && model_.epilogue(node).activation == Activation::none;
     if (tail) return arrange_tail(node, out, value);
@@ -293,13 +368,16 @@ void Arrangement::arrange_computed_layer(const Node& node, size_t value) {
 
 // Element by element.
 
-void Arrangement::add_map(const Node& node, const std::vector<Place>& places, const Place& out) {
+void Arrangement::add_map(const Node& node, const std::vector<Place>& places, const Place& out, size_t value) {
     for (const Place& place : places) touch(place);
+    mapped_[value] = is_image(out);
     add({&out}, [=, program = bound_.program(node.program)](const Call& call) {
         Reads inputs[max_program_inputs];
+        SharedExtremes* made = extremes(extremes_of_[value], call);
         for (size_t image = 0; image < call.images; ++image) {
             for (size_t i = 0; i < places.size(); ++i) inputs[i] = reads(places[i], call, image);
-            map(program, inputs, writes(out, call, image), model_.kernels(), model_.threads());
+            map(program, inputs, writes(out, call, image), model_.kernels(), model_.threads(),
+                made ? new (made + image) SharedExtremes : nullptr);
         }
     });
 }
@@ -308,7 +386,7 @@ void Arrangement::arrange_map(const Node& node, size_t value) {
     std::vector<Place> inputs;
     for (size_t read : node.inputs) inputs.push_back(places_[read]);
     const Place out = destination(value, order(value, of_shape(inputs, shape(value))));
-    add_map(node, operands(node, 0, shape(value)), out);
+    add_map(node, operands(node, 0, shape(value)), out, value);
     places_.push_back(out);
 }
 
@@ -385,21 +463,42 @@ void Arrangement::arrange_slice(const Node& node, size_t value) {
     places_.push_back(place);
 }
 
+// Copies what does not lie there already.
 void Arrangement::arrange_concat(const Node& node, size_t value) {
+    if (lie_together(node)) {
+        Place all = input(node);
+        all.shape = shape(value);
+        return places_.push_back(all);
+    }
     const Place out = destination(value, order(value, &input(node)));
     Place part = out;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
         part.shape = shape(node.inputs[i]);
-        copy_to(input(node, i), part);
+        if (!is_same(input(node, i), part)) copy_to(input(node, i), part);
         part.offset += part.shape[node.axis()] * part.strides[node.axis()];
     }
     places_.push_back(out);
+}
+
+// Whether a node's inputs lie one behind the other as if they were one already.
+bool Arrangement::lie_together(const Node& node) const {
+    Place next = input(node);
+    if (next.of == Place::Of::constant) return false;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+        next.shape = shape(node.inputs[i]);
+        if (!is_same(input(node, i), next) || input(node, i).strides[node.axis()] != next.strides[node.axis()]) return false;
+        next.offset += next.shape[node.axis()] * next.strides[node.axis()];
+    }
+    return true;
 }
 
 void Arrangement::arrange_pad(const Node& node, size_t value) {
     const Place in = input(node), out = destination(value, order(value, &in));
     std::array<int64_t, max_rank> before{};
     for (size_t i = 0; i < node.before.size(); ++i) before[i] = bound_(node.before[i]);
+    const bool whole = homes_[node.inputs[0]].in == value;  // else it may be cropped
+    const bool same_channels = whole && shape(value)[1] == in.shape[1];
+    if (same_channels && (node.padding != Padding::constant || node.value == 0)) repeats_[value] = node.inputs[0];
     add({&in, &out}, [=, mode = node.padding, number = node.value](const Call& call) {
         for (size_t image = 0; image < call.images; ++image)
             pad(reads(in, call, image), before.data(), mode, number, writes(out, call, image), model_.threads());
@@ -467,6 +566,7 @@ bool Arrangement::repeats_pixels(const Node& node, size_t value) {
     Place repeated = out;
     repeated.shape = seen.shape;
     if (!reshape_strides(to, out.strides, seen.shape, &repeated.strides)) return false;
+    if (has_channels(to) && to[1] == from[1]) repeats_[value] = node.inputs[0];
     copy_to(seen, repeated);
     places_.push_back(out);
     return true;

@@ -5,11 +5,13 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <vector>
 
 #include "bind.h"
+#include "homes.h"
 #include "layer.h"
 #include "model.h"
 #include "plan.h"
@@ -78,17 +80,25 @@ private:
     const Shape& shape(size_t value) const { return bound_.shapes[value]; }
     Place buffer(const Shape& shape, const Strides& strides);
     Place destination(size_t value, const Strides& strides);
+    Place home(size_t value);
     Strides order(size_t value, const Place* like) const;
     static const Place* of_shape(const std::vector<Place>& places, const Shape& shape);
     Place arranged(const Place& place, const Strides& strides);
     bool is_whole(const Place& place) const;
+    bool lie_together(const Node& node) const;
+    bool is_image(const Place& place) const;
+    Layout layout(const Place& place) const;
+    static bool is_same(const Place& place, const Place& other);
     std::vector<Place> operands(const Node& node, size_t first, const Shape& shape) const;
     static float pixel_step(const Node& node, size_t axis, int64_t in, int64_t out);
+    bool may_tell(size_t value, const Layer& layer) const;
     size_t extremes_for(size_t value, const Layer& layer);
+    void join_extremes(const Node& node, size_t value, const Layer& layer);
+    const Node* joined(size_t value) const;
     SharedExtremes* extremes(size_t block, const Call& call) const;
 
     void add(std::initializer_list<const Place*> places, Step step);
-    void add_map(const Node& node, const std::vector<Place>& places, const Place& out);
+    void add_map(const Node& node, const std::vector<Place>& places, const Place& out, size_t value);
     void copy_to(const Place& from, const Place& to);
     void touch(const Place& place);
     void finish_memory();
@@ -106,11 +116,15 @@ private:
     std::vector<size_t> output_of_;      // which output a value is, or none
     std::set<size_t> made_;              // outputs that a layer writes itself
     std::vector<Place> places_;          // by value
+    std::vector<Home> homes_;            // by value
+    std::map<size_t, Place> reserved_;   // by value: where it will be made, and parts of it are already
     std::vector<std::shared_ptr<const Layer>> layers_;  // by value, where a layer makes it and nothing comes after
+    std::vector<bool> mapped_;                          // by value: whether a program makes it
+    std::vector<size_t> repeats_;                       // by value: which one's numbers, and 0, it has and no others; or none
     std::vector<uint64_t> operations_;
     std::vector<Step> steps_;
     std::vector<Block> buffers_;
-    std::vector<Block> extremes_;      // of values that a layer makes for another
+    std::vector<Block> extremes_;      // of values that a layer will read
     std::vector<size_t> extremes_of_;  // by value, or none
     ScratchSize scratch_;
     size_t other_scratch_ = 0;  // bytes

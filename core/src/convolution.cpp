@@ -123,8 +123,8 @@ size_t Convolution::source_bytes() const {
     return weights_->product.prepare && !at_once_ ? weights_->groups * group_bytes_ : 0;
 }
 
-void Convolution::prepare(const float* input, size_t images, const Quantization* quantizations,
-                          const Rows<uint8_t*>& sources, Threads& threads) const {
+void Convolution::prepare(const Rows<const float>& input, size_t images, const Quantization* quantizations,
+                          const Rows<uint8_t>& sources, Threads& threads) const {
     const Weights& w = *weights_;
     const auto width = static_cast<size_t>(input_.width), rows = static_cast<size_t>(sources.rows.size());
     // Enough parts of a row to keep the threads busy, and about as much work in each as a thread should take at a time.
@@ -132,11 +132,12 @@ void Convolution::prepare(const float* input, size_t images, const Quantization*
     threads.parallel_for(images * rows * parts, [&](size_t i) {
         const size_t image = i / parts / rows, begin = i % parts * step, end = std::min(width, begin + step);
         const int64_t y = sources.rows.begin + static_cast<int64_t>(i / parts % rows);
-        const auto row = static_cast<size_t>((static_cast<int64_t>(image) * input_.height + y) * input_.width);
-        for (size_t x = begin; x < end; ++x)
+        for (size_t x = begin; x < end; ++x) {
+            const float* from = input.at(static_cast<int64_t>(image), y, static_cast<int64_t>(x));
+            uint8_t* to = sources.at(static_cast<int64_t>(image), y, static_cast<int64_t>(x));
             for (size_t group = 0; group < w.groups; ++group)
-                w.product.prepare(input + ((row + x) * w.groups + group) * w.inputs, w.inputs, quantizations[image],
-                                  sources.data + ((i / parts * width + x) * w.groups + group) * group_bytes_);
+                w.product.prepare(from + group * w.inputs, w.inputs, quantizations[image], to + group * group_bytes_);
+        }
     });
 }
 
@@ -148,19 +149,19 @@ size_t Convolution::usual_source_bytes() const {
 
 void Convolution::begin(size_t images, const Output& output, Threads& threads) const {
     if (rows_.complete() && columns_.complete()) return;
-    const size_t channels = static_cast<size_t>(output_.channels), pixels = static_cast<size_t>(output_.pixels());
-    std::memset(output.pixels, 0, images * pixels * channels * sizeof(float));
-    const size_t row = static_cast<size_t>(output_.width) * channels;
+    const auto channels = static_cast<size_t>(output_.channels), width = static_cast<size_t>(output_.width);
     const auto height = static_cast<size_t>(output_.height);
     threads.parallel_for(images * height, [&](size_t i) {
-        float* values = output.pixels + i * row;
+        const Grid row = {1, width, static_cast<size_t>(output.layout.pixel), 0};
+        float* values = output.pixels + output.layout.at(static_cast<int64_t>(i / height), static_cast<int64_t>(i % height), 0);
+        for (size_t x = 0; x < width; ++x) std::memset(values + x * row.step, 0, channels * sizeof(float));
         Extremes extremes;
-        kernels_.finish(values, channels, channels, epilogue_, values, {1, row / channels, channels, 0}, &extremes);
+        kernels_.finish(values, row.step, channels, epilogue_, values, row, &extremes);
         if (output.extremes) output.extremes[i / height].add(extremes);
     });
 }
 
-void Convolution::run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
+void Convolution::run(const Rows<const uint8_t>& sources, size_t images, const Range& band, const Share& share,
                       const Quantization* quantizations, const Output& output, uint8_t*, Threads& threads) const {
     // An item is a phase, some blocks and a tile. Each thread has a part of the image, if there are tiles enough; there,
     // neighbouring items share weights, and the phases with most work come first.
@@ -215,7 +216,7 @@ size_t Convolution::blocks_together(size_t pixels, size_t others, size_t threads
     return std::clamp<size_t>(weights_->blocks() / parts, 1, std::max<size_t>(1, most));
 }
 
-void Convolution::run_tile(Tile& tile, const Rows<const void*>& sources, const Output& output) const {
+void Convolution::run_tile(Tile& tile, const Rows<const uint8_t>& sources, const Output& output) const {
     tile.sum_bytes = weights_->product.sum_bytes(weights_->block_channels(tile.first_block), tile.pixels());
     std::memset(tile.sums, 0, tile.sum_bytes * (tile.end_block - tile.first_block));
     add_taps(tile, sources);
@@ -223,7 +224,7 @@ void Convolution::run_tile(Tile& tile, const Rows<const void*>& sources, const O
 }
 
 // Only the pixels whose input lies inside the image take part: no work is spent on the border.
-void Convolution::add_taps(Tile& tile, const Rows<const void*>& sources) const {
+void Convolution::add_taps(Tile& tile, const Rows<const uint8_t>& sources) const {
     const Area inner = taps_together_ > 1 ? inner_area(tile) : Area{};
     if (!inner.empty()) add_inner_taps(tile, inner, sources);
     if (inner == tile.area) return;
@@ -247,7 +248,7 @@ Area Convolution::inner_area(const Tile& tile) const {
             inner(tile.area.columns, columns_, tile.column_phase, input_.width)};
 }
 
-void Convolution::add_inner_taps(Tile& tile, const Area& inner, const Rows<const void*>& sources) const {
+void Convolution::add_inner_taps(Tile& tile, const Area& inner, const Rows<const uint8_t>& sources) const {
     const Tap first_row = tile.row_phase.first_tap, first_column = tile.column_phase.first_tap;
     const Meetings met = meetings(tile, inner, {}, first_row, first_column, sources);
     TapShift taps[most_taps];
@@ -255,10 +256,8 @@ void Convolution::add_inner_taps(Tile& tile, const Area& inner, const Rows<const
     for (int64_t r = 0; r < tile.row_phase.taps; ++r)
         for (int64_t c = 0; c < tile.column_phase.taps; ++c) {
             const Tap row = tile.row_phase.tap(r), column = tile.column_phase.tap(c);
-            const int64_t pixels =
-                (row.delta - first_row.delta) * input_.width + column.delta - first_column.delta;
-            taps[count++] = {tap_index(row, column),
-                             static_cast<ptrdiff_t>(pixels) * static_cast<ptrdiff_t>(weights_->groups * group_bytes_)};
+            const int64_t shift = sources.layout.at(0, row.delta - first_row.delta, column.delta - first_column.delta);
+            taps[count++] = {tap_index(row, column), static_cast<ptrdiff_t>(shift)};
             if (count < taps_together_) continue;
             accumulate(tile, taps, count, met);
             count = 0;
@@ -268,16 +267,14 @@ void Convolution::add_inner_taps(Tile& tile, const Area& inner, const Rows<const
 
 // For one tap, the positions of `area` that are not in `without`.
 Convolution::Meetings Convolution::meetings(const Tile& tile, const Area& area, const Area& without, const Tap& row,
-                                            const Tap& column, const Rows<const void*>& sources) const {
-    const uint8_t* data =
-        static_cast<const uint8_t*>(sources.data) + tile.group * group_bytes_ + tile.first_block * block_bytes_;
-    const size_t pixel_bytes = weights_->groups * group_bytes_;
-    const size_t step = static_cast<size_t>(columns_.input_step()) * pixel_bytes;
+                                            const Tap& column, const Rows<const uint8_t>& sources) const {
+    const size_t first = tile.group * group_bytes_ + tile.first_block * block_bytes_;
+    const auto step = static_cast<size_t>(columns_.input_step() * sources.layout.pixel);
     Meetings met;
     const auto add = [&](int64_t image, int64_t i, int64_t begin, int64_t end) {
         if (begin >= end) return;
         const int64_t y = i * rows_.input_step() + row.delta, x = begin * columns_.input_step() + column.delta;
-        const uint8_t* source = data + static_cast<size_t>(sources.pixel(image, y, x, input_.width)) * pixel_bytes;
+        const uint8_t* source = sources.at(image, y, x) + first;
         const auto count = static_cast<size_t>(end - begin), pixel = tile.pixel(image, i, begin);
         for (size_t j = 0; j < count; ++j) met.sources[met.count + j] = source + j * step;
         for (size_t j = 0; j < count; ++j) met.pixels[met.count + j] = static_cast<uint8_t>(pixel + j);
@@ -332,16 +329,16 @@ void Convolution::finish_block(const Tile& tile, size_t block, const Output& out
     if (epilogue.shift) epilogue.shift += channel;
 
     const auto number = [](int64_t size) { return static_cast<size_t>(size); };
-    const int64_t row = output_.width * output_.channels;
+    const Layout& layout = output.layout;
     const Grid grid = {number(tile.area.rows.size()), number(tile.area.columns.size()),
-                       number(columns_.output_step() * output_.channels), number(rows_.output_step() * row)};
+                       number(columns_.output_step() * layout.pixel), number(rows_.output_step() * layout.row)};
     const int64_t y = tile.row_phase.first + tile.area.rows.begin * rows_.output_step();
     const int64_t x = tile.column_phase.first + tile.area.columns.begin * columns_.output_step();
     const size_t count = grid.rows * grid.columns;
     size_t pixel = 0;
     alignas(64) float rows[tile_bytes / sizeof(float)];
     for (int64_t image = tile.images.begin; image < tile.images.end; ++image, pixel += count) {
-        float* to = output.pixels + image * output_.size() + y * row + x * output_.channels;
+        float* to = output.pixels + layout.at(image, y, x);
         const float* sums = w.product.collect(tile.block_sums(block), channels, w.planes, pixel, count,
                                               tile.quantizations[image].scale, rows);
         Extremes extremes;

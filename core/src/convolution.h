@@ -42,16 +42,17 @@ public:
     Range input_rows(const Range& band) const override { return rows_.reach(band, input_.height); }
     int64_t input_rows(int64_t positions) const override { return rows_.reach(positions, input_.height); }
 
+    bool takes_any_layout() const override { return true; }
     bool makes_planes() const override { return false; }
     bool finds_extremes() const override { return true; }
 
-    void prepare(const float* input, size_t images, const Quantization* quantizations, const Rows<uint8_t*>& sources,
+    void prepare(const Rows<const float>& input, size_t images, const Quantization* quantizations, const Rows<uint8_t>& sources,
                  Threads& threads) const override;
 
     // Where some output pixels have no taps: all become what the epilogue makes of 0, before run() overwrites the rest.
     void begin(size_t images, const Output& output, Threads& threads) const override;
 
-    void run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
+    void run(const Rows<const uint8_t>& sources, size_t images, const Range& band, const Share& share,
              const Quantization* quantizations, const Output& output, uint8_t* tiles, Threads& threads) const override;
 
 protected:
@@ -71,12 +72,12 @@ private:
     struct Meetings;
 
     size_t blocks_together(size_t pixels, size_t others, size_t threads) const;
-    void run_tile(Tile& tile, const Rows<const void*>& sources, const Output& output) const;
-    void add_taps(Tile& tile, const Rows<const void*>& sources) const;
-    void add_inner_taps(Tile& tile, const Area& inner, const Rows<const void*>& sources) const;
+    void run_tile(Tile& tile, const Rows<const uint8_t>& sources, const Output& output) const;
+    void add_taps(Tile& tile, const Rows<const uint8_t>& sources) const;
+    void add_inner_taps(Tile& tile, const Area& inner, const Rows<const uint8_t>& sources) const;
     Area inner_area(const Tile& tile) const;
     Meetings meetings(const Tile& tile, const Area& area, const Area& without, const Tap& row, const Tap& column,
-                      const Rows<const void*>& sources) const;
+                      const Rows<const uint8_t>& sources) const;
     void accumulate(Tile& tile, const TapShift* taps, size_t count, const Meetings& meetings) const;
     void finish_block(const Tile& tile, size_t block, const Output& output) const;
 

@@ -14,15 +14,13 @@
 namespace pbgen {
 
 // Some rows of each of a number of images, with the channels innermost.
-template <class Pointer>
+template <class Number>
 struct Rows {
-    Pointer data;
+    Number* data;
     Range rows;  // which rows of the image
+    Layout layout;
 
-    // Which pixel of `data` is this one of an image.
-    int64_t pixel(int64_t image, int64_t y, int64_t x, int64_t width) const {
-        return (image * rows.size() + y - rows.begin) * width + x;
-    }
+    Number* at(int64_t image, int64_t y, int64_t x) const { return data + layout.at(image, y - rows.begin, x); }
 };
 
 // Of the items of some work, every `count`th from `index` on.
@@ -36,6 +34,7 @@ struct Share {
 // Where images go: with the channels innermost, and if not nullptr with the channels first, and each one's extremes.
 struct Output {
     float* pixels;
+    Layout layout;
     float* planes = nullptr;
     SharedExtremes* extremes = nullptr;
 };
@@ -74,19 +73,22 @@ public:
     virtual Range input_rows(const Range& band) const = 0;
     virtual int64_t input_rows(int64_t positions) const = 0;
 
+    // Whether images that it reads and writes may lie in any layout; else they are packed.
+    virtual bool takes_any_layout() const = 0;
+
     // What it makes beside the pixels, if asked to.
     virtual bool makes_planes() const = 0;
     virtual bool finds_extremes() const = 0;
 
     // Makes these rows of the inputs of `images` images into what run() reads. Image i has quantizations[i].
-    virtual void prepare(const float* input, size_t images, const Quantization* quantizations,
-                         const Rows<uint8_t*>& sources, Threads& threads) const = 0;
+    virtual void prepare(const Rows<const float>& input, size_t images, const Quantization* quantizations,
+                         const Rows<uint8_t>& sources, Threads& threads) const = 0;
 
     // Before the first band.
     virtual void begin(size_t images, const Output& output, Threads& threads) const = 0;
 
     // `sources`: what prepare() made, or the input. `tiles`: threads.count() times worker_bytes(), on a cache line.
-    virtual void run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
+    virtual void run(const Rows<const uint8_t>& sources, size_t images, const Range& band, const Share& share,
                      const Quantization* quantizations, const Output& output, uint8_t* tiles, Threads& threads) const = 0;
 };
 

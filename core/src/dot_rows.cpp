@@ -139,17 +139,17 @@ size_t DotRows::source_bytes() const {
     return products_.quantized ? static_cast<size_t>(input_.channels) * products_.number_bytes : 0;
 }
 
-void DotRows::prepare(const float* input, size_t images, const Quantization* quantizations,
-                      const Rows<uint8_t*>& sources, Threads& threads) const {
+void DotRows::prepare(const Rows<const float>& input, size_t images, const Quantization* quantizations,
+                      const Rows<uint8_t>& sources, Threads& threads) const {
     const auto rows = static_cast<size_t>(sources.rows.size()), size = static_cast<size_t>(input_.width * input_.channels);
     threads.parallel_for(images * rows, [&](size_t i) {
         const auto y = sources.rows.begin + static_cast<int64_t>(i % rows);
-        const size_t row = i / rows * static_cast<size_t>(input_.height) + static_cast<size_t>(y);
-        products_.prepare(input + row * size, size, quantizations[i / rows], sources.data + i * size * products_.number_bytes);
+        const auto image = static_cast<int64_t>(i / rows);
+        products_.prepare(input.at(image, y, 0), size, quantizations[i / rows], sources.at(image, y, 0));
     });
 }
 
-void DotRows::run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
+void DotRows::run(const Rows<const uint8_t>& sources, size_t images, const Range& band, const Share& share,
                   const Quantization* quantizations, const Output& output, uint8_t*, Threads& threads) const {
     const int64_t begin = band.begin * rows_.output_step();
     const int64_t end = std::min(output_.height, band.end * rows_.output_step());
@@ -163,7 +163,7 @@ void DotRows::run(const Rows<const void*>& sources, size_t images, const Range& 
     });
 }
 
-void DotRows::run_row(const Rows<const void*>& sources, int64_t image, int64_t y, const Quantization& quantization,
+void DotRows::run_row(const Rows<const uint8_t>& sources, int64_t image, int64_t y, const Quantization& quantization,
                       float* values) const {
     for (size_t group = 0; group < groups_; ++group)
         for (const ColumnPhase& phase : phases_)
@@ -171,7 +171,7 @@ void DotRows::run_row(const Rows<const void*>& sources, int64_t image, int64_t y
                 run_stretch(sources, image, y, quantization, phase, stretch, group, values + group * outputs_);
 }
 
-void DotRows::run_stretch(const Rows<const void*>& sources, int64_t image, int64_t y, const Quantization& quantization,
+void DotRows::run_stretch(const Rows<const uint8_t>& sources, int64_t image, int64_t y, const Quantization& quantization,
                           const ColumnPhase& phase, const Stretch& stretch, size_t group, float* values) const {
     const size_t all_inputs = groups_ * inputs_, all_outputs = groups_ * outputs_, bytes = products_.number_bytes;
     DotRow rows[most_rows];
@@ -182,9 +182,7 @@ void DotRows::run_stretch(const Rows<const void*>& sources, int64_t image, int64
             for (next = tap + 1; next < stretch.last_tap && groups_ == 1; ++next)
                 if (phase.taps[next].delta != phase.taps[next - 1].delta + 1) break;
             const int64_t x = stretch.positions.begin * columns_.input_step() + phase.taps[tap].delta;
-            const auto pixel = static_cast<size_t>(sources.pixel(image, from, x, input_.width));
-            const size_t number = pixel * all_inputs + group * inputs_;
-            rows[count++] = {static_cast<const uint8_t*>(sources.data) + number * bytes, weights(group, row, phase, tap),
+            rows[count++] = {sources.at(image, from, x) + group * inputs_ * bytes, weights(group, row, phase, tap),
                              (next - tap) * inputs_};
         }
     }

@@ -36,13 +36,14 @@ public:
     Range input_rows(const Range& band) const override { return rows_.reach(band, input_.height); }
     int64_t input_rows(int64_t positions) const override { return rows_.reach(positions, input_.height); }
 
+    bool takes_any_layout() const override { return false; }
     bool makes_planes() const override { return true; }
     bool finds_extremes() const override { return false; }
 
-    void prepare(const float* input, size_t images, const Quantization* quantizations, const Rows<uint8_t*>& sources,
+    void prepare(const Rows<const float>& input, size_t images, const Quantization* quantizations, const Rows<uint8_t>& sources,
                  Threads& threads) const override;
     void begin(size_t, const Output&, Threads&) const override {}
-    void run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
+    void run(const Rows<const uint8_t>& sources, size_t images, const Range& band, const Share& share,
              const Quantization* quantizations, const Output& output, uint8_t* tiles, Threads& threads) const override;
 
 private:
@@ -64,9 +65,9 @@ private:
     void arrange(const CanonicalWeights& weights);
     const uint8_t* weights(size_t group, int64_t kernel_row, const ColumnPhase& phase, size_t tap) const;
 
-    void run_row(const Rows<const void*>& sources, int64_t image, int64_t y, const Quantization& quantization,
+    void run_row(const Rows<const uint8_t>& sources, int64_t image, int64_t y, const Quantization& quantization,
                  float* values) const;
-    void run_stretch(const Rows<const void*>& sources, int64_t image, int64_t y, const Quantization& quantization,
+    void run_stretch(const Rows<const uint8_t>& sources, int64_t image, int64_t y, const Quantization& quantization,
                      const ColumnPhase& phase, const Stretch& stretch, size_t group, float* values) const;
     void finish_row(int64_t image, int64_t y, const Output& output) const;
 

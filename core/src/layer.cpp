@@ -1,7 +1,5 @@
 #include "layer.h"
 
-#include <numeric>
-
 #include "aligned.h"
 #include "convolution.h"
 #include "dot_rows.h"
@@ -9,9 +7,6 @@
 
 namespace pbgen {
 namespace {
-
-// Parts of an image whose extremes are found one by one.
-constexpr size_t image_parts = 8;
 
 // Whether the taps of one input pixel are the output's pixels.
 bool fills(const Geometry& geometry, int64_t size) {
@@ -23,6 +18,9 @@ Phases one_tap() { return Phases({}, false, 1); }
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 uint64_t on_cache_lines(uint64_t bytes) { return (bytes + cache_line - 1) / cache_line * cache_line; }
+
+// Parts of an image whose extremes are found one by one.
+constexpr size_t image_parts = 8;
 
 constexpr size_t four = 4;  // inputs of a table
 
@@ -62,13 +60,26 @@ bool is_channelwise(const LayerShape& shape, const LayerSize& size) {
 }
 
 // A sound is a column rather than a row: bands and threads take rows. Dot products are long along rows.
-LayerShape upright(LayerShape shape, const LayerSize& size) {
+bool is_turned(const LayerShape& shape, const LayerSize& size) {
     const bool is_row = shape.input.height == 1 && shape.output.height == 1 && shape.y.kernel == 1;
-    if (!is_row || DotRows::suit(shape, size)) return shape;
+    return is_row && !DotRows::suit(shape, size);
+}
+
+LayerShape turned(LayerShape shape) {
     std::swap(shape.y, shape.x);
     std::swap(shape.input.height, shape.input.width);
     std::swap(shape.output.height, shape.output.width);
     return shape;
+}
+
+Layout turned(Layout layout) {
+    std::swap(layout.row, layout.pixel);
+    return layout;
+}
+
+Layout in_bytes(const Layout& layout) {
+    constexpr auto bytes = static_cast<int64_t>(sizeof(float));
+    return {layout.image * bytes, layout.row * bytes, layout.pixel * bytes};
 }
 
 // For what is known of an image.
@@ -83,15 +94,16 @@ uint64_t ScratchSize::bytes(size_t threads) const {
 Layer::Layer(const std::string& name, const LayerShape& given, const CanonicalWeights& weights, Manner manner,
              const Arrange& arrange, const Epilogue& epilogue, const Kernels& kernels)
     : name_(name),
-      input_(upright(given, weights.size()).input),
-      output_(upright(given, weights.size()).output),
+      turned_(is_turned(given, weights.size())),
+      taps_as_channels_(!manner.resizes && spreads(given)),
+      input_(turned_ ? turned(given).input : given.input),
+      output_(turned_ ? turned(given).output : given.output),
       inputs_(weights.inputs),
       outputs_(weights.outputs),
       kernels_(kernels) {
-    const LayerShape shape = upright(given, weights.size());
+    const LayerShape shape = turned_ ? turned(given) : given;
     choose(shape, weights, manner, arrange, epilogue);
-    const bool taps_as_channels = !manner.resizes && spreads(shape);
-    kernel_ = convolver_->name() + (taps_as_channels ? ", taps as channels" : "") + " (" + kernels.name + ")";
+    kernel_ = convolver_->name() + (taps_as_channels_ ? ", taps as channels" : "") + " (" + kernels.name + ")";
     const uint64_t pairs = row_phases(shape).inside(input_.height) * column_phases(shape).inside(input_.width);
     operations_ = pairs * static_cast<uint64_t>(output_.channels * input_.channels / shape.groups);
 }
@@ -108,7 +120,7 @@ void Layer::choose(const LayerShape& shape, const CanonicalWeights& weights, Man
     };
     if (is_channelwise(shape, size)) {
         convolver_ = convolution(weights.channels_as_outputs(), *kernels_.channelwise());
-    } else if (!manner.resizes && spreads(shape)) {
+    } else if (taps_as_channels_) {
         const CanonicalWeights spread = weights.taps_as_outputs();
         scale_ = repeat(epilogue.scale, size.outputs, size.taps);
         shift_ = repeat(epilogue.shift, size.outputs, size.taps);
@@ -184,18 +196,21 @@ ScratchSize Layer::scratch(size_t threads) const {
     return {band + threads * tiles, 0, band + tiles + apart};
 }
 
-void Layer::run(const Input& input, size_t images, uint8_t* memory, const ScratchSize& size, const Output& output,
-                Threads& threads) const {
+void Layer::run(Input input, size_t images, uint8_t* memory, const ScratchSize& size, Output output, Threads& threads) const {
+    if (turned_) {
+        input.layout = turned(input.layout);
+        output.layout = turned(output.layout);
+    }
     const Scratch scratch(memory, images);
     find_quantizations(input, images, scratch, threads);
     convolver_->begin(images, output, threads);
     const Division by = images == 1 ? division(threads.count()) : Division::turns;
-    if (by != Division::turns) return run_each(by, input.pixels, scratch, size, output, threads);
-    run_rows({0, convolver_->positions()}, {}, input.pixels, images, scratch, output, threads);
+    if (by != Division::turns) return run_each(by, input, scratch, size, output, threads);
+    run_rows({0, convolver_->positions()}, {}, input, images, scratch, output, threads);
 }
 
 // Each thread works for itself. By rows, it reads what it has written, in this layer and mostly in the one before.
-void Layer::run_each(Division by, const float* input, const Scratch& scratch, const ScratchSize& size,
+void Layer::run_each(Division by, const Input& input, const Scratch& scratch, const ScratchSize& size,
                      const Output& output, Threads& threads) const {
     const auto parts = static_cast<int64_t>(threads.count());
     const int64_t all = convolver_->positions(), tile = convolver_->tile_rows();
@@ -212,7 +227,7 @@ void Layer::run_each(Division by, const float* input, const Scratch& scratch, co
     });
 }
 
-void Layer::run_rows(const Range& positions, const Share& share, const float* input, size_t images,
+void Layer::run_rows(const Range& positions, const Share& share, const Input& input, size_t images,
                      const Scratch& scratch, const Output& output, Threads& threads) const {
     const int64_t step = band_positions();
     for (int64_t begin = positions.begin, end; begin < positions.end; begin = end) {
@@ -221,13 +236,16 @@ void Layer::run_rows(const Range& positions, const Share& share, const float* in
     }
 }
 
-void Layer::run_band(const Range& band, const Share& share, const float* input, size_t images, const Scratch& scratch,
+void Layer::run_band(const Range& band, const Share& share, const Input& input, size_t images, const Scratch& scratch,
                      const Output& output, Threads& threads) const {
-    Rows<const void*> sources = {input, {0, input_.height}};
+    const Range all = {0, input_.height};
+    Rows<const uint8_t> sources = {reinterpret_cast<const uint8_t*>(input.pixels), all, in_bytes(input.layout)};
     if (convolver_->source_bytes()) {
         const Range rows = convolver_->input_rows(band);
-        convolver_->prepare(input, images, scratch.quantizations, {scratch.bands, rows}, threads);
-        sources = {scratch.bands, rows};
+        const Image read = {input_.channels, rows.size(), input_.width};
+        const Rows<uint8_t> made = {scratch.bands, rows, packed(read, static_cast<int64_t>(convolver_->source_bytes()))};
+        convolver_->prepare({input.pixels, all, input.layout}, images, scratch.quantizations, made, threads);
+        sources = {made.data, made.rows, made.layout};
     }
     uint8_t* tiles = scratch.bands + images * static_cast<size_t>(band_bytes(band_positions()));
     convolver_->run(sources, images, band, share, scratch.quantizations, output, tiles, threads);
@@ -240,7 +258,7 @@ void Layer::find_quantizations(const Input& input, size_t images, const Scratch&
     const SharedExtremes* known = input.extremes;
     if (!known) {
         for (size_t image = 0; image < images; ++image) new (scratch.extremes + image) SharedExtremes;
-        find_extremes(input.pixels, images, scratch.extremes, threads);
+        find_extremes(input, images, scratch.extremes, threads);
         known = scratch.extremes;
     }
     const auto quantization = rounded == Rounded::sums ? of_sums : of_inputs;
@@ -248,21 +266,33 @@ void Layer::find_quantizations(const Input& input, size_t images, const Scratch&
 }
 
 // Fours never reach from one pixel, or group, into the next.
-void Layer::find_extremes(const float* input, size_t images, SharedExtremes* extremes, Threads& threads) const {
-    const bool by_rows = convolver_->rounded() == Rounded::sums && inputs_ % four > 0;
-    const size_t size = static_cast<size_t>(input_.size()), unit = by_rows ? inputs_ : std::gcd(size, four);
+void Layer::find_extremes(const Input& input, size_t images, SharedExtremes* extremes, Threads& threads) const {
+    const bool by_groups = convolver_->rounded() == Rounded::sums && inputs_ % four > 0;
+    const auto channels = static_cast<size_t>(input_.channels), length = by_groups ? inputs_ : channels;
+    const Layout& layout = input.layout;
+    const bool rows = input_.width == 1 || layout.pixel == input_.channels;  // whether each lies together
+    const bool together = !by_groups && rows && (input_.height == 1 || layout.row == input_.width * input_.channels);
     threads.parallel_for(images * image_parts, [&](size_t i) {
-        const size_t image = i / image_parts, part = i % image_parts, units = size / unit;
-        const size_t begin = part * units / image_parts * unit, end = (part + 1) * units / image_parts * unit;
-        for (size_t at = begin, row = by_rows ? inputs_ : end - begin; at < end; at += row)
-            extremes[image].add(kernels_.extremes(input + image * size + at, row));
+        const auto image = static_cast<int64_t>(i / image_parts), part = static_cast<int64_t>(i % image_parts);
+        constexpr auto parts = static_cast<int64_t>(image_parts);
+        const int64_t begin = part * input_.pixels() / parts, end = (part + 1) * input_.pixels() / parts;
+        const auto at = [&](int64_t pixel) {
+            return input.pixels + layout.at(image, pixel / input_.width, pixel % input_.width);
+        };
+        const auto add = [&](const float* values, size_t count) { extremes[image].add(kernels_.extremes(values, count)); };
+        if (together) return add(at(begin), static_cast<size_t>(end - begin) * channels);
+        for (int64_t pixel = begin; pixel < end; ++pixel)
+            for (size_t channel = 0; channel < channels; channel += length) add(at(pixel) + channel, length);
     });
 }
 
+bool Layer::may_be_told(int64_t channels) const {
+    const Rounded rounded = convolver_->rounded();
+    return rounded == Rounded::inputs || (rounded == Rounded::sums && channels % four == 0 && inputs_ % four == 0);
+}
+
 bool Layer::finds_extremes_for(const Layer& next) const {
-    const Rounded rounded = next.convolver_->rounded();
-    if (rounded == Rounded::nothing || !convolver_->finds_extremes()) return false;
-    return rounded == Rounded::inputs || (outputs_ % four == 0 && next.inputs_ % four == 0);
+    return convolver_->finds_extremes() && next.may_be_told(static_cast<int64_t>(outputs_));
 }
 
 }  // namespace pbgen

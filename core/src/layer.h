@@ -50,21 +50,25 @@ public:
 
     ScratchSize scratch(size_t threads) const;
 
+    // Whether images that it reads and writes may lie in any layout; else they are packed.
+    bool takes_any_layout() const { return !taps_as_channels_ && convolver_->takes_any_layout(); }
     bool makes_planes() const { return convolver_->makes_planes(); }
     // Whether it arranged its weights for itself, so that for another size they are needed again.
     bool keeps_weights() const { return convolver_->keeps_weights(); }
+    // Whether it rounds what it reads by its extremes, and those of images with so many channels tell it all.
+    bool may_be_told(int64_t channels) const;
     // Whether the extremes that this layer finds of what it makes are what `next` asks for, which reads it.
     bool finds_extremes_for(const Layer& next) const;
 
     // Images with the channels innermost, and each one's extremes, or nullptr where they are to be found.
     struct Input {
         const float* pixels;
+        Layout layout;
         const SharedExtremes* extremes = nullptr;
     };
 
     // `scratch` lies on a cache line, and has size.bytes() for each image.
-    void run(const Input& input, size_t images, uint8_t* scratch, const ScratchSize& size, const Output& output,
-             Threads& threads) const;
+    void run(Input input, size_t images, uint8_t* scratch, const ScratchSize& size, Output output, Threads& threads) const;
 
     const std::string& name() const { return name_; }
     // For people: the product and the instruction set.
@@ -89,17 +93,19 @@ private:
     Division division(size_t threads) const;
     uint64_t band_bytes(int64_t positions) const;
     int64_t band_positions() const;
-    void run_each(Division division, const float* input, const Scratch& scratch, const ScratchSize& size,
+    void run_each(Division division, const Input& input, const Scratch& scratch, const ScratchSize& size,
                   const Output& output, Threads& threads) const;
-    void run_rows(const Range& positions, const Share& share, const float* input, size_t images, const Scratch& scratch,
+    void run_rows(const Range& positions, const Share& share, const Input& input, size_t images, const Scratch& scratch,
                   const Output& output, Threads& threads) const;
-    void run_band(const Range& band, const Share& share, const float* input, size_t images, const Scratch& scratch,
+    void run_band(const Range& band, const Share& share, const Input& input, size_t images, const Scratch& scratch,
                   const Output& output, Threads& threads) const;
     void find_quantizations(const Input& input, size_t images, const Scratch& scratch, Threads& threads) const;
-    void find_extremes(const float* input, size_t images, SharedExtremes* extremes, Threads& threads) const;
+    void find_extremes(const Input& input, size_t images, SharedExtremes* extremes, Threads& threads) const;
 
     std::string name_, kernel_;
     uint64_t operations_;
+    bool turned_ = false;            // whether rows of given images are its columns
+    bool taps_as_channels_ = false;  // of a single pixel
     Image input_, output_;
     size_t inputs_, outputs_;  // of a group
     std::vector<float> scale_, shift_;  // for each of the output's pixels, where these are made as channels

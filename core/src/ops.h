@@ -5,6 +5,7 @@
 #pragma once
 
 #include "arch/kernels.h"
+#include "extremes.h"
 #include "program.h"
 #include "strided.h"
 #include "threads.h"
@@ -14,8 +15,10 @@ namespace pbgen {
 // out = in, of the same shape.
 void copy(const Reads& in, const Writes& out, Threads& threads);
 
-// out = program(inputs), each of which has out's shape, with strides of 0 where it is broadcast.
-void map(const Program& program, const Reads* inputs, const Writes& out, const Kernels& kernels, Threads& threads);
+// out = program(inputs), each of which has out's shape, with strides of 0 where it is broadcast. `extremes`, if not nullptr, are
+// told what is made, the channels, a multiple of 4, being innermost.
+void map(const Program& program, const Reads* inputs, const Writes& out, const Kernels& kernels, Threads& threads,
+         SharedExtremes* extremes = nullptr);
 
 enum class Reduction : uint8_t { sum, mean, max, min };
 

@@ -116,7 +116,7 @@ size_t SharedConvolution::worker_bytes() const {
            on_cache_lines(sums * tables_.number_bytes) + on_cache_lines(totals);
 }
 
-void SharedConvolution::run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
+void SharedConvolution::run(const Rows<const uint8_t>& sources, size_t images, const Range& band, const Share& share,
                             const Quantization* quantizations, const Output& output, uint8_t* tiles_memory,
                             Threads& threads) const {
     const auto height = static_cast<size_t>(tile_rows()), width = tables_.columns;
@@ -156,7 +156,7 @@ void SharedConvolution::run(const Rows<const void*>& sources, size_t images, con
     });
 }
 
-void SharedConvolution::run_tile(Tile& tile, const Rows<const void*>& sources, const Output& output) const {
+void SharedConvolution::run_tile(Tile& tile, const Rows<const uint8_t>& sources, const Output& output) const {
     const Product& product = weights_->product;
     const size_t sums = sum_count(weights_->planes * tile.outputs);
     tile.sums = tile.table + on_cache_lines(tables_.entries * tables_.entry_bytes(table_rows()));
@@ -200,16 +200,14 @@ void SharedConvolution::find_taps(Tile& tile) const {
     }
 }
 
-void SharedConvolution::find_sources(Tile& tile, const Rows<const void*>& sources) const {
-    const uint8_t* data = static_cast<const uint8_t*>(sources.data) + tile.group * group_bytes_;
-    const size_t pixel_bytes = weights_->groups * group_bytes_;
+void SharedConvolution::find_sources(Tile& tile, const Rows<const uint8_t>& sources) const {
     const void** to = tile.sources;
     for (size_t row = 0; row < table_rows(); ++row)
         for (size_t column = 0; column < tables_.pitch; ++column) {
             const int64_t y = tile.area.rows.begin + rows_.deltas().begin + static_cast<int64_t>(row);
             const int64_t x = tile.area.columns.begin + columns_.deltas().begin + static_cast<int64_t>(column);
             const bool met = sources.rows.begin <= y && y < sources.rows.end && 0 <= x && x < input_.width;
-            *to++ = met ? data + static_cast<size_t>(sources.pixel(tile.image, y, x, input_.width)) * pixel_bytes : nullptr;
+            *to++ = met ? sources.at(tile.image, y, x) + tile.group * group_bytes_ : nullptr;
         }
 }
 
@@ -250,12 +248,12 @@ void SharedConvolution::finish_phase(const Tile& tile, size_t phase, const Outpu
     const void* sums = w.product.widen ? static_cast<const void*>(tile.totals + first_sum)
                                        : tile.sums + first_sum * tables_.number_bytes;
     const auto count = static_cast<size_t>(end_column - tile.area.columns.begin);
-    const Grid grid = {1, count, static_cast<size_t>(columns_.output_step() * output_.channels), 0};
+    const Grid grid = {1, count, static_cast<size_t>(columns_.output_step() * output.layout.pixel), 0};
     alignas(64) float rows[tile_bytes / sizeof(float)];
     for (int64_t i = tile.area.rows.begin; i < end_row; ++i) {
         const int64_t y = row_phase.first + i * rows_.output_step();
         const int64_t x = column_phase.first + tile.area.columns.begin * columns_.output_step();
-        float* to = output.pixels + tile.image * output_.size() + (y * output_.width + x) * output_.channels;
+        float* to = output.pixels + output.layout.at(tile.image, y, x);
         const auto pixel = static_cast<size_t>(i - tile.area.rows.begin) * tables_.columns;
         const float* made = w.product.collect(sums, tile.outputs, w.planes, pixel, count, tile.quantization.scale, rows);
         Extremes some;

@@ -22,7 +22,7 @@ public:
     int64_t tile_rows() const override { return static_cast<int64_t>(tile_pixels / tables_.columns); }
     size_t worker_bytes() const override;
 
-    void run(const Rows<const void*>& sources, size_t images, const Range& band, const Share& share,
+    void run(const Rows<const uint8_t>& sources, size_t images, const Range& band, const Share& share,
              const Quantization* quantizations, const Output& output, uint8_t* tiles, Threads& threads) const override;
 
 private:
@@ -33,9 +33,9 @@ private:
     int64_t row_of(size_t phase) const { return static_cast<int64_t>(phase) / columns_.count(); }
     int64_t column_of(size_t phase) const { return static_cast<int64_t>(phase) % columns_.count(); }
     size_t sum_count(size_t channels) const { return phases() * channels * tile_pixels; }
-    void run_tile(Tile& tile, const Rows<const void*>& sources, const Output& output) const;
+    void run_tile(Tile& tile, const Rows<const uint8_t>& sources, const Output& output) const;
     void find_taps(Tile& tile) const;
-    void find_sources(Tile& tile, const Rows<const void*>& sources) const;
+    void find_sources(Tile& tile, const Rows<const uint8_t>& sources) const;
     void add_inputs(Tile& tile, size_t first) const;
     void finish(const Tile& tile, const Output& output) const;
     void finish_phase(const Tile& tile, size_t phase, const Output& output, Extremes& extremes) const;

@@ -54,6 +54,9 @@ inline Strides channels_innermost(const Shape& shape) {
     return strides;
 }
 
+// Whether an array is one image or sound of some channels.
+inline bool has_channels(const Shape& shape) { return (shape.rank == 3 || shape.rank == 4) && shape[0] == 1; }
+
 template <class Number>
 struct Strided {
     Number* data;  // of the number at 0, 0, ...

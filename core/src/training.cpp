@@ -127,7 +127,7 @@ void Signs::run(Side to, const Images& images, const float* input, const float* 
     const Layer layer("", shape, signs, {}, arranged, epilogue, kernels);
     const ScratchSize size = layer.scratch(threads.count());
     Aligned<uint8_t> scratch(images.count * static_cast<size_t>(size.bytes(threads.count())));
-    layer.run({input}, images.count, scratch.data(), size, {output}, threads);
+    layer.run({input, packed(shape.input)}, images.count, scratch.data(), size, {output, packed(shape.output)}, threads);
 }
 
 namespace {

@@ -21,7 +21,8 @@ struct Mapping {
         return loops;
     }
 
-    void run(const Loops& loops, int64_t begin, int64_t end, float* out, const Kernels& kernels) const {
+    void run(const Loops& loops, int64_t begin, int64_t end, float* out, const Kernels& kernels,
+             SharedExtremes* extremes) const {
         TileMaker maker(formula, loops, data, kernels);
         const size_t last = formula.inputs();
         const Steps steps = loops.steps(last);
@@ -29,23 +30,26 @@ struct Mapping {
         for (int64_t i = begin; i < end; ++i, walk.next()) {
             float* to = out + walk.offset(last);
             const int64_t rows = walk.rows(), columns = walk.columns();
+            const float* made = to;
             if ((columns == 1 || steps.column == 1) && (rows == 1 || steps.row == columns))
                 maker.make(walk, to);
             else
-                copy_block(maker.make(walk), {columns, 1}, to, steps, rows, columns);
+                copy_block(made = maker.make(walk), {columns, 1}, to, steps, rows, columns);
+            if (extremes) extremes->add(kernels.extremes(made, static_cast<size_t>(rows * columns)));
         }
     }
 };
 
 }  // namespace
 
-void map(const Program& program, const Reads* inputs, const Writes& out, const Kernels& kernels, Threads& threads) {
+void map(const Program& program, const Reads* inputs, const Writes& out, const Kernels& kernels, Threads& threads,
+         SharedExtremes* extremes) {
     const Mapping mapping(program, inputs, out);
     const Loops loops = mapping.loops(out.shape);
     const int64_t tile = loops.block[loops.rows_axis()] * loops.block[loops.columns_axis()];
     const auto cost = static_cast<int64_t>(1 + program.steps.size() / 4);
     for_parts(loops.blocks(), tile * cost, threads, [&](int64_t begin, int64_t end) {
-        mapping.run(loops, begin, end, out.data, kernels);
+        mapping.run(loops, begin, end, out.data, kernels, extremes);
     });
 }
 

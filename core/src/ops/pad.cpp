@@ -37,7 +37,7 @@ struct Axis {
 }  // namespace
 
 // A line of the output is a row of units: the dimension that lies together in memory where it is not padded, else
-// single numbers. Its middle is copied at once.
+// single numbers. Its middle is copied at once, unless it was made there.
 void pad(const Reads& in, const int64_t* before, Padding mode, float value, const Writes& out, Threads& threads) {
     Axis axes[max_rank];
     size_t rank = 0;
@@ -89,7 +89,7 @@ void pad(const Reads& in, const int64_t* before, Padding mode, float value, cons
             }
             const int64_t end = line.before + line.inputs;
             edge(from, to, 0, line.before);
-            copy_units(from, 0, to, line.before, line.inputs);
+            if (from != to + line.before * line.out_step) copy_units(from, 0, to, line.before, line.inputs);
             edge(from, to, end, line.size);
         }
     });

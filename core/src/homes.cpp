@@ -1,0 +1,81 @@
+#include "homes.h"
+
+namespace pbgen {
+namespace {
+
+class Homes {
+public:
+    Homes(const Graph& graph, const Bound& bound, const std::vector<bool>& innermost, const std::vector<size_t>& output_of)
+        : graph_(graph), bound_(bound), innermost_(innermost), output_of_(output_of), homes_(graph.values()) {}
+
+    std::vector<Home> find() {
+        for (size_t i = graph_.nodes.size(); i-- > 0;) {
+            const size_t value = graph_.inputs.size() + i;
+            const Op op = graph_.nodes[i].op;
+            if (!is_image(value)) continue;
+            if (op == Op::concat) join(graph_.nodes[i], value);
+            if (op == Op::pad) pad(graph_.nodes[i], value);
+        }
+        return homes_;
+    }
+
+private:
+    bool is_image(size_t value) const {
+        return innermost_[value] && has_channels(bound_.shapes[value]) && output_of_[value] == none;
+    }
+
+    // Whether a value's operator can make it anywhere, and no other has taken it in.
+    bool is_free(size_t value) const {
+        if (value < graph_.inputs.size() || !is_image(value) || homes_[value].in != none) return false;
+        switch (graph_.nodes[value - graph_.inputs.size()].op) {
+            case Op::conv:
+            case Op::conv_transpose:
+            case Op::map:
+            case Op::concat:
+            case Op::pad:
+            case Op::resample:
+            case Op::pool:
+            case Op::adaptive_pool: return true;
+            default: return false;
+        }
+    }
+
+    void join(const Node& node, size_t value) {
+        const int64_t step = channels_innermost(bound_.shapes[value])[node.axis()];
+        int64_t offset = 0;
+        for (size_t part : node.inputs) {
+            if (is_free(part)) homes_[part] = {value, offset};
+            offset += bound_.shapes[part][node.axis()] * step;
+        }
+    }
+
+    // Unless it is cropped.
+    void pad(const Node& node, size_t value) {
+        const size_t part = node.inputs[0];
+        if (!is_free(part)) return;
+        const Shape &made = bound_.shapes[value], &from = bound_.shapes[part];
+        const Strides strides = channels_innermost(made);
+        int64_t offset = 0;
+        for (size_t axis = 0; axis < node.before.size(); ++axis) {
+            const int64_t before = bound_(node.before[axis]);
+            if (before < 0 || before + from[axis] > made[axis]) return;
+            offset += before * strides[axis];
+        }
+        homes_[part] = {value, offset};
+    }
+
+    const Graph& graph_;
+    const Bound& bound_;
+    const std::vector<bool>& innermost_;
+    const std::vector<size_t>& output_of_;
+    std::vector<Home> homes_;
+};
+
+}  // namespace
+
+std::vector<Home> find_homes(const Graph& graph, const Bound& bound, const std::vector<bool>& innermost,
+                             const std::vector<size_t>& output_of) {
+    return Homes(graph, bound, innermost, output_of).find();
+}
+
+}  // namespace pbgen

@@ -1,0 +1,22 @@
+// Which values are made inside others, so that these need no copy of them: the parts of what is joined, and what is padded.
+#pragma once
+
+#include <vector>
+
+#include "bind.h"
+
+namespace pbgen {
+
+// Where a value begins in another, which has the channels innermost.
+struct Home {
+    size_t in = none;
+    int64_t offset = 0;
+};
+
+// By value. `innermost`: which have the channels innermost; `output_of`: which are outputs, the others being none: they go
+// to the caller. Where values are joined again and again (a dense block's), their home is in the last of what they become,
+// and what was joined before lies there already.
+std::vector<Home> find_homes(const Graph& graph, const Bound& bound, const std::vector<bool>& innermost,
+                             const std::vector<size_t>& output_of);
+
+}  // namespace pbgen
