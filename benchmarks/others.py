@@ -1,6 +1,6 @@
 """Generators of other people's designs beside the engines that they usually run in, at full resolution.
 
-python benchmarks/others.py [hifigan cyclegan srvgg taesd unet] [--threads 2] [--rounds 5]
+python benchmarks/others.py [hifigan hifigan3 cyclegan srvgg taesd unet esrgan] [--threads 2] [--rounds 5]
 
 The networks are built here as their papers and authors describe them, with random weights and the binary layers that a
 plan chooses: speed does not hang on what was learned. Wants the bench extra.
@@ -10,6 +10,7 @@ import argparse
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -37,25 +38,33 @@ class Residual(nn.Module):
 
 
 class HifiGan(nn.Module):
-    """HiFi-GAN V1 (Kong et al. 2020, arXiv 2010.05646): mel spectrograms (80, frames) to (1, 256 frames) samples."""
+    """HiFi-GAN V1 or V3 (Kong et al. 2020, arXiv 2010.05646): mel spectrograms (80, frames) to (1, 256 frames)."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: int) -> None:
         super().__init__()
-        self.first, self.stages = weight_norm(nn.Conv1d(80, 512, 7, padding=3)), nn.ModuleList()
-        channels = 512
-        for rate in (8, 8, 2, 2):
+        channels, rates, kernels = {1: (512, (8, 8, 2, 2), (3, 7, 11)), 3: (256, (8, 8, 4), (3, 5, 7))}[version]
+        block = self._block_1 if version == 1 else self._block_2
+        self.first, self.stages = weight_norm(nn.Conv1d(80, channels, 7, padding=3)), nn.ModuleList()
+        for rate in rates:
             channels //= 2
             up = weight_norm(nn.ConvTranspose1d(2 * channels, channels, 2 * rate, rate, rate // 2))
-            self.stages.append(nn.ModuleList([up, *(self._block(channels, kernel) for kernel in (3, 7, 11))]))
+            self.stages.append(nn.ModuleList([up, *(block(channels, i, kernel) for i, kernel in enumerate(kernels))]))
         self.last = weight_norm(nn.Conv1d(channels, 1, 7, padding=3))
 
     @staticmethod
-    def _block(channels: int, kernel: int) -> nn.Module:
-        def conv(dilation: int) -> nn.Module:
-            return weight_norm(nn.Conv1d(channels, channels, kernel, 1, dilation * (kernel // 2), dilation))
+    def _conv(channels: int, kernel: int, dilation: int) -> nn.Module:
+        return weight_norm(nn.Conv1d(channels, channels, kernel, 1, dilation * (kernel // 2), dilation))
 
-        steps = (Residual(nn.LeakyReLU(0.1), conv(d), nn.LeakyReLU(0.1), conv(1)) for d in (1, 3, 5))
+    @classmethod
+    def _block_1(cls, channels: int, _: int, kernel: int) -> nn.Module:
+        slope, conv = nn.LeakyReLU(0.1), cls._conv
+        steps = (Residual(slope, conv(channels, kernel, d), slope, conv(channels, kernel, 1)) for d in (1, 3, 5))
         return nn.Sequential(*steps)
+
+    @classmethod
+    def _block_2(cls, channels: int, i: int, kernel: int) -> nn.Module:
+        dilations = ((1, 2), (2, 6), (3, 12))[i]
+        return nn.Sequential(*(Residual(nn.LeakyReLU(0.1), cls._conv(channels, kernel, d)) for d in dilations))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)
@@ -145,13 +154,49 @@ class Unet(nn.Module):
         return x
 
 
+class Dense(nn.Module):
+    """A dense block of ESRGAN: each layer reads what all before it made."""
+
+    def __init__(self, channels: int = 64, growth: int = 32) -> None:
+        super().__init__()
+        outputs = [growth] * 4 + [channels]
+        self.layers = nn.ModuleList(nn.Conv2d(channels + i * growth, n, 3, 1, 1) for i, n in enumerate(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [x]
+        for layer in self.layers[:-1]:
+            parts.append(F.leaky_relu(layer(torch.cat(parts, 1)), 0.2))
+        return x + 0.2 * self.layers[-1](torch.cat(parts, 1))
+
+
+class Esrgan(nn.Module):
+    """ESRGAN's generator (Wang et al. 2018, arXiv 1809.00219), 23 blocks of three dense blocks, 4x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 64, 3, 1, 1), nn.Conv2d(64, 3, 3, 1, 1)
+        self.blocks = nn.ModuleList(nn.Sequential(Dense(), Dense(), Dense()) for _ in range(23))
+        self.body, self.up, self.higher, self.before = (nn.Conv2d(64, 64, 3, 1, 1) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = first = self.first(x)
+        for block in self.blocks:
+            made = made + 0.2 * block(made)
+        made = first + self.body(made)
+        for layer in (self.up, self.higher):
+            made = F.leaky_relu(layer(F.interpolate(made, scale_factor=2)), 0.2)
+        return self.last(F.leaky_relu(self.before(made), 0.2))
+
+
 # How each is made, the shape that it is packed by, and the free sizes that it is timed at.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]]] = {
-    "hifigan": (HifiGan, (80, 32), (100,)),
+    "hifigan": (partial(HifiGan, 1), (80, 32), (100,)),
+    "hifigan3": (partial(HifiGan, 3), (80, 32), (100,)),
     "cyclegan": (cyclegan, (3, 64, 64), (256, 256)),
     "srvgg": (Srvgg, (3, 64, 64), (256, 256)),
     "taesd": (taesd, (4, 32, 32), (32, 32)),
     "unet": (Unet, (3, 256, 256), (256, 256)),
+    "esrgan": (Esrgan, (3, 32, 32), (64, 64)),
 }
 
 
