@@ -11,6 +11,7 @@ import torch
 from small_network import make_network
 from torch import Tensor, nn
 
+import pbgen
 from pbgen.compression import CompressionStopped, compress
 from pbgen.errors import PBGenError
 from pbgen.packing import rebuild
@@ -40,6 +41,19 @@ def test_three_processes_follow_one(network: nn.Module, batches: list[Tensor], t
     assert [point.psnr.median for point in together.curve] == pytest.approx([p.psnr.median for p in alone.curve])
     assert len({point.psnr.median for point in alone.curve}) == 11  # something was learned
     assert not multiprocessing.active_children()
+
+
+def generator() -> nn.Module:
+    torch.manual_seed(0)
+    return pbgen.models.create("dcgan32", width=16, latent=8, kernel_size=4)[0].eval()
+
+
+def test_two_share_an_opponent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pbgen.compression.judge._JUDGED_BY", 64)
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    compress(generator(), "noise", one, bits=2, steps=6)
+    compress(generator(), "noise", two, bits=2, steps=6, devices=2, accelerator="cpu", factory=generator)
+    assert_close(one, two)
 
 
 def test_they_stop_together_and_one_goes_on(network: nn.Module, batches: list[Tensor], tmp_path: Path) -> None:

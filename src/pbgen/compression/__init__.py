@@ -27,7 +27,7 @@ from pbgen.compression.closed_form import calibrate
 from pbgen.compression.imitate import Imitation, Learned, Progress, Schedule, check_state
 from pbgen.compression.info import CompressInfo, CompressionStopped
 from pbgen.compression.inputs import Batch, Crops, Examples, Inputs, Noise
-from pbgen.compression.judge import Judge, distances
+from pbgen.compression.judge import ImageSet, Judge, distances, image_set
 from pbgen.compression.lesson import Lesson
 from pbgen.compression.student import halve, make_student
 from pbgen.engine import Engine
@@ -109,7 +109,7 @@ def compress(
         if resume:
             check_state(task.state)
         plan, errors = task.plan(bits, target_bytes, progress)
-        setup, worker = Setup(devices, accelerator), partial(_follow, factory, plan)
+        setup, worker = Setup(devices, accelerator), partial(_follow, factory, plan, task.images)
         with Interrupts() as interrupts, together(setup, worker) as fabric:
             student, learned, finished = task.learn(fabric, plan, schedule, resume, interrupts, progress, seed)
         packed = pack(student, task.example, path)
@@ -142,7 +142,9 @@ class _Task:
         self.teacher, self.inputs, self.state = teacher, inputs, state
         self.example = inputs.judged_by[0]
         run(teacher, self.example)  # says what is wrong, if anything is
-        spatial = max(value.dim() - 1 for value in self.example)
+        self.chooser = Judge(teacher, inputs.chosen_by)
+        self.images = image_set(inputs, self.chooser)
+        spatial = max(_dimensions(value.shape[1:]) for value in self.example)
         self.batch = _AT_ONCE.get(spatial, 8)
         self.probe = inputs.train(_PROBE, self.batch)
 
@@ -200,7 +202,9 @@ class _Task:
         student = make_student(self.teacher, plan)
         calibrate(student, self.teacher, self.inputs.train(_PROBE, _FITTED_TO * self.batch), plan.binary)
         fingerprint = _fingerprint(self.teacher, plan, self.probe, seed)
-        imitation = Imitation(fabric, self.teacher, student, self.inputs, self.batch, self.state, fingerprint)
+        imitation = Imitation(
+            fabric, self.teacher, student, self.inputs, self.chooser, self.images, self.batch, self.state, fingerprint
+        )
         if resume:
             imitation.restore()
         finished = imitation.run(schedule, interrupts, progress)
@@ -226,12 +230,17 @@ def _free_sizes(path: Path, example: Batch) -> tuple[int, ...] | None:
     return tuple(size for pair in pairs for free, size in pair if free is None) or None
 
 
-def _follow(factory: Callable[[], nn.Module] | None, plan: Plan, fabric: Fabric) -> None:
+def _dimensions(shape: Sequence[int]) -> int:
+    """Of an example; a latent vector of one pixel, (C, 1, 1), has one."""
+    return len(shape) if any(size != 1 for size in shape[1:]) else 1
+
+
+def _follow(factory: Callable[[], nn.Module] | None, plan: Plan, images: ImageSet | None, fabric: Fabric) -> None:
     """What the other processes do."""
     assert factory is not None  # else there are none
     warnings.simplefilter("ignore", PBGenWarning)  # which the first one tells
     teacher = _teacher(factory())
-    lesson = Lesson(fabric, teacher, make_student(teacher, plan))
+    lesson = Lesson(fabric, teacher, make_student(teacher, plan), images)
     lesson.begin()
     lesson.follow()
 

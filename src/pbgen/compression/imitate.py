@@ -1,4 +1,4 @@
-"""The student learns to make what its teacher makes, and the best of its average is kept."""
+"""The student learns to make what its teacher makes; the best of its average is kept, against an opponent the last."""
 
 import math
 import time
@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from pbgen.compression.inputs import Inputs
-from pbgen.compression.judge import Judge, Psnr
+from pbgen.compression.judge import ImageSet, Judge, Psnr
 from pbgen.compression.lesson import Lesson, LessonState, Order
 from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.files import write_atomically
@@ -62,16 +62,17 @@ class Point:
 
 @dataclass
 class Learned:
-    """What has been learned so far; `best` is the state of the student's average where the median was highest."""
+    """What has been learned so far; `best` is the state of the student's average at `kept`, a point of the curve."""
 
     step: int = 0
     seconds: float = 0.0
     best: dict[str, Tensor] = field(default_factory=dict)
     curve: list[Point] = field(default_factory=list)
+    kept: int = 0
 
     @property
     def best_point(self) -> Point:
-        return max(self.curve, key=lambda point: point.psnr.median)
+        return self.curve[self.kept]
 
 
 class _State(LessonState):
@@ -83,6 +84,7 @@ class _State(LessonState):
     average: dict[str, Tensor]
     best: dict[str, Tensor]
     curve: list[tuple[int, float, float, float]]
+    kept: int
 
 
 class Imitation:
@@ -93,11 +95,21 @@ class Imitation:
     """
 
     def __init__(
-        self, fabric: Fabric, teacher: nn.Module, student: nn.Module, inputs: Inputs, batch: int, place: Path, task: str
+        self,
+        fabric: Fabric,
+        teacher: nn.Module,
+        student: nn.Module,
+        inputs: Inputs,
+        judge: Judge,
+        images: ImageSet | None,
+        batch: int,
+        place: Path,
+        task: str,
     ) -> None:
-        self._student, self._inputs, self._batch, self._place, self._task = student, inputs, batch, place, task
-        self._judge = Judge(teacher, inputs.chosen_by)
-        self._lesson = Lesson(fabric, teacher, student, self._judge.variances)
+        self._student, self._inputs, self._judge, self._batch = student, inputs, judge, batch
+        self._place, self._task = place, task
+        self._lesson = Lesson(fabric, teacher, student, images, judge.variances)
+        self._keeps_last = images is not None
         self._average = Average(student, _AVERAGE)
         self.learned = Learned()
 
@@ -108,7 +120,7 @@ class Imitation:
         self._average.module.load_state_dict(state["average"])
         self._lesson.restore(state)
         curve = [Point(step, seconds, Psnr(*psnr)) for step, seconds, *psnr in state["curve"]]
-        self.learned = Learned(state["step"], state["seconds"], state["best"], curve)
+        self.learned = Learned(state["step"], state["seconds"], state["best"], curve, state["kept"])
 
     def run(self, schedule: Schedule, interrupts: Interrupts, progress: Progress) -> bool:
         """Learn to the end, or until `interrupts` asks to stop; says whether the end was reached. The student is then
@@ -153,9 +165,11 @@ class Imitation:
         learned = self.learned
         average = self._average.module
         point = Point(learned.step, learned.seconds, self._judge.psnr(average))
-        if not learned.curve or point.psnr.median > learned.best_point.psnr.median:
-            learned.best = {name: value.cpu().clone() for name, value in average.state_dict().items()}
         learned.curve.append(point)
+        # Against an opponent, images become more like the teacher's though they become less the same.
+        if self._keeps_last or point.psnr.median >= learned.best_point.psnr.median:
+            learned.best = {name: value.cpu().clone() for name, value in average.state_dict().items()}
+            learned.kept = len(learned.curve) - 1
 
     def _save(self) -> None:
         learned = self.learned
@@ -168,6 +182,7 @@ class Imitation:
             average=self._average.module.state_dict(),
             best=learned.best,
             curve=[(point.step, point.seconds, *point.psnr) for point in learned.curve],
+            kept=learned.kept,
             **self._lesson.state(),
         )
         write_atomically(self._place, lambda file: torch.save(state, file))

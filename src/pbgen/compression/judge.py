@@ -89,6 +89,23 @@ class Distances:
     log_mel: float | None = None
 
 
+@dataclass(frozen=True)
+class ImageSet:
+    """What the images that a generator makes of latents have in common; `ends` are those of their range."""
+
+    channels: int
+    size: int  # height and width
+    ends: tuple[float, float]
+
+
+def image_set(inputs: Inputs, judge: Judge) -> ImageSet | None:
+    """Of images that are as good as others of their kind: made of latents, as all that the module makes."""
+    if not isinstance(inputs, Noise) or len(judge.expected[0]) != 1 or not _is_image(judge.expected[0][0]):
+        return None
+    _, channels, size, _ = judge.expected[0][0].shape
+    return ImageSet(channels, size, judge.ranges[0])
+
+
 _AT_ONCE = 32  # images
 _JUDGED_BY = 1024  # images
 
@@ -99,7 +116,7 @@ def distances(teacher: nn.Module, student: nn.Module, inputs: Inputs, judge: Jud
     if is_sound(expected[0]):
         made = [outputs(student, batch)[0] for batch in judge.batches]
         return Distances(log_mel=fmean(map(log_mel_distance, made, expected)))
-    if isinstance(inputs, Noise) and len(judge.expected[0]) == 1 and _is_image(expected[0]):
+    if image_set(inputs, judge):
         first = (2 << 40), (2 << 40) + _JUDGED_BY // _AT_ONCE  # numbers of batches that nothing else draws
         some, others = ([inputs.train(start + n, _AT_ONCE) for n in range(_JUDGED_BY // _AT_ONCE)] for start in first)
         real, again, fake = (

@@ -13,7 +13,8 @@ from torch.utils import _pytree as pytree
 
 from pbgen.binarize import binary_weights, estimator_of
 from pbgen.compression.inputs import Batch
-from pbgen.compression.judge import log_error
+from pbgen.compression.judge import ImageSet, log_error
+from pbgen.compression.opponent import Opponent, OpponentState
 from pbgen.compression.sound import is_sound, spectral_distance
 from pbgen.training.teacher import Teacher, held
 
@@ -39,32 +40,46 @@ class LessonState(TypedDict):
 
     optimizer: dict[str, Any]
     lengths: list[float]  # of the recent gradients
+    opponent: OpponentState | None
 
 
 class Lesson:
     """Moves `student`, on the device of `fabric`, towards what `teacher` makes; `variances` are those of its outputs.
+
+    images: what it makes, where that is images of latents: then against an opponent, too.
 
     Each process runs both on its share of a batch, and has the others' outputs told, so the loss is that of the whole
     batch; gradients are added up. So all have the same student after each step, that of one process alone but for the
     rounding of sums.
     """
 
-    def __init__(self, fabric: Fabric, teacher: nn.Module, student: nn.Module, variances: Sequence[float] = ()) -> None:
+    def __init__(
+        self,
+        fabric: Fabric,
+        teacher: nn.Module,
+        student: nn.Module,
+        images: ImageSet | None,
+        variances: Sequence[float] = (),
+    ) -> None:
         self._fabric, self._variances = fabric, variances
         self._teacher = Teacher(fabric, teacher)
         self._student = fabric.to_device(student)
-        self._adam = torch.optim.Adam(_groups(student), betas=(0.9, 0.99))
+        self._opponent = Opponent(fabric, images) if images else None
+        self._adam = torch.optim.Adam(_groups(student), betas=(0.5 if images else 0.9, 0.99))
         self._optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(self._adam))
         self._lengths: list[float] = []
 
     def state(self) -> LessonState:
         """What is to be kept of it."""
-        return {"optimizer": self._adam.state_dict(), "lengths": self._lengths}
+        opponent = self._opponent.state() if self._opponent else None
+        return {"optimizer": self._adam.state_dict(), "lengths": self._lengths, "opponent": opponent}
 
     def restore(self, state: LessonState) -> None:
         """Go on from what `state` gave."""
         self._adam.load_state_dict(state["optimizer"])
         self._lengths = state["lengths"]
+        if self._opponent and state["opponent"]:
+            self._opponent.restore(state["opponent"])
 
     def begin(self) -> None:
         """Give all processes the first one's numbers."""
@@ -104,6 +119,9 @@ class Lesson:
         self._adam.zero_grad()
         made = self._whole(self._made(batch, order.number), count)
         loss = torch.stack(list(map(_loss, made, expected, self._variances))).mean()
+        if self._opponent:
+            self._opponent.step(expected[0], made[0], order.rate)
+            loss = loss + self._opponent.loss(made[0], order.number)
         self._fabric.backward(loss)
         self._add_up_gradients()
         if not self._shorten_gradient():
