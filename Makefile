@@ -12,8 +12,9 @@ PYTHONS ?= $(PYTHON) $(firstword $(foreach p,python3.12 python3.13 python3.14 py
 .PHONY: test demo lint clean wasm npm wheels docs
 
 # A process without tests takes half of what another has left: files differ too much in how long they take to be shared out.
+# There is one more than processors, as tests wait: for a build, for a process that they stop, for the disk.
 test: .venv/installed wasm lint
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 
 lint: .venv/installed
 	$(BIN)/ruff check
