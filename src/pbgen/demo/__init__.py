@@ -57,7 +57,7 @@ class DemoSettings:
     threads: int = 2
     rounds: int = 20
     compressed_bits: int = 2  # of the float generator, whose data is not looked at
-    compressed_steps: int = 300
+    compressed_steps: int = 1000
     paper_model: str = "dcgan64"  # planned, packed and timed as well, without training
 
     def training(self, variant: str) -> TrainConfig:
