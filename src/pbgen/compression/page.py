@@ -127,8 +127,17 @@ def _curve(info: CompressInfo) -> list[str]:
     points = [(point.step, point.psnr.median, point.psnr.worst) for point in info.curve]
     return [
         html.heading("How it learned"),
-        html.chart(curve_chart(points), "PSNR to the float module on held-out inputs that the best step is chosen by."),
+        html.chart(curve_chart(points), f"PSNR to the float module on held-out inputs. {_kept(info)}"),
     ]
+
+
+def _kept(info: CompressInfo) -> str:
+    if info.distances.swd is None:
+        return "The best step is what was packed."
+    return (
+        "A discriminator, whose real images are the float module's, taught beside it: images become as good as these "
+        "rather than the same, so the last step is what was packed."
+    )
 
 
 def _engines(comparison: Comparison | None) -> list[str]:

@@ -156,10 +156,11 @@ def _compressed(results: DemoResults) -> list[str]:
         html.heading("The float generator, compressed without its data"),
         html.paragraph(
             "As one that somebody trained long ago: it was all that pbgen compress was given. Each layer got bits by "
-            f"its measured error, and in {settings.compressed_steps:,} steps a copy learned to make its images. The "
-            f"file is {text.times(info.ratio)} smaller than in float32; its images are {info.psnr} from the float "
-            f"generator's, and {ours} as far from real faces. The one that was trained with binary weights from the "
-            f"start is {text.times(results.packed.ratio)} smaller, and {partial} as far."
+            f"its measured error, and in {settings.compressed_steps:,} steps a copy learned to make its images, a "
+            f"discriminator telling it what they lack. The file is {text.times(info.ratio)} smaller than in float32; "
+            f"its images are {info.psnr} from the float generator's, and {ours} as far from real faces. The one that "
+            f"was trained with binary weights from the start is {text.times(results.packed.ratio)} smaller, and "
+            f"{partial} as far."
         ),
         html.side_by_side(
             [
