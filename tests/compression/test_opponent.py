@@ -27,12 +27,25 @@ def test_it_learns_to_tell(size: int, channels: int, ends: tuple[float, float]) 
             images(2 * step, size, channels, ends, True), images(2 * step + 1, size, channels, ends, False), 1.0
         )
     smooth, rough = (images(-1 - k, size, channels, ends, k == 0).requires_grad_() for k in range(2))
-    losses = [opponent.loss(made, 10_000) for made in (smooth, rough)]
+    losses = [opponent.loss(made, made.detach() + 0.1 * (ends[1] - ends[0]), 10_000) for made in (smooth, rough)]
     assert losses[0] < 0.5 * losses[1]
     losses[1].backward()
     assert rough.grad is not None and rough.grad.abs().max() > 0
     assert all(parameter.requires_grad for parameter in opponent.module.parameters())
-    assert opponent.loss(rough, 0) == 0  # it learns first
+    assert opponent.loss(rough, smooth, 0) == 0  # it learns first
+
+
+def test_its_weight_is_that_of_training_with_a_teacher() -> None:
+    """The gradients are as those of 300 times the squared error and the adversarial loss."""
+    torch.manual_seed(0)
+    opponent = Opponent(FABRIC, ImageSet(3, 16, (-1, 1)))
+    made, right = (images(k, 16, 3, (-1, 1), False).requires_grad_() for k in range(2))
+    error = (made - right).square().mean()
+    (error.log() + opponent.loss(made, right, 10_000)).backward()
+    adversarial = torch.nn.functional.softplus(-opponent.module(made)).mean()
+    (expected,) = torch.autograd.grad(300 * (made - right).square().mean() + adversarial, made)
+    assert made.grad is not None
+    torch.testing.assert_close(made.grad * 300 * error.detach(), expected, rtol=1e-4, atol=1e-7)
 
 
 def test_its_range_does_not_matter() -> None:
@@ -41,7 +54,8 @@ def test_its_range_does_not_matter() -> None:
         torch.manual_seed(0)
         opponent = Opponent(FABRIC, ImageSet(3, 16, ends))
         opponent.step(images(1, 16, 3, ends, True), images(2, 16, 3, ends, False), 1.0)
-        losses.append(float(opponent.loss(images(3, 16, 3, ends, True), 150)))
+        made, right = images(3, 16, 3, ends, True), images(4, 16, 3, ends, True)
+        losses.append(float(opponent.loss(made, right, 150)))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 

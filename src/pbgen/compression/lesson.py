@@ -121,7 +121,7 @@ class Lesson:
         loss = torch.stack(list(map(_loss, made, expected, self._variances))).mean()
         if self._opponent:
             self._opponent.step(expected[0], made[0], order.rate)
-            loss = loss + self._opponent.loss(made[0], order.number)
+            loss = loss + self._opponent.loss(made[0], expected[0], order.number)
         self._fabric.backward(loss)
         self._add_up_gradients()
         if not self._shorten_gradient():

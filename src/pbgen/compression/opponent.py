@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from pbgen.compression.judge import ImageSet
 from pbgen.models.dcgan import Discriminator
+from pbgen.training.config import TrainConfig
 from pbgen.training.losses import nonsaturating_discriminator, nonsaturating_generator
 
-_WEIGHT = 0.5
-"""Of the adversarial loss beside the mean logarithm of the squared errors."""
+_MOST_WEIGHT = 1.0  # of the adversarial loss
 _RAMP = 150  # steps after which it counts in full: the discriminator learns first
 _RATE = 5e-4
 _FIRST_WIDTH, _MOST_WIDTH = 32, 512
@@ -64,12 +64,19 @@ class Opponent:
         self._fabric.backward(nonsaturating_discriminator(on_real, on_made))
         self._optimizer.step()
 
-    def loss(self, made: Tensor, step: int) -> Tensor:
-        """What a student is told of its images in a step of this number; the discriminator collects no gradients."""
+    def loss(self, made: Tensor, right: Tensor, step: int) -> Tensor:
+        """What a student is told of its images in a step of this number; the discriminator collects no gradients.
+
+        It is to be added to the logarithm of the squared error, whose gradient is that of the error over the error. So
+        that the two are to each other as in training with a teacher, it is divided by the error and the weight there.
+        """
+        images = self._scaled(made)
+        error = (images - self._scaled(right)).detach().square().mean()
         self.module.requires_grad_(False)
-        loss = nonsaturating_generator(self.module(self._scaled(made)))
+        loss = nonsaturating_generator(self.module(images))
         self.module.requires_grad_(True)
-        return _WEIGHT * min(1.0, step / _RAMP) * loss
+        weight = (1 / (TrainConfig.imitation * error)).clamp_max(_MOST_WEIGHT)
+        return weight * min(1.0, step / _RAMP) * loss
 
     def _scaled(self, images: Tensor) -> Tensor:
         """To [-1, 1]."""
