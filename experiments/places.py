@@ -67,7 +67,7 @@ def _shared(one: Images, other: Images, seed: int) -> float:
     """The distance where the other set is cut where the real one is, and all else is the same."""
 
     def draw(*what: object) -> list[swd.Draw]:
-        return [replace(drawn, places=drawn.places[:1] * 2) for drawn in draw_own(*what)]  # type: ignore[arg-type]
+        return [replace(drawn, places=drawn.places[:1] * 2) for drawn in draw_own(*what)]
 
     draw_own = swd.draw
     with patch.object(swd, "draw", draw):

@@ -295,7 +295,7 @@ def binarize(module: nn.Module, selection: Plan | str | Iterable[str], method: s
         norms.insert(slot, partial(METHODS[method], leading_shape=leading_shape, bits=bits.get(slot.name, 1)))
         slot.owner.train(slot.owner.training)  # what was added begins in training mode
         load = partial(_take_float, slot.tensor)
-        slot.owner.register_load_state_dict_pre_hook(load)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        slot.owner.register_load_state_dict_pre_hook(load)
     return module
 
 

@@ -72,7 +72,7 @@ def inference_copy(module: nn.Module) -> nn.Module:
         for name, value in list(vars(part).items()):
             if isinstance(value, Tensor):
                 vars(part)[name] = inference_tensor(value)
-    twin._apply(inference_tensor)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    twin._apply(inference_tensor)
     return twin
 
 

@@ -12,11 +12,11 @@ Instead = Callable[[torch._ops.OpOverload, tuple[Any, ...], Mapping[str, Any]], 
 """Called with an operator and its arguments, in place of it; returns what is to be its result."""
 
 
-class EachOperator(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves __init_subclass__ untyped
+class EachOperator(TorchDispatchMode):
     """While entered, `instead` takes the place of each operator."""
 
     def __init__(self, instead: Instead) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        super().__init__()  # type: ignore[no-untyped-call]  # has no types, nor a name that mypy could be told
         self._instead = instead
 
     def __torch_dispatch__(

@@ -74,7 +74,7 @@ def _ncnn(module: nn.Module, example: Example, file: str) -> None:
     example = tuple(one[:1] for one in example)  # ncnn's images come one at a time
     with tempfile.TemporaryDirectory() as folder:
         traced = Path(folder, "traced.pt")
-        torch.jit.trace(module, example).save(traced)  # type: ignore[no-untyped-call]  # that of torch
+        torch.jit.trace(module, example).save(traced)
         shapes = ",".join(f"[{','.join(map(str, one.shape))}]" for one in example)
         weights = Path(file).with_suffix(".bin")
         options = [f"inputshape={shapes}", f"ncnnparam={file}", f"ncnnbin={weights}", "fp16=0"]

@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -142,11 +142,19 @@ class _Task:
         self.teacher, self.inputs, self.state = teacher, inputs, state
         self.example = inputs.judged_by[0]
         run(teacher, self.example)  # says what is wrong, if anything is
-        self.chooser = Judge(teacher, inputs.chosen_by)
-        self.images = image_set(inputs, self.chooser)
         spatial = max(_dimensions(value.shape[1:]) for value in self.example)
         self.batch = _AT_ONCE.get(spatial, 8)
         self.probe = inputs.train(_PROBE, self.batch)
+
+    @cached_property
+    def chooser(self) -> Judge:
+        """By which the best step is chosen. Found when it is needed: what is refused is refused before."""
+        return Judge(self.teacher, self.inputs.chosen_by)
+
+    @cached_property
+    def images(self) -> ImageSet | None:
+        """What the module makes, where that is images of latents."""
+        return image_set(self.inputs, self.chooser)
 
     def plan(self, bits: int | None, target_bytes: int | None, progress: Progress) -> tuple[Plan, Errors]:
         """The bits of each layer. Raises PBGenError where they cannot be so few."""

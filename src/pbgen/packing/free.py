@@ -26,11 +26,11 @@ _OWN = Path(__file__).parent
 
 def free_shapes(module: nn.Module, inputs: Inputs, fixed: list[Axis]) -> Any:
     """What torch.export is told: sizes are free where it finds them so, but batches, images' channels and `fixed`."""
-    shapes = ShapesCollection()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    shapes = ShapesCollection()
     for number, value in enumerate(inputs):
         free = [axis for axis in _free_axes(value) if (number, axis) not in fixed]
         shapes[value] = {axis: Dim.AUTO if axis in free else Dim.STATIC for axis in range(value.dim())}
-    return shapes.dynamic_shapes(module, inputs)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return shapes.dynamic_shapes(module, inputs)
 
 
 def _free_axes(value: Tensor) -> range:

@@ -132,7 +132,7 @@ def _reduce(inputs: list[Tensor], shape: Shape, attributes: Attributes) -> Tenso
     value = inputs[0]
     if "program" in attributes:
         value = _run_program(attributes["program"], inputs, attributes.get("numbers", []))
-        whole = torch.broadcast_shapes(*(x.shape for x in inputs))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        whole = torch.broadcast_shapes(*(x.shape for x in inputs))
         value = value if value.shape == whole else value.expand(whole)
     return _REDUCTIONS[attributes["kind"]](value, dim=attributes["axes"], keepdim=True)
 

@@ -51,7 +51,7 @@ def larger(value: Count, other: int) -> Count:
         return max(value, other)
     if other == 0 and value.is_nonnegative is not None:
         return value if value.is_nonnegative else 0
-    return count(torch_functions.Max(value, other))  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return count(torch_functions.Max(value, other))
 
 
 @lru_cache(maxsize=4096)

@@ -205,7 +205,7 @@ class Source:
         """A token and a place in it."""
         if self._token is None or self._uses % _USES == 0:
             self._uses += -self._uses % _USES  # a new token begins with place 0
-            self._token = _Token.apply(self.weight, self.scale, self)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            self._token = _Token.apply(self.weight, self.scale, self)  # type: ignore[no-untyped-call]  # torch gives it no types
         self._uses += 1
         return self._token, self._uses - 1
 
@@ -270,7 +270,7 @@ class _Product(torch.autograd.Function):
 
 def _apply(images: Tensor, source: Source, to_large: bool, size: Two) -> Tensor:
     token, place = source.use()
-    made = _Product.apply(images, token, place, source, to_large, size)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    made = _Product.apply(images, token, place, source, to_large, size)  # type: ignore[no-untyped-call]  # torch gives it no types
     return cast(Tensor, made)
 
 
