@@ -217,6 +217,11 @@ private:
         return count.integer;
     }
 
+    // What is not said is `least` in each dimension.
+    static std::vector<int64_t> geometry(Fields& fields, std::string_view key, size_t dims, int64_t least, int64_t most) {
+        return fields.has(key) ? fields.integers(key, least, most) : std::vector<int64_t>(dims, least);
+    }
+
     void read_convolution(Fields& fields, Node& node) {
         const bool computed = !fields.has("weight");
         require(fields, node.inputs.size() >= (computed ? 2 : 1), "reads too few values");
@@ -225,9 +230,10 @@ private:
                         is_one(input(node)[0]),
                 "input and value must both be [1, C, L] or [1, C, H, W]");
         const std::vector<int64_t> kernel = fields.integers("kernel", 1, max_attribute);
-        const std::vector<int64_t> stride = fields.integers("stride", 1, max_attribute);
-        const std::vector<int64_t> padding = fields.integers("padding", 0, INT64_MAX);
-        const std::vector<int64_t> dilation = fields.integers("dilation", 1, max_attribute);
+        const size_t dims = kernel.size();
+        const std::vector<int64_t> stride = geometry(fields, "stride", dims, 1, max_attribute);
+        const std::vector<int64_t> padding = geometry(fields, "padding", dims, 0, INT64_MAX);
+        const std::vector<int64_t> dilation = geometry(fields, "dilation", dims, 1, max_attribute);
         for (const auto* numbers : {&kernel, &stride, &padding, &dilation})
             require(fields, numbers->size() == spatial,
                     "`kernel`, `stride`, `padding` and `dilation` need one integer a spatial dimension");
@@ -237,7 +243,7 @@ private:
             node.geometry.push_back({kernel[i], stride[i], padding[i], dilation[i]});
         }
         const int64_t in = channels(fields, input(node)[1]), out = channels(fields, node.shape[1]);
-        node.groups = fields.integer("groups", 1, max_attribute);
+        if (fields.has("groups")) node.groups = fields.integer("groups", 1, max_attribute);
         if (in % node.groups || out % node.groups)
             fields.refuse("`groups` ", node.groups, " does not divide ", in, " and ", out, " channels");
         std::vector<int64_t> shape = {out, in / node.groups};
@@ -265,8 +271,16 @@ private:
         read_epilogue(fields, node, out);
     }
 
+    // The index of a tensor of the node's own, which bears its name, or of another.
+    size_t find_tensor(Fields& fields, const Node& node, std::string_view key) const {
+        const Json& name = fields.get(key);
+        const bool own = name.is(Json::Type::boolean) && name.boolean;
+        if (!own) return container_.find(fields.text(key, name));
+        return container_.find(node.op == Op::constant ? node.name : concat(node.name, ".", key));
+    }
+
     void read_weight(Fields& fields, Node& node, const std::vector<int64_t>& shape) {
-        node.weight = container_.find(fields.text("weight"));
+        node.weight = find_tensor(fields, node, "weight");
         const Tensor& tensor = container_.tensors[node.weight];
         int64_t weights = 1;
         for (int64_t dim : shape) {
@@ -313,8 +327,8 @@ private:
     }
 
     void read_epilogue(Fields& fields, Node& node, int64_t outputs) {
-        node.scale = find_vector(fields, "scale", outputs);
-        node.shift = find_vector(fields, "shift", outputs);
+        node.scale = find_vector(fields, node, "scale", outputs);
+        node.shift = find_vector(fields, node, "shift", outputs);
         const size_t more = node.inputs.size() - node.own_inputs();
         if (fields.has("program"))
             read_program(fields, node, 1 + more);
@@ -323,9 +337,9 @@ private:
     }
 
     // The tensor index of a scale or shift: one number a channel.
-    size_t find_vector(Fields& fields, std::string_view key, int64_t outputs) {
+    size_t find_vector(Fields& fields, const Node& node, std::string_view key, int64_t outputs) {
         if (!fields.has(key)) return none;
-        const size_t index = container_.find(fields.text(key));
+        const size_t index = find_tensor(fields, node, key);
         const Tensor& tensor = container_.tensors[index];
         if (tensor.dtype == DType::u8 || tensor.shape != std::vector<int64_t>{outputs}) refuse_shape(fields, tensor);
         users_[index] = graph_.nodes.size();
@@ -384,7 +398,7 @@ private:
 
     void read_constant(Fields& fields, Node& node) {
         expect_inputs(fields, node, 0);
-        node.tensor = container_.find(fields.text("tensor"));
+        node.tensor = find_tensor(fields, node, "tensor");
         const Tensor& tensor = container_.tensors[node.tensor];
         const auto same = [](const Count& a, int64_t b) { return a.known() && a.integer == b; };
         if (tensor.dtype == DType::u8 ||
@@ -463,9 +477,10 @@ private:
         expect_same_rank(fields, node);
         node.mean = fields.choice("kind", pool_names) == 1;
         const std::vector<int64_t> kernel = fields.integers("kernel", 1, max_attribute);
-        const std::vector<int64_t> stride = fields.integers("stride", 1, max_attribute);
-        const std::vector<int64_t> padding = fields.integers("padding", 0, max_attribute);
-        const std::vector<int64_t> dilation = fields.integers("dilation", 1, max_attribute);
+        const size_t dims = kernel.size();
+        const std::vector<int64_t> stride = geometry(fields, "stride", dims, 1, max_attribute);
+        const std::vector<int64_t> padding = geometry(fields, "padding", dims, 0, max_attribute);
+        const std::vector<int64_t> dilation = geometry(fields, "dilation", dims, 1, max_attribute);
         for (const auto* numbers : {&stride, &padding, &dilation})
             require(fields, numbers->size() == kernel.size(), "`kernel`, `stride`, `padding` and `dilation` must be as long");
         require(fields, !kernel.empty() && kernel.size() <= node.shape.size(), "`kernel` has too many integers, or none");

@@ -141,7 +141,7 @@ def _weights(graph: dict[str, Any]) -> dict[str, int]:
         if "weight" in node:
             channels = -1 if node["op"] == "linear" else 1
             read, made = values[node["inputs"][0]][channels], node["shape"][channels]
-            counts[node["weight"]] = made * read * math.prod(node.get("kernel", ())) // node.get("groups", 1)
+            counts[_weight(node)] = made * read * math.prod(node.get("kernel", ())) // node.get("groups", 1)
     return counts
 
 
@@ -150,12 +150,17 @@ def _layers(header: dict[str, Any], graph: dict[str, Any], weights: dict[str, in
     counted: set[str] = set()
     for node in graph["nodes"]:
         if "weight" in node:
-            name = node["weight"]
+            name = _weight(node)
             tensor, count = header[name], int(name not in counted)
             counted.add(name)
             begin, end = tensor["data_offsets"]
             sizes = 4 * weights[name] * count, (end - begin) * count
             yield LayerInfo(node["name"], node["op"], _bits(tensor), *sizes)
+
+
+def _weight(node: dict[str, Any]) -> str:
+    """The name of a layer's tensor."""
+    return f"{node['name']}.weight" if node["weight"] is True else node["weight"]
 
 
 def _bits(tensor: dict[str, Any]) -> int:

@@ -166,6 +166,7 @@ def broken_layers() -> Hostile:
     yield "kernel 2^20", with_node(0, kernel=[2**20, 2**20]), "too many weights"
     yield "kernel 2^60", with_node(0, kernel=[2**60, 3]), "`kernel` has"
     yield "kernel 2", with_node(0, kernel=[2, 3]), "`bits` has the wrong shape"
+    yield "constant of its own, missing", some([node("constant", [], [1, 2], tensor=True)], [1, 2]), "not found"
     yield "stride 0", with_node(0, stride=[0, 2]), "`stride` has 0"
     yield "stride negative", with_node(0, stride=[-2, 2]), "`stride` has -2"
     yield "stride 2^62", with_node(0, stride=[2**62, 2]), "`stride` has"
@@ -183,6 +184,9 @@ def broken_layers() -> Hostile:
     yield "weights beyond any file", with_node(0, kernel=[2**20, 2**20], shape=[1, 2**20, 6, 4]), "too many weights"
     yield "weight not found", with_node(0, weight="nobits"), "tensor `nobits` not found"
     yield "weight a number", with_node(0, weight=1), "`weight` must be a string"
+    yield "weight false", with_node(0, weight=False), "`weight` must be a string"
+    yield "weight of its own, missing", with_node(0, weight=True), ".weight` not found"
+    yield "shift of its own, missing", with_node(0, shift=True), ".shift` not found"
 
     def share(g: Json) -> None:
         g["nodes"].append(copy.deepcopy(g["nodes"][1]))

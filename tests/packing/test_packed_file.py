@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+import pbgen
 from pbgen import models
 from pbgen.binarize import METHODS, binarize
 from pbgen.errors import PBGenError
@@ -114,11 +115,31 @@ def test_the_safetensors_library_reads_it(small) -> None:
         ("conv_transpose", [2], [1, 3, 4, 4]),
     ]
     linear, _, last = graph["nodes"]
-    assert linear["program"] == [["relu", 0]] and linear["numbers"] == []
-    assert (linear["weight"], linear["scale"], linear["shift"]) == ("0.weight", "0.scale", "0.shift")
-    assert (last["kernel"], last["stride"], last["padding"], last["dilation"]) == ([4, 4], [2, 2], [1, 1], [1, 1])
-    assert last["groups"] == 1 and last["shift"] == "3.shift" and "scale" not in last
+    assert linear["program"] == [["relu", 0]] and "numbers" not in linear
+    assert linear["weight"] is linear["scale"] is linear["shift"] is True
+    assert (last["kernel"], last["stride"], last["padding"]) == ([4, 4], [2, 2], [1, 1])
+    assert last["shift"] is True and {"scale", "dilation", "groups"}.isdisjoint(last)
     assert [value for _, value in graph["outputs"]] == [3]
+
+
+def test_what_need_not_be_said_may_be_said(small, tmp_path) -> None:
+    contents = small[1].read_bytes()
+    length = struct.unpack("<Q", contents[:8])[0]
+    header = json.loads(contents[8 : 8 + length])
+    graph = json.loads(header["__metadata__"]["pbgen"])
+    for node in graph["nodes"]:
+        node.update({key: f"{node['name']}.{key}" for key in ("weight", "scale", "shift") if key in node})
+        if node["op"] == "conv_transpose":
+            node.update(dilation=[1, 1], groups=1)
+    header["__metadata__"]["pbgen"] = json.dumps(graph)
+    told = json.dumps(header).encode()
+    told += b" " * (-len(told) % 8)
+    path = tmp_path / "told.safetensors"
+    path.write_bytes(struct.pack("<Q", len(told)) + told + contents[8 + length :])
+    z = np.ones((1, 5), np.float32)
+    np.testing.assert_array_equal(pbgen.Engine(path)(z), pbgen.Engine(small[1])(z))
+    assert pbgen.info(path).layers == pbgen.info(small[1]).layers
+    assert file.read(path)[0] == file.read(small[1])[0]
 
 
 def test_the_same_module_gives_the_same_bytes(small, tmp_path) -> None:

@@ -17,6 +17,12 @@ MAX_SIZE = 2**53
 Count = int | str  # an integer, or the name of a size
 Shape = tuple[Count, ...]
 
+_GEOMETRY = {"stride": 1, "padding": 0, "dilation": 1}
+"""What these are in each dimension of a node that does not say."""
+_WINDOWED = ("conv", "conv_transpose", "pool")
+_OWN = {"weight": ".weight", "scale": ".scale", "shift": ".shift", "tensor": ""}
+"""What follows the node's name in those of its own tensors."""
+
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -99,7 +105,7 @@ class Graph:
             "inputs": [_without_defaults(source) for source in self.inputs],
             "sizes": [(size.name, size.op, size.a, size.b) for size in self.sizes],
             "nodes": [
-                {"op": node.op, "name": node.name, "inputs": node.inputs, "shape": node.shape, **node.attributes}
+                {"op": node.op, "name": node.name, "inputs": node.inputs, "shape": node.shape, **_written(node)}
                 for node in self.nodes
             ],
             "outputs": self.outputs,
@@ -156,7 +162,29 @@ def _size(name: Any, op: Any, a: Any, b: Any) -> Size:
 
 def _node(fields: dict[str, Any]) -> Node:
     op, name = _text(fields.pop("op")), _text(fields.pop("name"))
-    return Node(op, name, _integers(fields.pop("inputs")), _shape(fields.pop("shape")), fields)
+    inputs, shape = _integers(fields.pop("inputs")), _shape(fields.pop("shape"))
+    return Node(op, name, inputs, shape, _attributes(op, name, fields))
+
+
+def _written(node: Node) -> dict[str, Any]:
+    """The attributes as the file has them: those that must be said, and `true` for the name of an own tensor."""
+    return {
+        key: True if key in _OWN and value == node.name + _OWN[key] else value
+        for key, value in node.attributes.items()
+        if not (key == "groups" and value == 1)
+        and not (key in _GEOMETRY and node.op in _WINDOWED and all(one == _GEOMETRY[key] for one in value))
+    }
+
+
+def _attributes(op: str, name: str, written: dict[str, Any]) -> dict[str, Any]:
+    """All of them, from those that the file has."""
+    given = {key: name + _OWN[key] if key in _OWN and value is True else value for key, value in written.items()}
+    if op not in _WINDOWED:
+        return given
+    defaults: dict[str, Any] = {key: [value] * len(given["kernel"]) for key, value in _GEOMETRY.items()}
+    if op != "pool":
+        defaults["groups"] = 1
+    return given | {key: value for key, value in defaults.items() if key not in given}
 
 
 def _output(name: Any, value: Any) -> tuple[str, int]:

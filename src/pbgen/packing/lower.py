@@ -124,10 +124,8 @@ def _program(step: Step, sizes: SizeTable) -> dict[str, Any]:
     if step.term is None or (step.op == "reduce" and step.term.op == "input"):
         return {}
     steps, numbers = program(step.term, len(step.operands) + step.is_layer)
-    return {
-        "program": steps,
-        "numbers": [sizes(value) if isinstance(value, sympy.Basic) else value for value in numbers],
-    }
+    given = [sizes(value) if isinstance(value, sympy.Basic) else value for value in numbers]
+    return {"program": steps} | ({"numbers": given} if given else {})
 
 
 def _attributes(step: Step, sizes: SizeTable) -> dict[str, Any]:
