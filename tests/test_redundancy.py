@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pbgen.errors import PBGenError
@@ -52,6 +53,33 @@ def test_the_formula():
 )
 def test_the_predicted_cost(redundancy, cost):
     assert predicted_cost(redundancy) == pytest.approx(cost, rel=1e-4)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4])
+def test_more_bits_cost_by_the_error_of_rounding(bits) -> None:
+    """Against the least error of normal numbers, found by trying distances of levels."""
+
+    def error(count: int) -> float:
+        values = np.random.default_rng(0).standard_normal(200_000)
+        most = (1 << count) - 1
+
+        def of(step: float) -> float:
+            levels = np.clip(2 * np.floor(values / (2 * step)) + 1, -most, most)
+            return float(np.sqrt(np.square(values - step * levels).mean()))
+
+        return min(of(step) for step in np.geomspace(0.1, 1.5, 120))
+
+    expected = math.exp(0.58 * error(bits) / error(1))
+    assert predicted_cost(1000, bits) == pytest.approx(expected, rel=2e-3)
+
+
+def test_a_plans_costs() -> None:
+    plan = decide(dcgan64(), 1e4, bits=2)
+    assert plan.costs["l0"] == predicted_cost(plan.layers[0].degree_of_redundancy, 2)
+    last = plan.layers[4].degree_of_redundancy
+    assert plan.costs["l4"] == predicted_cost(last, 2)  # float: as the others
+    assert plan.choosing({"l0": 3, "l4": 4}).costs["l4"] == predicted_cost(last, 4)
+    assert plan.choosing([]).costs["l4"] == predicted_cost(last, 1)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 4])

@@ -21,6 +21,9 @@ DEFAULT_THRESHOLD = 1e4
 _VERSION = 3
 MAX_BITS = 4  # planes of signs that a weight may have
 FLOAT_BITS = 32
+_ROUNDING = (1.0, 0.572, 0.321, 0.178)
+"""Root mean square errors of rounding normal numbers to the best 2, 4, 8 and 16 levels of equal distance, over that of
+2: Max, "Quantizing for minimum distortion" (1960), 0.3634, 0.1188, 0.03744 and 0.01154 of the variance."""
 _Row = TypeVar("_Row", "LayerPlan", "Unplanned")
 _NAMED = 4  # kinds of what is not planned, in the last line of a table
 
@@ -35,13 +38,15 @@ def degree_of_redundancy(fan_in: float, reader_fan_in: float) -> float:
     return fan_in * reader_fan_in
 
 
-def predicted_cost(redundancy: float) -> float:
-    """How many times the float generator's sliced Wasserstein distance one binary layer makes it: exp(5.8 / R^(1/3)).
+def predicted_cost(redundancy: float, bits: int = 1) -> float:
+    """How many times the float generator's sliced Wasserstein distance a layer of so many bits a weight, 1 to 4, makes
+    it: exp(5.8 e / R^(1/3)), e being the error of rounding to so many bits over that of one bit.
 
     A law fitted to small networks, the layer alone binary by the method "bwn"; for networks that it was not fitted to
-    it is off by a third, either way (docs/results.md). Infinite where it is too large for a number.
+    it is off by a third, either way, and of several bits one network has been measured (docs/results.md). Infinite
+    where it is too large for a number.
     """
-    exponent = 5.8 / math.cbrt(redundancy) if redundancy else math.inf
+    exponent = 5.8 * _ROUNDING[bits - 1] / math.cbrt(redundancy) if redundancy else math.inf
     return math.exp(exponent) if exponent < 700 else math.inf
 
 
@@ -191,6 +196,17 @@ class Plan:
         """The bits of a weight by the layers' names."""
         return {layer.name: layer.bits for layer in self.layers}
 
+    @property
+    def costs(self) -> dict[str, float]:
+        """What each layer alone is predicted to cost (`predicted_cost`) with its bits, by the layers' names: one that
+        stays in float with the fewest bits that another has, or one."""
+        fewest = min(self.bits.values(), default=1)
+        few = fewest if fewest < FLOAT_BITS else 1
+        return {
+            layer.name: predicted_cost(layer.degree_of_redundancy, layer.bits if layer.binary else few)
+            for layer in self.layers
+        }
+
     def choosing(self, names: Iterable[str] | Mapping[str, int]) -> "Plan":
         """The same layers, of which `names` become binary, whatever their degree of redundancy: with one bit a weight,
         or as many as a mapping of names to bits says, 1 to 4, or 32 for float. All others stay in float.
@@ -308,7 +324,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _table(plan: Plan) -> str:
-    rows = [("layer", "kind", "dimensions", "weights", "multiply-adds", "F", "R", "alone", "becomes")]
+    rows, costs = [("layer", "kind", "dimensions", "weights", "multiply-adds", "F", "R", "alone", "becomes")], plan.costs
     for layer in plan.layers:
         rows.append(
             (
@@ -319,7 +335,7 @@ def _table(plan: Plan) -> str:
                 f"{layer.multiply_adds:,}",
                 _number(layer.fan_in),
                 _number(layer.degree_of_redundancy),
-                f"{predicted_cost(layer.degree_of_redundancy):.2f}x",
+                f"{costs[layer.name]:.2f}x",
                 becomes(layer.bits),
             )
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pbgen.redundancy import becomes, predicted_cost
+from pbgen.redundancy import becomes
 from pbgen.report import text
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def plan_table(plan: "Plan") -> Table:
     Below them the weights that the plan is not about. Before: 4 bytes a weight. After: as many bits a weight as the
     layer has planes of signs, 4 bytes a float one. Scales and shifts are not counted.
     """
-    rows, before, after = [], 0, 0
+    rows, before, after, costs = [], 0, 0, plan.costs
     for layer in plan.layers:
         packed = layer.bits * -(-layer.weights // 8) if layer.binary else 4 * layer.weights
         before, after = before + 4 * layer.weights, after + packed
@@ -124,7 +124,7 @@ def plan_table(plan: "Plan") -> Table:
                 f"{text.shape(layer.input_shape)} → {text.shape(layer.output_shape)}",
                 text.number(layer.fan_in),
                 text.number(layer.degree_of_redundancy),
-                text.times(predicted_cost(layer.degree_of_redundancy)),
+                text.times(costs[layer.name]),
                 becomes(layer.bits),
                 text.number(layer.weights),
                 text.size(4 * layer.weights),
