@@ -21,6 +21,7 @@ from pbgen.redundancy import (
     degree_of_redundancy,
     linear_multiply_adds,
     predicted_cost,
+    predicted_costs,
     taps_inside,
 )
 
@@ -75,11 +76,11 @@ def test_more_bits_cost_by_the_error_of_rounding(bits) -> None:
 
 def test_a_plans_costs() -> None:
     plan = decide(dcgan64(), 1e4, bits=2)
-    assert plan.costs["l0"] == predicted_cost(plan.layers[0].degree_of_redundancy, 2)
+    assert predicted_costs(plan)["l0"] == predicted_cost(plan.layers[0].degree_of_redundancy, 2)
     last = plan.layers[4].degree_of_redundancy
-    assert plan.costs["l4"] == predicted_cost(last, 2)  # float: as the others
-    assert plan.choosing({"l0": 3, "l4": 4}).costs["l4"] == predicted_cost(last, 4)
-    assert plan.choosing([]).costs["l4"] == predicted_cost(last, 1)
+    assert predicted_costs(plan)["l4"] == predicted_cost(last, 2)  # float: as the others
+    assert predicted_costs(plan.choosing({"l0": 3, "l4": 4}))["l4"] == predicted_cost(last, 4)
+    assert predicted_costs(plan.choosing([]))["l4"] == predicted_cost(last, 1)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 4])

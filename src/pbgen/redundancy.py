@@ -50,6 +50,17 @@ def predicted_cost(redundancy: float, bits: int = 1) -> float:
     return math.exp(exponent) if exponent < 700 else math.inf
 
 
+def predicted_costs(plan: "Plan") -> dict[str, float]:
+    """What each layer alone is predicted to cost with its bits, by the layers' names: one that stays in float with the
+    fewest bits that another has, or one."""
+    fewest = min(plan.bits.values(), default=1)
+    few = fewest if fewest < FLOAT_BITS else 1
+    return {
+        layer.name: predicted_cost(layer.degree_of_redundancy, layer.bits if layer.binary else few)
+        for layer in plan.layers
+    }
+
+
 def taps_inside(steps: int, size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
     """The pairs (j, k), j < steps and k < kernel, with 0 <= j * stride - padding + k * dilation < size.
 
@@ -196,17 +207,6 @@ class Plan:
         """The bits of a weight by the layers' names."""
         return {layer.name: layer.bits for layer in self.layers}
 
-    @property
-    def costs(self) -> dict[str, float]:
-        """What each layer alone is predicted to cost (`predicted_cost`) with its bits, by the layers' names: one that
-        stays in float with the fewest bits that another has, or one."""
-        fewest = min(self.bits.values(), default=1)
-        few = fewest if fewest < FLOAT_BITS else 1
-        return {
-            layer.name: predicted_cost(layer.degree_of_redundancy, layer.bits if layer.binary else few)
-            for layer in self.layers
-        }
-
     def choosing(self, names: Iterable[str] | Mapping[str, int]) -> "Plan":
         """The same layers, of which `names` become binary, whatever their degree of redundancy: with one bit a weight,
         or as many as a mapping of names to bits says, 1 to 4, or 32 for float. All others stay in float.
@@ -324,7 +324,8 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _table(plan: Plan) -> str:
-    rows, costs = [("layer", "kind", "dimensions", "weights", "multiply-adds", "F", "R", "alone", "becomes")], plan.costs
+    costs = predicted_costs(plan)
+    rows = [("layer", "kind", "dimensions", "weights", "multiply-adds", "F", "R", "alone", "becomes")]
     for layer in plan.layers:
         rows.append(
             (

@@ -83,6 +83,7 @@ def test_the_model_s_weights(code: Path, tmp_path: Path, pbgen: Command) -> None
         (["--range", "1:0"], "--range 1:0: give the numbers for black and white"),
         (["--bits", "1", "--target-bytes", "5"], "bits, target_bytes: give one of them"),
         (["--inputs", "{code}:batches", "--target-bytes", "5"], "target_bytes 5: below what is possible; with one bit"),
+        (["--target-psnr", "34", "--target-bytes", "5"], "target_bytes, target_psnr: give one of them"),
         (["--resume", "--inputs", "{code}:batches"], "there is nothing to go on from"),
         (["-o", "{folder}/no/g.safetensors"], "--output "),
         (["--report", "{folder}/no/g.html"], "--report "),

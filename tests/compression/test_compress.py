@@ -51,6 +51,17 @@ def test_as_large_as_asked(network: nn.Module, batches: list[Tensor], tmp_path: 
     assert sizes == sorted(sizes) and info.bits == {"0": 32, "2": 32, "5": 32}
 
 
+def test_as_near_as_asked(network: nn.Module, batches: list[Tensor], tmp_path: Path) -> None:
+    sizes = []
+    for psnr in (20, 30, 40):
+        info = compress(network, batches, tmp_path / "g.safetensors", target_psnr=psnr, steps=1)
+        assert info.curve[0].psnr.median >= psnr
+        sizes.append(info.packed_bytes)
+    assert sizes == sorted(set(sizes))
+    with pytest.raises(PBGenError, match=r"^target_psnr 119: above what is possible; in float16 it has \d+\.\d dB$"):
+        compress(network, batches, tmp_path / "g.safetensors", target_psnr=119, steps=1)
+
+
 def test_stopped_and_resumed_it_ends_the_same(network: nn.Module, batches: list[Tensor], tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     info = compress(network, batches, whole, bits=2, steps=30)
@@ -280,6 +291,9 @@ class Shared(nn.Module):
         (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"bits": 5}, r"^bits 5: must be 1 to 4"),
         (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"bits": 1, "target_bytes": 9}, r"^bits, target_bytes: give one"),
         (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"target_bytes": 0}, r"^target_bytes 0: must be"),
+        (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"target_psnr": 30, "bits": 2}, r"^bits, target_psnr: give one"),
+        (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"target_psnr": 0}, r"^target_psnr 0: must be"),
+        (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"target_psnr": float("nan")}, r"^target_psnr nan: must be"),
         (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"steps": 0}, r"^steps 0: must be"),
         (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"minutes": float("nan")}, r"^minutes nan: must be"),
         (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"steps": 1, "minutes": 1}, r"^steps, minutes: give one"),

@@ -8,7 +8,15 @@ from torch import nn
 from torch.nn import functional as F
 
 import pbgen
-from pbgen.compression.bits import choose_bits, compressible, measure_errors, plan_bytes, weight_bytes
+from pbgen.compression.bits import (
+    SEARCHED,
+    choose_bits,
+    compressible,
+    fewest_bytes,
+    measure_errors,
+    plan_bytes,
+    weight_bytes,
+)
 from pbgen.compression.closed_form import calibrate
 from pbgen.compression.inputs import Crops, Examples, Noise, Scale
 from pbgen.compression.judge import Judge, log_error
@@ -67,6 +75,32 @@ def test_the_bits_are_the_best_that_fit():
             if plan_bytes(plan.choosing(one)) <= budget
         )
         assert total == pytest.approx(best)
+
+
+@pytest.mark.parametrize("needed", [0, 270, 400, 1111, 2200, 3000, 3010, 10**6])
+def test_the_fewest_bytes_for_an_error(network, needed):
+    """A plan reaches what is asked for from so many bytes on: the one found is the first, to a 64th of the way."""
+    plan = plan_of(network)
+    random = np.random.default_rng(1)
+    errors = {
+        layer.name: dict(zip((1, 2, 3, 4), 0.5 ** np.arange(4) * random.uniform(0.5, 1), strict=True)) | {32: 0.0}
+        for layer in plan.layers
+    }
+    tried = []
+
+    def reaches(one):
+        tried.append(plan_bytes(one))
+        return tried[-1] >= needed
+
+    least, most = (plan_bytes(plan.choosing(dict.fromkeys(errors, bits))) for bits in (1, 32))
+    found = fewest_bytes(plan, errors, reaches)
+    assert len(tried) <= SEARCHED
+    if needed > most:
+        assert found is None
+        return
+    assert plan_bytes(found) >= needed
+    below = choose_bits(plan, errors, max(least, plan_bytes(found) - (most - least) // 64 - 1))
+    assert plan_bytes(below) < needed or plan_bytes(below) == plan_bytes(found) == least
 
 
 @torch.no_grad()
@@ -142,15 +176,17 @@ def test_what_stays_in_float_is_halved_where_it_fits(network):
     student = make_student(network, plan_of(network).choosing({"2": 2}))
     with torch.no_grad():
         student[5].weight[0, 0] *= 1e-9  # next to nothing
-        student[5].bias.mul_(1e-6)  # float16 has few digits for such
-        student[0].bias[0] = 1e5  # and nothing for this
-    kept = [student[5].bias.clone(), student[0].bias.clone(), student[2].parametrizations.weight.original.clone()]
+        student[2].bias.mul_(1e-6)  # float16 has few digits for such, which is nothing beside the scale
+        student[0].bias[0] = 1e5  # it has none for this
+        student[1] = nn.PReLU()  # all that there is of a layer, and few digits for it
+        student[1].weight.fill_(1.234e-7)
+    kept = [student[1].weight.clone(), student[0].bias.clone(), student[2].parametrizations.weight.original.clone()]
     halve(student)
     learned = student[2].parametrizations.weight[0].learned
-    for value in (student[0].weight, student[5].weight, student[2].bias, learned):
+    for value in (student[0].weight, student[5].weight, student[5].bias, student[2].bias, learned):
         assert torch.equal(value, value.half().float())
     for value, before in zip(
-        (student[5].bias, student[0].bias, student[2].parametrizations.weight.original), kept, strict=True
+        (student[1].weight, student[0].bias, student[2].parametrizations.weight.original), kept, strict=True
     ):
         assert torch.equal(value, before)
 

@@ -28,6 +28,9 @@ def compress(
         typer.Option(min=1, max=MAX_BITS, help="As large as with so many bits a weight, as a plan has it; default: 3."),
     ] = None,
     target_bytes: Annotated[int | None, typer.Option(min=1, help="As large as this at most.")] = None,
+    target_psnr: Annotated[
+        float | None, typer.Option(metavar="DB", help="As small as keeps so many decibels before it learns.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps of learning, instead of minutes.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Minutes of learning; default: 20.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="A page with what came of it.")] = None,
@@ -58,7 +61,7 @@ def compress(
         try:
             info = compression.compress(
                 module, given, output, bits, target_bytes, steps, progress,
-                minutes=minutes, resume=resume, report=report, seed=seed,
+                target_psnr=target_psnr, minutes=minutes, resume=resume, report=report, seed=seed,
                 devices=devices, accelerator=accelerator, factory=partial(open_module, model, None),
             )  # fmt: skip
         except compression.CompressionStopped as stop:

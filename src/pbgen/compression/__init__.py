@@ -10,7 +10,7 @@ import pickle
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, cast
@@ -22,7 +22,15 @@ from torch import Tensor, nn
 from pbgen.bench import Comparison, compare
 from pbgen.bench.engines import quick_engines
 from pbgen.binarize import binary_weights
-from pbgen.compression.bits import Errors, choose_bits, compressible, measure_errors, plan_bytes
+from pbgen.compression.bits import (
+    SEARCHED,
+    Errors,
+    choose_bits,
+    compressible,
+    fewest_bytes,
+    measure_errors,
+    plan_bytes,
+)
 from pbgen.compression.closed_form import calibrate
 from pbgen.compression.imitate import Imitation, Learned, Progress, Schedule, check_state
 from pbgen.compression.info import CompressInfo, CompressionStopped
@@ -52,6 +60,7 @@ _ROUNDS = 10  # of engines that a report compares
 _PROBE = 1 << 40  # the number of a batch that no step draws, nor is the next one drawn
 _FITTED_TO = 4  # batches at once, by which the student begins
 _MOST_DEVICES = 1024
+_MOST_PSNR = 120
 _AT_ONCE = {1: 64, 2: 16}  # examples of a batch, by the dimensions of one; 8 where there are more
 
 
@@ -64,6 +73,7 @@ def compress(
     steps: int | None = None,
     progress: Progress | None = None,
     *,
+    target_psnr: float | None = None,
     minutes: float | None = None,
     resume: bool = False,
     report: str | os.PathLike[str] | None = None,
@@ -79,6 +89,8 @@ def compress(
     bits, target_bytes: how large the file may be: what it would be with so many bits a weight (1 to 4, by default 3)
     in the layers that `pbgen.plan` finds redundant and 4 in the others, or so many bytes. Within that, each layer gets
     1 to 4 bits or float16 by its measured error.
+    target_psnr: instead of these, the fewest bytes at which the copy is so near to the module, in decibels, before it
+    learns, which brings it nearer still.
     steps, minutes: how long the copy learns, by default 20 minutes.
     progress: called with what is done, the whole and {"psnr": the best median so far, in decibels}; at first, while
     layers are measured, with their numbers and {}; in the end, for a report, with {"engines": how many are compared}.
@@ -96,7 +108,7 @@ def compress(
     """
     path = Path(path)
     schedule = _schedule(steps, minutes)
-    _check_bits(bits, target_bytes)
+    wanted = _Wanted(bits, target_bytes, target_psnr)
     _check_devices(devices, accelerator, factory)
     for place in [path, *([report] if report else [])]:
         check_writable(place)
@@ -108,7 +120,7 @@ def compress(
         progress = progress or (lambda *_: None)
         if resume:
             check_state(task.state)
-        plan, errors = task.plan(bits, target_bytes, progress)
+        plan, errors = task.plan(wanted, progress)
         setup, worker = Setup(devices, accelerator), partial(_follow, factory, plan, task.images)
         with Interrupts() as interrupts, together(setup, worker) as fabric:
             student, learned, finished = task.learn(fabric, plan, schedule, resume, interrupts, progress, seed)
@@ -156,26 +168,61 @@ class _Task:
         """What the module makes, where that is images of latents."""
         return image_set(self.inputs, self.chooser)
 
-    def plan(self, bits: int | None, target_bytes: int | None, progress: Progress) -> tuple[Plan, Errors]:
-        """The bits of each layer. Raises PBGenError where they cannot be so few."""
-        plan = make_plan(self.teacher, self.example, DEFAULT_THRESHOLD, bits or DEFAULT_BITS)
+    def plan(self, wanted: "_Wanted", progress: Progress) -> tuple[Plan, Errors]:
+        """The bits of each layer. Raises PBGenError where it cannot be so small, or so near."""
+        plan = make_plan(self.teacher, self.example, DEFAULT_THRESHOLD, wanted.bits or DEFAULT_BITS)
         names, smallest = self._smallest(plan)
-        least = plan.choosing(dict.fromkeys(names, 1))
-        budget = plan_bytes(plan.choosing({name: min(plan.bits[name], MAX_BITS) for name in names}))
-        if target_bytes is not None:
-            if target_bytes < smallest:
-                raise PBGenError(
-                    f"target_bytes {target_bytes}: below what is possible; with one bit a weight in "
-                    f"{'all' if len(names) == len(plan.layers) else 'all possible'} layers the file has {smallest}"
-                )
-            budget = target_bytes - smallest + plan_bytes(least)
+        if wanted.target_bytes is not None and wanted.target_bytes < smallest:
+            raise PBGenError(
+                f"target_bytes {wanted.target_bytes}: below what is possible; with one bit a weight in "
+                f"{'all' if len(names) == len(plan.layers) else 'all possible'} layers the file has {smallest}"
+            )
         judged_by = self.inputs.train(_PROBE + 1, max(1, self.batch // 2))
+        searched = SEARCHED if wanted.target_psnr is not None else 0
 
         def told(done: int, total: int) -> None:
-            progress(done, total, {})
+            progress(done, total + searched, {})
 
         errors = measure_errors(self.teacher, plan, names, self.probe, judged_by, told)
+        if wanted.target_psnr is not None:
+            return self._reaching(wanted.target_psnr, plan, errors, progress), errors
+        if wanted.target_bytes is not None:
+            return self._within(wanted.target_bytes, smallest, plan, errors), errors
+        budget = plan_bytes(plan.choosing({name: min(plan.bits[name], MAX_BITS) for name in names}))
         return choose_bits(plan, errors, budget), errors
+
+    def _within(self, target: int, smallest: int, plan: Plan, errors: Errors) -> Plan:
+        """The least error in a file of `target` bytes. What it holds beside weights hangs on their bits, a little."""
+        least = plan_bytes(plan.choosing(dict.fromkeys(errors, 1)))
+        budget, over = least + target - smallest, 1
+        while over > 0:
+            chosen = choose_bits(plan, errors, budget)
+            over = self._packed_bytes(chosen) - target
+            budget = max(least, budget - over)
+        return chosen
+
+    def _reaching(self, target: float, plan: Plan, errors: Errors, progress: Progress) -> Plan:
+        """The fewest bytes whose closed form is so near."""
+        found: list[float] = []
+
+        def reaches(tried: Plan) -> bool:
+            student = self._fitted(tried)
+            halve(student)
+            found.append(self.chooser.psnr(student).median)
+            progress(len(errors) + len(found), len(errors) + SEARCHED, {})
+            return found[-1] >= target
+
+        fewest = fewest_bytes(plan, errors, reaches)
+        if fewest is None:
+            raise PBGenError(f"target_psnr {target:g}: above what is possible; in float16 it has {max(found):.1f} dB")
+        return fewest
+
+    def _fitted(self, plan: Plan) -> nn.Module:
+        """The student in closed form."""
+        student = make_student(self.teacher, plan)
+        if plan.binary:
+            calibrate(student, self.teacher, self.inputs.train(_PROBE, _FITTED_TO * self.batch), plan.binary)
+        return student
 
     def _smallest(self, plan: Plan) -> tuple[list[str], int]:
         """The layers that can have few bits in a file, and its bytes with one bit a weight in each of them.
@@ -207,8 +254,7 @@ class _Task:
         seed: int,
     ) -> tuple[nn.Module, Learned, bool]:  # fmt: skip
         """The student that came nearest, what was learned, and whether the end was reached."""
-        student = make_student(self.teacher, plan)
-        calibrate(student, self.teacher, self.inputs.train(_PROBE, _FITTED_TO * self.batch), plan.binary)
+        student = self._fitted(plan)
         fingerprint = _fingerprint(self.teacher, plan, self.probe, seed)
         imitation = Imitation(
             fabric, self.teacher, student, self.inputs, self.chooser, self.images, self.batch, self.state, fingerprint
@@ -273,13 +319,25 @@ def _schedule(steps: int | None, minutes: float | None) -> Schedule:
     return Schedule(None, 60.0 * minutes)
 
 
-def _check_bits(bits: int | None, target_bytes: int | None) -> None:
-    if bits is not None and target_bytes is not None:
-        raise PBGenError("bits, target_bytes: give one of them")
-    if bits is not None and (type(bits) is not int or not 1 <= bits <= MAX_BITS):
-        raise PBGenError(f"bits {bits}: must be 1 to {MAX_BITS}")
-    if target_bytes is not None and (type(target_bytes) is not int or target_bytes < 1):
-        raise PBGenError(f"target_bytes {target_bytes}: must be a whole number of at least 1")
+@dataclass(frozen=True)
+class _Wanted:
+    """How small, or how near: one of these, or none."""
+
+    bits: int | None
+    target_bytes: int | None
+    target_psnr: float | None
+
+    def __post_init__(self) -> None:
+        given = [name for name, value in asdict(self).items() if value is not None]
+        if len(given) > 1:
+            raise PBGenError(f"{', '.join(given)}: give one of them")
+        bits, target_bytes, target_psnr = self.bits, self.target_bytes, self.target_psnr
+        if bits is not None and (type(bits) is not int or not 1 <= bits <= MAX_BITS):
+            raise PBGenError(f"bits {bits}: must be 1 to {MAX_BITS}")
+        if target_bytes is not None and (type(target_bytes) is not int or target_bytes < 1):
+            raise PBGenError(f"target_bytes {target_bytes}: must be a whole number of at least 1")
+        if target_psnr is not None and not 0 < target_psnr <= _MOST_PSNR:
+            raise PBGenError(f"target_psnr {target_psnr}: must be more than 0, and at most {_MOST_PSNR} decibels")
 
 
 def _check_devices(devices: int, accelerator: str, factory: Callable[[], nn.Module] | None) -> None:

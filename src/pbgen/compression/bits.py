@@ -1,4 +1,4 @@
-"""Which layer gets how many bits: the least error for the bytes that there are."""
+"""Which layer gets how many bits: the least error for the bytes that there are, or the fewest bytes for an error."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,6 +16,9 @@ from pbgen.redundancy import FLOAT_BITS, MAX_BITS, Plan
 from pbgen.training.teacher import outputs
 
 _PARTS = 4096
+_HALVINGS = 6
+SEARCHED = _HALVINGS + 2
+"""Plans that `fewest_bytes` tries at most."""
 CHOICES = (*range(1, MAX_BITS + 1), FLOAT_BITS)
 
 Errors = dict[str, dict[int, float]]
@@ -107,3 +110,22 @@ def choose_bits(plan: Plan, errors: Errors, budget: int) -> Plan:
         chosen[name] = CHOICES[choice[left]]
         left -= -(-(weight_bytes(weights[name], chosen[name]) - weight_bytes(weights[name], 1)) // part)
     return plan.choosing(chosen)
+
+
+def fewest_bytes(plan: Plan, errors: Errors, reaches: Callable[[Plan], bool]) -> Plan | None:
+    """The plan of the fewest bytes that `reaches` what is asked for, to a 64th of the way from one bit everywhere to
+    float16; None where float16 does not. More bytes are taken to bring no less."""
+    least, most = (plan_bytes(plan.choosing(dict.fromkeys(errors, bits))) for bits in (1, FLOAT_BITS))
+    low, high = 0, 1 << _HALVINGS
+
+    def at(part: int) -> Plan:
+        return choose_bits(plan, errors, least + (most - least) * part // (1 << _HALVINGS))
+
+    if reaches(at(low)):
+        return at(low)
+    if not reaches(at(high)):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reaches(at(middle)) else (middle, high)
+    return at(high)

@@ -10,7 +10,7 @@ from pbgen.modules import duplicate
 from pbgen.redundancy import Plan
 
 _ROUNDING = 2.0**-10  # of float16, of its normal numbers
-_NOTHING = 2.0**-15  # of the largest number
+_NOTHING = 2.0**-15  # of the largest number of a layer
 
 
 def make_student(teacher: nn.Module, plan: Plan) -> nn.Module:
@@ -32,12 +32,20 @@ def make_student(teacher: nn.Module, plan: Plan) -> nn.Module:
 def halve(student: nn.Module) -> None:
     """Round what stays in float to float16, in place, where that can hold it: so it is packed in two bytes."""
     latent = {id(slot.parameter) for slot in binary_weights(student).values()}
-    for parameter in student.parameters():
-        if id(parameter) not in latent and parameter.numel() and _fits_half(parameter):
-            parameter.copy_(parameter.half())
+    for module in student.modules():
+        parameters = [one for one in module.parameters(recurse=False) if id(one) not in latent and one.numel()]
+        nothing = _NOTHING * max((float(value.abs().max()) for value in [*parameters, *_scale(module)]), default=0.0)
+        for parameter in parameters:
+            if _fits_half(parameter, nothing):
+                parameter.copy_(parameter.half())
 
 
-def _fits_half(values: Tensor) -> bool:
+def _scale(module: nn.Module) -> list[Tensor]:
+    """That of a layer of few bits, beside which its shifts count."""
+    estimator = estimator_of(module)
+    return [estimator.learned] if isinstance(estimator, LearnedScale) else []
+
+
+def _fits_half(values: Tensor, nothing: float) -> bool:
     """Whether float16 rounds all by no more than it usually does, but for those that are next to nothing."""
-    nothing = float(values.abs().max()) * _NOTHING
     return torch.allclose(values.half().to(values), values, rtol=_ROUNDING, atol=nothing)

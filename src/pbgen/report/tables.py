@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pbgen.redundancy import becomes
+from pbgen.redundancy import becomes, predicted_costs
 from pbgen.report import text
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def plan_table(plan: "Plan") -> Table:
     Below them the weights that the plan is not about. Before: 4 bytes a weight. After: as many bits a weight as the
     layer has planes of signs, 4 bytes a float one. Scales and shifts are not counted.
     """
-    rows, before, after, costs = [], 0, 0, plan.costs
+    rows, before, after, costs = [], 0, 0, predicted_costs(plan)
     for layer in plan.layers:
         packed = layer.bits * -(-layer.weights // 8) if layer.binary else 4 * layer.weights
         before, after = before + 4 * layer.weights, after + packed
