@@ -92,7 +92,7 @@ def test_a_constant_is_shared_out_to_the_parts_of_a_concatenation(compare) -> No
             return torch.cat([self.conv(x), torch.tanh(x), torch.sigmoid(x)], 1) * self.gain
 
     assert sorted(compare(Gained(), (3, 4, 6)).programs) == [
-        "concat", "conv", "map mul", "map mul", "map sigmoid", "map tanh"
+        "concat", "conv", "map sigmoid mul", "map tanh mul"
     ]  # fmt: skip
 
 
@@ -107,6 +107,19 @@ def test_residuals_gates_and_scales_become_the_last_layer_s_program(compare) -> 
 
     packed = compare(Block(), (3, 4, 5), others=[(3, 7, 2)])
     assert packed.programs == ["conv sigmoid mul", "conv add"]
+
+
+def test_a_sum_of_branches_grows_as_each_ends(compare) -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convs = nn.ModuleList(nn.Conv2d(3, 3, 3, padding=1) for _ in range(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tanh(sum(conv(x) for conv in self.convs) / 4)
+
+    packed = compare(Branches(), (3, 4, 5))
+    assert packed.programs == ["conv", "conv add", "conv add", "conv add div tanh"]
 
 
 def test_arithmetic_that_follows_arithmetic_is_one_program(compare) -> None:

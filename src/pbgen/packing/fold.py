@@ -7,9 +7,11 @@ from pbgen.packing.step import Flow
 
 
 def fold(flow: Flow) -> Flow:
-    """Drop what does nothing, make one program of arithmetic that follows arithmetic, and let layers take over what
-    follows them: scales and shifts into their numbers, in float64, the rest into their programs.
+    """Drop what does nothing, let layers take over what follows them, scales and shifts into their numbers, in float64,
+    the rest into their programs, and make one program of arithmetic that follows arithmetic.
 
-    Steps are changed in place. Nothing is computed twice.
+    Layers come first, so a sum of branches grows as each of them ends: in one program at the end it would keep them all
+    and read them from memory. What then follows a layer as one program is taken over, too. Steps are changed in place.
+    Nothing is computed twice.
     """
-    return scales_into_weights(tidied(into_layers(into_programs(tidied(flow)))))
+    return scales_into_weights(tidied(into_layers(into_programs(into_layers(tidied(flow))))))
