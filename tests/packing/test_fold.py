@@ -109,6 +109,38 @@ def test_residuals_gates_and_scales_become_the_last_layer_s_program(compare) -> 
     assert packed.programs == ["conv sigmoid mul", "conv add"]
 
 
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize(
+    ("forward", "lost"),
+    [
+        (lambda x, norm: norm(x), True),
+        (lambda x, norm: F.relu(norm(x)) + 1, True),
+        (lambda x, norm: norm(x) + x, False),
+        (lambda x, norm: norm(x) * x.mean((2, 3), keepdim=True), False),
+        (lambda x, norm: (norm(x), x), False),
+        (lambda x, norm: (x - x.mean((2, 3), keepdim=True), x.mean((2, 3), keepdim=True)), False),
+        (lambda x, norm: x.mean((2, 3), keepdim=True) - x, False),
+        (lambda x, norm: x - x.mean((1, 2, 3), keepdim=True), False),
+        (lambda x, norm: x - x.amax((2, 3), keepdim=True), False),
+        (lambda x, norm: (x - x.mean(2, keepdim=True)).square(), True),
+        (lambda x, norm: F.group_norm(x, 2), False),
+    ],
+)
+def test_a_shift_that_a_norm_takes_off_is_dropped(compare, forward, lost, affine) -> None:
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4, affine=affine)
+            with torch.no_grad():
+                self.conv.bias.add_(1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return forward(self.conv(x), self.norm)
+
+    packed = compare(Normed(), (3, 6, 5))
+    assert ("conv.shift" not in packed.tensors) == lost
+
+
 def test_a_sum_of_branches_grows_as_each_ends(compare) -> None:
     class Branches(nn.Module):
         def __init__(self) -> None:

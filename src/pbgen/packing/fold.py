@@ -2,6 +2,7 @@
 
 from pbgen.packing.fold_layers import into_layers, scales_into_weights
 from pbgen.packing.fold_programs import into_programs
+from pbgen.packing.fold_shifts import without_lost_shifts
 from pbgen.packing.fold_views import tidied
 from pbgen.packing.step import Flow
 
@@ -12,6 +13,7 @@ def fold(flow: Flow) -> Flow:
 
     Layers come first, so a sum of branches grows as each of them ends: in one program at the end it would keep them all
     and read them from memory. What then follows a layer as one program is taken over, too. Steps are changed in place.
-    Nothing is computed twice.
+    Nothing is computed twice, and shifts that do nothing are dropped.
     """
-    return scales_into_weights(tidied(into_layers(into_programs(into_layers(tidied(flow))))))
+    folded = tidied(into_layers(into_programs(into_layers(tidied(flow)))))
+    return scales_into_weights(without_lost_shifts(folded))
