@@ -64,7 +64,7 @@ class Goal:
 GOALS = (
     Goal("upconv7", 13, {"cells": 38.0, "cats": 34.0}, 400),
     Goal("upconv7", 20, {"cells": 34.0, "cats": 30.0}, 400),
-    Goal("taesd", 12, {"latents": 32.0}, 1200),
+    Goal("taesd", 12, {"latents": 32.0}, 2000),
     Goal("style", 10, {"photographs": 30.0}, 800),
 )
 
@@ -184,9 +184,14 @@ def taesd(checkpoints: Path, images: Path, seed: int) -> Task:
     """The flux.2 decoder of taesd, on latents that its encoder makes of cells and cats, 32x8x8."""
     code = _code(checkpoints / "taesd" / "taesd.py")
     both = code.TAESD(*(checkpoints / "taesd" / f"taef2_{part}.pth" for part in ("encoder", "decoder"))).eval()
-    learned, judged = (np.concatenate(list(found.values())) for found in _sets(images, TRAINED_ON // 2))
-    latents, held_out = (outputs(both.encoder, (torch.cat(_tensors(found)),))[0] for found in (learned, judged))
-    return Task(both.decoder, Examples(latents.split(8), seed), {"latents": held_out.split(1)}, 1.0)
+    learned, judged = (
+        {kind: outputs(both.encoder, (torch.cat(_tensors(found)),))[0] for kind, found in part.items()}
+        for part in _sets(images, TRAINED_ON // 2)
+    )
+    latents = torch.cat(list(learned.values()))
+    held_out = {kind: list(found.split(1)) for kind, found in judged.items()}
+    every = [one for found in held_out.values() for one in found]
+    return Task(both.decoder, Examples(latents.split(8), seed), {"latents": every, **held_out}, 1.0)
 
 
 def style(checkpoints: Path, _: Path, seed: int) -> Task:

@@ -15,7 +15,7 @@ from pbgen.errors import PBGenError
 from pbgen.redundancy import FLOAT_BITS, MAX_BITS, Plan
 from pbgen.training.teacher import outputs
 
-_PARTS = 4096
+_PARTS = 1 << 16
 _HALVINGS = 6
 SEARCHED = _HALVINGS + 2
 """Plans that `fewest_bytes` tries at most."""
@@ -86,7 +86,7 @@ def _error(teacher: nn.Module, plan: Plan, fitted_to: Batch, judge: Judge, known
 
 
 def choose_bits(plan: Plan, errors: Errors, budget: int) -> Plan:
-    """The least sum of errors within `budget` bytes of weights: a knapsack, its bytes in parts of a 4096th of them.
+    """The least sum of errors within `budget` bytes of weights: a knapsack, its bytes in parts of a 65536th of them.
 
     Layers without measured errors stay in float. One bit everywhere is taken to fit.
     """
@@ -95,7 +95,7 @@ def choose_bits(plan: Plan, errors: Errors, budget: int) -> Plan:
     room = budget - plan_bytes(plan.choosing(one_bit))
     part = max(1, room // _PARTS)
     least = np.zeros(room // part + 1)  # the sum of errors for so many parts beyond one bit everywhere
-    taken: list[NDArray[np.int64]] = []
+    taken: list[NDArray[np.uint8]] = []
     for name, by_bits in errors.items():
         sums = []
         for bits in CHOICES:
@@ -103,7 +103,7 @@ def choose_bits(plan: Plan, errors: Errors, budget: int) -> Plan:
             before = np.full_like(least, np.inf)
             before[more:] = least[: max(0, len(least) - more)]
             sums.append(before + by_bits[bits])
-        taken.append(np.argmin(sums, axis=0))
+        taken.append(np.argmin(sums, axis=0).astype(np.uint8))
         least = np.min(sums, axis=0)
     chosen, left = {}, len(least) - 1
     for name, choice in zip(reversed(errors), reversed(taken), strict=True):
