@@ -64,8 +64,8 @@ class Goal:
 GOALS = (
     Goal("upconv7", 13, {"cells": 38.0, "cats": 34.0}, 400),
     Goal("upconv7", 20, {"cells": 34.0, "cats": 30.0}, 400),
-    Goal("taesd", 12, {"latents": 32.0}, 2000),
-    Goal("style", 10, {"photographs": 30.0}, 800),
+    Goal("taesd", 12, {"latents": 32.0}, 3000),
+    Goal("style", 10, {"photographs": 30.0}, 2400),
 )
 
 
@@ -96,10 +96,10 @@ def main(
     """Compress what has no result yet, and print the table of all results."""
     terminal = Terminal()
     torch.set_num_threads(threads)
-    done = {(found.network, found.share, found.seed) for found in load()}
+    done = {(found.network, found.share, found.seed, found.steps) for found in load()}
     for seed in range(seeds):
         for goal in GOALS:
-            if (networks and goal.network not in networks) or (goal.network, goal.share, seed) in done:
+            if (networks and goal.network not in networks) or (goal.network, goal.share, seed, goal.steps) in done:
                 continue
             try:
                 task = NETWORKS[goal.network](checkpoints, images, seed)
