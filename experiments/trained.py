@@ -97,6 +97,7 @@ def main(
     terminal = Terminal()
     torch.set_num_threads(threads)
     done = {(found.network, found.share, found.seed, found.steps) for found in load()}
+    lacking: set[str] = set()
     for seed in range(seeds):
         for goal in GOALS:
             if (networks and goal.network not in networks) or (goal.network, goal.share, seed, goal.steps) in done:
@@ -104,7 +105,9 @@ def main(
             try:
                 task = NETWORKS[goal.network](checkpoints, images, seed)
             except FileNotFoundError as error:
-                terminal.say(f"{goal.network}: left out; no {error.filename}: {ORIGINS[goal.network]}")
+                if goal.network not in lacking:
+                    terminal.say(f"{goal.network}: left out; no {error.filename}: {ORIGINS[goal.network]}")
+                lacking.add(goal.network)
                 continue
             outcome = run(goal, task, seed, terminal)
             with RESULTS.open("a") as file:
