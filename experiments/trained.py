@@ -153,13 +153,10 @@ def _psnr(engine: pbgen.Engine, task: Task, inputs: Sequence[Tensor]) -> tuple[f
 
 def upconv7(checkpoints: Path, images: Path, seed: int) -> Task:
     """waifu2x for photographs: pictures of twice the size. It learns by parts of 40x40."""
-    layers: list[nn.Module] = []
-    for channels, made in ((3, 16), (16, 32), (32, 64), (64, 128), (128, 128), (128, 256)):
-        layers += [nn.Conv2d(channels, made, 3), nn.LeakyReLU(0.1)]
-    module = nn.Sequential(*layers, nn.ConvTranspose2d(256, 3, 4, 2, 3)).eval()
+    module: nn.Module = _code(HERE.parent / "examples" / "super_resolution.py").make().eval()
     stored = (checkpoints / "scale2.0x_model.bin").read_bytes()
     place = 0
-    for layer in module:
+    for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             place = _read_ncnn(stored, place, layer)
     assert place == len(stored)

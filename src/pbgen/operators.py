@@ -16,7 +16,7 @@ class EachOperator(TorchDispatchMode):
     """While entered, `instead` takes the place of each operator."""
 
     def __init__(self, instead: Instead) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # has no types, nor a name that mypy could be told
+        TorchDispatchMode.__init__(self)
         self._instead = instead
 
     def __torch_dispatch__(

@@ -8,6 +8,7 @@ kernel, over the pixels that meet under it.
 Everything is exact but for the order of float32 sums, and does not depend on the number of threads.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
@@ -205,7 +206,7 @@ class Source:
         """A token and a place in it."""
         if self._token is None or self._uses % _USES == 0:
             self._uses += -self._uses % _USES  # a new token begins with place 0
-            self._token = _Token.apply(self.weight, self.scale, self)  # type: ignore[no-untyped-call]  # torch gives it no types
+            self._token = _token_of(self.weight, self.scale, self)
         self._uses += 1
         return self._token, self._uses - 1
 
@@ -268,10 +269,14 @@ class _Product(torch.autograd.Function):
         return back, marks, None, None, None, None
 
 
+# torch gives `apply` no types.
+_token_of: Callable[[Tensor, Tensor | None, Source], Tensor] = _Token.apply
+_product: Callable[[Tensor, Tensor, int, Source, bool, Two], Tensor] = _Product.apply
+
+
 def _apply(images: Tensor, source: Source, to_large: bool, size: Two) -> Tensor:
     token, place = source.use()
-    made = _Product.apply(images, token, place, source, to_large, size)  # type: ignore[no-untyped-call]  # torch gives it no types
-    return cast(Tensor, made)
+    return _product(images, token, place, source, to_large, size)
 
 
 def _channels_last(x: Tensor) -> bool:
