@@ -126,18 +126,24 @@ size_t Convolution::source_bytes() const {
 void Convolution::prepare(const Rows<const float>& input, size_t images, const Quantization* quantizations,
                           const Rows<uint8_t>& sources, Threads& threads) const {
     const Weights& w = *weights_;
-    const auto width = static_cast<size_t>(input_.width), rows = static_cast<size_t>(sources.rows.size());
-    // Enough parts of a row to keep the threads busy, and about as much work in each as a thread should take at a time.
-    const size_t step = std::max<size_t>(1, 4096 / (w.groups * w.inputs)), parts = (width + step - 1) / step;
-    threads.parallel_for(images * rows * parts, [&](size_t i) {
-        const size_t image = i / parts / rows, begin = i % parts * step, end = std::min(width, begin + step);
-        const int64_t y = sources.rows.begin + static_cast<int64_t>(i / parts % rows);
-        for (size_t x = begin; x < end; ++x) {
-            const float* from = input.at(static_cast<int64_t>(image), y, static_cast<int64_t>(x));
-            uint8_t* to = sources.at(static_cast<int64_t>(image), y, static_cast<int64_t>(x));
-            for (size_t group = 0; group < w.groups; ++group)
-                w.product.prepare(from + group * w.inputs, w.inputs, quantizations[image], to + group * group_bytes_);
-        }
+    // A column, as a sound is, is one line of pixels rather than many of one.
+    const bool column = input_.width == 1;
+    const Range rows = sources.rows;
+    const int64_t lines = column ? 1 : rows.size(), length = column ? rows.size() : input_.width;
+    const int64_t from_step = column ? input.layout.row : input.layout.pixel;
+    const int64_t to_step = column ? sources.layout.row : sources.layout.pixel;
+    // Enough parts of a line to keep the threads busy, and about as much work in each as a thread should take at a time.
+    const auto step = static_cast<int64_t>(std::max<size_t>(1, 4096 / (w.groups * w.inputs)));
+    const int64_t parts = divide_up(length, step);
+    threads.parallel_for(images * static_cast<size_t>(lines * parts), [&](size_t i) {
+        const auto item = static_cast<int64_t>(i);
+        const int64_t image = item / parts / lines, y = rows.begin + item / parts % lines, begin = item % parts * step;
+        const auto count = static_cast<size_t>(std::min(step, length - begin));
+        const float* from = input.at(image, y, 0) + begin * from_step;
+        uint8_t* to = sources.at(image, y, 0) + begin * to_step;
+        for (size_t group = 0; group < w.groups; ++group)
+            w.product.prepare({from + group * w.inputs, from_step, to + group * group_bytes_, to_step, count}, w.inputs,
+                              quantizations[image]);
     });
 }
 
@@ -269,27 +275,35 @@ void Convolution::add_inner_taps(Tile& tile, const Area& inner, const Rows<const
 Convolution::Meetings Convolution::meetings(const Tile& tile, const Area& area, const Area& without, const Tap& row,
                                             const Tap& column, const Rows<const uint8_t>& sources) const {
     const size_t first = tile.group * group_bytes_ + tile.first_block * block_bytes_;
-    const auto step = static_cast<size_t>(columns_.input_step() * sources.layout.pixel);
+    const int64_t down = rows_.input_step() * sources.layout.row, across = columns_.input_step() * sources.layout.pixel;
     Meetings met;
-    const auto add = [&](int64_t image, int64_t i, int64_t begin, int64_t end) {
-        if (begin >= end) return;
-        const int64_t y = i * rows_.input_step() + row.delta, x = begin * columns_.input_step() + column.delta;
-        const uint8_t* source = sources.at(image, y, x) + first;
-        const auto count = static_cast<size_t>(end - begin), pixel = tile.pixel(image, i, begin);
-        for (size_t j = 0; j < count; ++j) met.sources[met.count + j] = source + j * step;
-        for (size_t j = 0; j < count; ++j) met.pixels[met.count + j] = static_cast<uint8_t>(pixel + j);
-        met.count += count;
+    const auto add_run = [&](const uint8_t* source, int64_t step, size_t pixel, int64_t count) {
+        for (int64_t j = 0; j < count; ++j) met.sources[met.count + j] = source + j * step;
+        for (int64_t j = 0; j < count; ++j) met.pixels[met.count + j] = static_cast<uint8_t>(pixel + j);
+        met.count += static_cast<size_t>(count);
     };
-    for (int64_t image = tile.images.begin; image < tile.images.end; ++image)
-        for (int64_t i = area.rows.begin; i < area.rows.end; ++i) {
-            const bool cut = !without.empty() && i >= without.rows.begin && i < without.rows.end;
-            if (!cut) {
-                add(image, i, area.columns.begin, area.columns.end);
-            } else {
-                add(image, i, area.columns.begin, without.columns.begin);
-                add(image, i, without.columns.end, area.columns.end);
-            }
+    const auto add = [&](int64_t image, const Range& rows, const Range& columns) {
+        if (rows.size() <= 0 || columns.size() <= 0) return;
+        const int64_t y = rows.begin * rows_.input_step() + row.delta, x = columns.begin * columns_.input_step() + column.delta;
+        const uint8_t* source = sources.at(image, y, x) + first;
+        const size_t pixel = tile.pixel(image, rows.begin, columns.begin);
+        // A column, as a sound is, is one run rather than many of one pixel.
+        if (tile.area.columns.size() == 1) return add_run(source, down, pixel, rows.size());
+        for (int64_t i = 0; i < rows.size(); ++i)
+            add_run(source + i * down, across, pixel + i * tile.area.columns.size(), columns.size());
+    };
+    for (int64_t image = tile.images.begin; image < tile.images.end; ++image) {
+        if (without.empty()) {
+            add(image, area.rows, area.columns);
+            continue;
         }
+        add(image, {area.rows.begin, without.rows.begin}, area.columns);
+        for (int64_t i = without.rows.begin; i < without.rows.end; ++i) {
+            add(image, {i, i + 1}, {area.columns.begin, without.columns.begin});
+            add(image, {i, i + 1}, {without.columns.end, area.columns.end});
+        }
+        add(image, {without.rows.end, area.rows.end}, area.columns);
+    }
     return met;
 }
 
@@ -311,10 +325,11 @@ void Convolution::accumulate(Tile& tile, const TapShift* taps, size_t count, con
     if (!at_once_) return add(met.sources);
     alignas(64) uint8_t prepared[tile_bytes];
     const void* sources[tile_pixels];
+    const size_t bytes = w.product.source_bytes(w.inputs);
     for (size_t i = 0; i < met.count; ++i) {
-        uint8_t* source = prepared + i * w.product.source_bytes(w.inputs);
         const auto* values = static_cast<const float*>(met.sources[i]);
-        w.product.prepare(values, w.inputs, tile.quantization(met.pixels[i]), source);
+        uint8_t* source = prepared + i * bytes;
+        w.product.prepare({values, 0, source, 0, 1}, w.inputs, tile.quantization(met.pixels[i]));
         sources[i] = source;
     }
     add(sources);

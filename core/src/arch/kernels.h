@@ -60,6 +60,15 @@ struct SharedTables {
                     const void* table, size_t bytes, void* sums);
 };
 
+// Pixels at equal distances: their inputs, and where what is made of them goes, `source_step` bytes further each time.
+struct PixelRun {
+    const float* values;
+    ptrdiff_t step;
+    uint8_t* sources;
+    ptrdiff_t source_step;
+    size_t count;
+};
+
 // How a layer's weights meet its inputs. The layer is done a tile of output pixels and a block of output channels at a
 // time, some taps at a time; the sums of a tile lie in memory in whatever order suits the product.
 struct Product {
@@ -81,7 +90,7 @@ struct Product {
     // What a pixel's inputs are made into before they are used, once for all taps and blocks: bytes, a multiple of a
     // cache line, and the making. nullptr, nullptr: they are used as they are.
     size_t (*source_bytes)(size_t inputs);
-    void (*prepare)(const float* values, size_t inputs, const Quantization& quantization, void* source);
+    void (*prepare)(const PixelRun& run, size_t inputs, const Quantization& quantization);
 
     // sums[pixels[i]][o] += weights[o] . (sources[i] + shift) of each tap, for `count` pixels of the tile in ascending
     // order.

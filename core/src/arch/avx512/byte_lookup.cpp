@@ -5,6 +5,7 @@
 // Weights: [pairs of tables][vectors][16] of 32 bits. Byte g of an output channel's word has two indices, the first in the
 // low half: the weights of inputs 4 g to 4 g + 3 of a table. Sources: [tables][4 groups][16 entries] bytes.
 #ifdef __x86_64__
+#include "../each_pixel.h"
 #include "round.h"
 
 namespace pbgen::avx512 {
@@ -71,7 +72,7 @@ INLINE __m512i make_table(__m512i inputs) {
     return _mm512_packs_epi16(entries(first_entries), entries(last_entries));
 }
 
-void prepare(const float* values, size_t inputs, const Quantization& quantization, void* source) {
+INLINE void prepare(const float* values, size_t inputs, const Quantization& quantization, void* source) {
     auto* table = static_cast<__m512i*>(source);
     for (size_t i = 0; i < inputs; i += table_inputs)
         _mm512_store_si512(table++, make_table(quantize(values + i, inputs - i, quantization)));
@@ -141,7 +142,7 @@ const float* collect(const void* sums, size_t outputs, size_t planes, size_t pix
 }  // namespace
 
 const Product byte_lookup = {
-    "tables in registers, int8", block, sum_bytes, weight_bytes, arrange, source_bytes, prepare, accumulate,
+    "tables in registers, int8", block, sum_bytes, weight_bytes, arrange, source_bytes, each_pixel<prepare>, accumulate,
     collect, Rounded::sums, true, taps_together,
 };
 

@@ -2,6 +2,7 @@
 #ifdef __x86_64__
 #include <cstring>
 
+#include "../each_pixel.h"
 #include "../each_tap.h"
 #include "broadcast.h"
 
@@ -64,7 +65,7 @@ const Product short_broadcast = {
     ShortBroadcast::weight_bytes,
     ShortBroadcast::arrange,
     source_bytes,
-    prepare,
+    each_pixel<prepare>,
     each_tap<ShortBroadcast::accumulate>,
     ShortBroadcast::collect,
     Rounded::inputs,

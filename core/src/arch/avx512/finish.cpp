@@ -49,13 +49,16 @@ __m512 sigmoid(__m512 x) {
     return _mm512_div_ps(_mm512_mask_blend_ps(negative, one, e), _mm512_add_ps(one, e));
 }
 
+INLINE __m512 leaky_relu(__m512 x, __m512 slope) {
+    return _mm512_mask_mul_ps(x, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), x, slope);
+}
+
 __m512 activate(__m512 x, const Epilogue& epilogue) {
     const __m512 zero = _mm512_setzero_ps();
     switch (epilogue.activation) {
         case Activation::none: return x;
         case Activation::relu: return _mm512_max_ps(zero, x);
-        case Activation::leaky_relu:
-            return _mm512_mask_mul_ps(x, _mm512_cmp_ps_mask(x, zero, _CMP_LT_OQ), x, _mm512_set1_ps(epilogue.slope));
+        case Activation::leaky_relu: return leaky_relu(x, _mm512_set1_ps(epilogue.slope));
         case Activation::tanh: return tanh(x);
         case Activation::sigmoid: return sigmoid(x);
     }
@@ -122,6 +125,8 @@ void finish_all(const float* in, size_t in_step, size_t channels, const Epilogue
             all([](__m512 x) { return x; });
         else if (epilogue.activation == Activation::relu)
             all([](__m512 x) { return _mm512_max_ps(_mm512_setzero_ps(), x); });
+        else if (epilogue.activation == Activation::leaky_relu)
+            all([slope = _mm512_set1_ps(epilogue.slope)](__m512 x) { return leaky_relu(x, slope); });
         else
             all([&](__m512 x) { return activate(x, epilogue); });
     }

@@ -11,6 +11,7 @@
 // rotated right by 5 t bits it has table t's index in bits 0 to 3, bit i - 1 set where s_i is +1, and its sign, set where
 // w0 is -1, in bit 31, or in bit 4 where it chooses the table. Two bits are unused. Sources: [tables][16] float32.
 #ifdef __x86_64__
+#include "../each_pixel.h"
 #include "products.h"
 
 namespace pbgen::avx512 {
@@ -60,7 +61,7 @@ void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged)
 
 size_t source_bytes(size_t inputs) { return tables(inputs) * sizeof(__m512); }
 
-void prepare(const float* values, size_t inputs, const Quantization&, void* source) {
+INLINE void prepare(const float* values, size_t inputs, const Quantization&, void* source) {
     // Lane i holds entry i: input j's sign there is bit j - 1 of i.
     const auto signs = [](int bit) {
         const __m512i entry = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -80,9 +81,12 @@ void prepare(const float* values, size_t inputs, const Quantization&, void* sour
     for (; first + table_inputs <= inputs; first += table_inputs, out += table_entries)
         _mm512_store_ps(out, table(values + first));
     if (first == inputs) return;
-    float rest[table_inputs] = {};
-    for (size_t i = 0; first + i < inputs; ++i) rest[i] = values[first + i];
-    _mm512_store_ps(out, table(rest));
+    const __m512 rest = _mm512_maskz_loadu_ps(first_lanes(inputs - first), values + first);
+    const auto input = [&](int i) { return _mm512_permutexvar_ps(_mm512_set1_epi32(i), rest); };
+    __m512 sum = _mm512_fmadd_ps(s1, input(1), input(0));
+    sum = _mm512_fmadd_ps(s2, input(2), sum);
+    sum = _mm512_fmadd_ps(s3, input(3), sum);
+    _mm512_store_ps(out, _mm512_fmadd_ps(s4, input(4), sum));
 }
 
 // Neighbouring taps of neighbouring pixels meet mostly the same sources: pixel p meets that of pixel 0 plus (p + t) steps.
@@ -265,7 +269,7 @@ const float* collect(const void* sums, size_t outputs, size_t planes, size_t pix
 }  // namespace
 
 const Product lookup = {
-    "tables in registers", block, sum_bytes<max_vectors>, weight_bytes, arrange, source_bytes, prepare, accumulate, collect, Rounded::nothing, true, taps_together,
+    "tables in registers", block, sum_bytes<max_vectors>, weight_bytes, arrange, source_bytes, each_pixel<prepare>, accumulate, collect, Rounded::nothing, true, taps_together,
 };
 
 }  // namespace pbgen::avx512

@@ -2,6 +2,7 @@
 #ifdef __x86_64__
 #include <cstring>
 
+#include "../each_pixel.h"
 #include "../each_tap.h"
 #include "../zero_point.h"
 #include "broadcast.h"
@@ -51,7 +52,7 @@ const Product byte_broadcast = {
     Unsigned::weight_bytes,
     Unsigned::arrange,
     Unsigned::source_bytes,
-    prepare,
+    each_pixel<prepare>,
     each_tap<Unsigned::accumulate>,
     Dots::collect,
     Rounded::inputs,

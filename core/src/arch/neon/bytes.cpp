@@ -2,6 +2,7 @@
 #ifdef __aarch64__
 #include <arm_neon.h>
 
+#include "../each_pixel.h"
 #include "../each_tap.h"
 #include "../vector/broadcast.h"
 #include "../vector/round.h"
@@ -49,7 +50,7 @@ const Product neon_byte_broadcast = {
     Signed::weight_bytes,
     Signed::arrange,
     Signed::source_bytes,
-    prepare,
+    each_pixel<prepare>,
     each_tap<Signed::accumulate>,
     Dots::collect,
     Rounded::inputs,

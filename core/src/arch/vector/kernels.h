@@ -1,6 +1,7 @@
 // The kernels in vectors of the compiler's width. Each instruction set includes this and fills its table.
 #pragma once
 
+#include "../each_pixel.h"
 #include "../each_tap.h"
 #include "broadcast.h"
 #include "channelwise.h"
@@ -36,7 +37,7 @@ const Product integer_lookup_product = {
     lookup_weight_bytes,
     lookup_arrange,
     integer_source_bytes,
-    integer_prepare,
+    each_pixel<integer_prepare>,
     each_tap<lookup_accumulate<IntegerTables>>,
     lookup_collect<int32_t>,
     Rounded::sums,
@@ -79,7 +80,7 @@ const Product integer_shared_product = {
     lookup_weight_bytes,
     lookup_arrange,
     integer_source_bytes,
-    integer_prepare,
+    each_pixel<integer_prepare>,
     nullptr,
     lookup_collect<int32_t>,
     Rounded::sums,
@@ -110,7 +111,7 @@ const Product integer_broadcast_product = {
     Broadcast<ShortUnits>::weight_bytes,
     Broadcast<ShortUnits>::arrange,
     integer_source_bytes,
-    integer_prepare,
+    each_pixel<integer_prepare>,
     each_tap<Broadcast<ShortUnits>::accumulate>,
     Broadcast<ShortUnits>::collect,
     Rounded::inputs,
