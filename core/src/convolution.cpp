@@ -138,7 +138,7 @@ void Convolution::prepare(const Rows<const float>& input, size_t images, const Q
     threads.parallel_for(images * static_cast<size_t>(lines * parts), [&](size_t i) {
         const auto item = static_cast<int64_t>(i);
         const int64_t image = item / parts / lines, y = rows.begin + item / parts % lines, begin = item % parts * step;
-        const auto count = static_cast<size_t>(std::min(step, length - begin));
+        const int64_t count = std::min(step, length - begin);
         const float* from = input.at(image, y, 0) + begin * from_step;
         uint8_t* to = sources.at(image, y, 0) + begin * to_step;
         for (size_t group = 0; group < w.groups; ++group)

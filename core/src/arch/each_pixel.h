@@ -8,7 +8,7 @@ namespace {
 
 template <void (*prepare)(const float* values, size_t inputs, const Quantization& quantization, void* source)>
 void each_pixel(const PixelRun& run, size_t inputs, const Quantization& quantization) {
-    for (size_t i = 0; i < run.count; ++i)
+    for (int64_t i = 0; i < run.count; ++i)
         prepare(run.values + i * run.step, inputs, quantization, run.sources + i * run.source_step);
 }
 

@@ -63,10 +63,10 @@ struct SharedTables {
 // Pixels at equal distances: their inputs, and where what is made of them goes, `source_step` bytes further each time.
 struct PixelRun {
     const float* values;
-    ptrdiff_t step;
+    int64_t step;
     uint8_t* sources;
-    ptrdiff_t source_step;
-    size_t count;
+    int64_t source_step;
+    int64_t count;
 };
 
 // How a layer's weights meet its inputs. The layer is done a tile of output pixels and a block of output channels at a

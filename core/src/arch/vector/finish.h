@@ -6,18 +6,6 @@
 namespace pbgen {
 namespace {
 
-// Comparisons with a NaN are false, so it stays.
-inline Floats activate(Floats x, const Epilogue& epilogue) {
-    switch (epilogue.activation) {
-        case Activation::none: return x;
-        case Activation::relu: return x < 0 ? Floats{} : x;
-        case Activation::leaky_relu: return x < 0 ? x * epilogue.slope : x;
-        case Activation::tanh: return tanh(x);
-        case Activation::sigmoid: return sigmoid(x);
-    }
-    return x;
-}
-
 // Comparisons with a NaN are false, so it counts as nothing.
 struct Ends {
     Floats low = {}, high = {}, four = {};
@@ -37,32 +25,58 @@ struct Ends {
     }
 };
 
-void finish_pixel(const float* in, size_t channels, const Epilogue& epilogue, float* out, Ends& ends) {
-    const auto result = [&](size_t c, const auto& get) {
-        Floats x = get(in + c);
-        if (epilogue.scale) x *= get(epilogue.scale + c);
-        if (epilogue.shift) x += get(epilogue.shift + c);
-        return activate(x, epilogue);
+// No activation, ReLU and leaky ReLU: what is negative is multiplied by a slope, or becomes 0. Comparisons with a NaN are
+// false, so it stays.
+struct Bend {
+    float slope;
+    Ints kept;
+
+    explicit Bend(const Epilogue& epilogue)
+        : slope(epilogue.activation == Activation::leaky_relu ? epilogue.slope : 1),
+          kept(Ints{} - (epilogue.activation != Activation::relu)) {}
+
+    Floats operator()(Floats x) const { return x < 0 ? (Floats)((Ints)(x * slope) & kept) : x; }
+};
+
+template <bool with_ends, class Activate>
+void finish_all(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, const Activate& activate,
+                float* out, const Grid& grid, Extremes* extremes) {
+    Ends ends;
+    const auto finish_pixel = [&](const float* from, float* to) {
+        const auto result = [&](size_t c, const auto& get) {
+            Floats x = get(from + c);
+            if (epilogue.scale) x *= get(epilogue.scale + c);
+            if (epilogue.shift) x += get(epilogue.shift + c);
+            return activate(x);
+        };
+        size_t c = 0;
+        for (; c + lanes <= channels; c += lanes) {
+            const Floats x = result(c, load<Floats, float>);
+            store(to + c, x);
+            if constexpr (with_ends) ends.add(x);
+        }
+        if (c == channels) return;
+        const Floats last = result(c, [=](const float* at) { return load_first(at, channels - c); });
+        for (size_t lane = 0; c + lane < channels; ++lane) to[c + lane] = last[lane];
+        if constexpr (with_ends) ends.add(load_first(to + c, channels - c));
     };
-    size_t c = 0;
-    for (; c + lanes <= channels; c += lanes) {
-        const Floats x = result(c, load<Floats, float>);
-        store(out + c, x);
-        ends.add(x);
-    }
-    if (c == channels) return;
-    const Floats last = result(c, [=](const float* from) { return load_first(from, channels - c); });
-    for (size_t lane = 0; c + lane < channels; ++lane) out[c + lane] = last[lane];
-    ends.add(load_first(out + c, channels - c));
+    for (size_t row = 0; row < grid.rows; ++row)
+        for (size_t p = 0; p < grid.columns; ++p, in += in_step)
+            finish_pixel(in, out + row * grid.row_step + p * grid.step);
+    if constexpr (with_ends) ends.add_to(*extremes);
 }
 
 void finish(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
             Extremes* extremes) {
-    Ends ends;
-    for (size_t row = 0; row < grid.rows; ++row)
-        for (size_t p = 0; p < grid.columns; ++p, in += in_step)
-            finish_pixel(in, channels, epilogue, out + row * grid.row_step + p * grid.step, ends);
-    if (extremes) ends.add_to(*extremes);
+    const auto with = [&](auto activate) {
+        const auto finish_with = extremes ? finish_all<true, decltype(activate)> : finish_all<false, decltype(activate)>;
+        finish_with(in, in_step, channels, epilogue, activate, out, grid, extremes);
+    };
+    const Activation activation = epilogue.activation;
+    if (activation == Activation::tanh || activation == Activation::sigmoid)
+        with([=](Floats x) { return activation == Activation::tanh ? tanh(x) : sigmoid(x); });
+    else
+        with(Bend(epilogue));
 }
 
 Extremes extremes(const float* values, size_t count) {

@@ -15,16 +15,20 @@ alignas(64) constexpr char zero_row[max_row_bytes] = {};
 // Four numbers of 4 bytes, of whatever kind.
 using Quad = int32_t __attribute__((vector_size(16)));
 
-// out[i * stride + p] = number i of rows[p], for 4 rows and 4 numbers.
-inline void transpose(const char* const* rows, size_t at, int32_t* out, size_t stride) {
-    const Quad a = load<Quad>(rows[0] + at), b = load<Quad>(rows[1] + at);
-    const Quad c = load<Quad>(rows[2] + at), d = load<Quad>(rows[3] + at);
+// out[i * stride + p] = number i of row p.
+inline void transpose(Quad a, Quad b, Quad c, Quad d, int32_t* out, size_t stride) {
     const Quad ab_low = SHUFFLE(a, b, 0, 4, 1, 5), ab_high = SHUFFLE(a, b, 2, 6, 3, 7);
     const Quad cd_low = SHUFFLE(c, d, 0, 4, 1, 5), cd_high = SHUFFLE(c, d, 2, 6, 3, 7);
     store(out, SHUFFLE(ab_low, cd_low, 0, 1, 4, 5));
     store(out + stride, SHUFFLE(ab_low, cd_low, 2, 3, 6, 7));
     store(out + 2 * stride, SHUFFLE(ab_high, cd_high, 0, 1, 4, 5));
     store(out + 3 * stride, SHUFFLE(ab_high, cd_high, 2, 3, 6, 7));
+}
+
+// The same, of 4 numbers of each of 4 rows, `at` bytes from their beginnings on.
+inline void transpose(const char* const* rows, size_t at, int32_t* out, size_t stride) {
+    const auto row = [&](size_t p) { return load<Quad>(rows[p] + at); };
+    transpose(row(0), row(1), row(2), row(3), out, stride);
 }
 
 // The inputs of some pixels of a tile, and zeros for those between that have none, from a multiple of `unit` to

@@ -3,6 +3,8 @@
 // lie in the first cache.
 #pragma once
 
+#include <type_traits>
+
 #include "signed_sums.h"
 
 namespace pbgen {
@@ -144,21 +146,40 @@ void lookup_accumulate(const void* weights, size_t inputs, size_t outputs, const
         look_up_rows<Tables>(bytes, inputs, outputs, rows, sums);
 }
 
-// Sums: [planes][outputs][tile_pixels].
+// What some pixels' planes of a channel come to: as many pixels as a Value has numbers.
+template <class Value, class Number>
+inline Value add_planes(const Number* highest, size_t plane, size_t planes) {
+    auto sum = load<Value>(highest);
+    for (size_t i = 1; i < planes; ++i) sum = sum + sum + load<Value>(highest -= plane);
+    return sum;
+}
+
+// Sums: [planes][outputs][tile_pixels]. Squares of four pixels and four channels change places in registers.
 template <class Number>
 const float* lookup_collect(const void* sums, size_t outputs, size_t planes, size_t pixel, size_t count, float scale,
                             float* rows) {
+    using FloatQuad = float __attribute__((vector_size(16)));
+    using NumberQuad = std::conditional_t<std::is_same_v<Number, float>, FloatQuad, Quad>;
     const size_t plane = outputs * tile_pixels;
     const Number* highest = static_cast<const Number*>(sums) + (planes - 1) * plane + pixel;
-    for (size_t o = 0; o < outputs; ++o, highest += tile_pixels) {
-        Number added[tile_pixels];
-        const Number *sum = highest, *next = highest;
-        for (size_t i = 1; i < planes; ++i, sum = added) {
-            next -= plane;
-            for (size_t p = 0; p < count; ++p) added[p] = 2 * sum[p] + next[p];
-        }
-        for (size_t p = 0; p < count; ++p) rows[p * lookup_block + o] = static_cast<float>(sum[p]) * scale;
+    const auto one = [&](size_t p, size_t o) {
+        rows[p * lookup_block + o] = static_cast<float>(add_planes<Number>(highest + o * tile_pixels + p, plane, planes)) * scale;
+    };
+    const auto four = [&](size_t p, size_t o) {
+        const auto sum = add_planes<NumberQuad>(highest + o * tile_pixels + p, plane, planes);
+        return (Quad)(__builtin_convertvector(sum, FloatQuad) * scale);
+    };
+    size_t p = 0;
+    for (; p + 4 <= count; p += 4) {
+        size_t o = 0;
+        for (; o + 4 <= outputs; o += 4)
+            transpose(four(p, o), four(p, o + 1), four(p, o + 2), four(p, o + 3),
+                      reinterpret_cast<int32_t*>(rows + p * lookup_block + o), lookup_block);
+        for (; o < outputs; ++o)
+            for (size_t i = 0; i < 4; ++i) one(p + i, o);
     }
+    for (; p < count; ++p)
+        for (size_t o = 0; o < outputs; ++o) one(p, o);
     return rows;
 }
 
