@@ -54,10 +54,13 @@ def plan(
     """
     module = unwrap(module)
     inputs = tuple(example_input) if isinstance(example_input, tuple | list) else (example_input,)
-    if not all(isinstance(value, Tensor) for value in inputs):
-        raise PBGenError(
-            f"example input: {type(example_input).__name__} is no tensor; give a tensor or a tuple of them"
-        )
+    for number, value in enumerate(inputs):
+        if not isinstance(value, Tensor):
+            place = f"example input[{number}]" if isinstance(example_input, tuple | list) else "example input"
+            raise PBGenError(
+                f"{place}: {type(value).__name__} is no tensor; give a tensor or a tuple of them, "
+                "and for anything else a module that passes it on"
+            )
     found, unplanned = _follow(module, inputs)
     if not found:
         kinds = ", ".join(kind.__name__ for kind in LAYER_KINDS)

@@ -275,9 +275,38 @@ class Shared(nn.Module):
         return self.b(self.a(x))
 
 
+class Ungraded(nn.Module):
+    """Makes of its outputs what has no gradient."""
+
+    def __init__(self, end: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.layer, self.end = nn.Linear(3, 2), end
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.end(self.layer(x))
+
+
+@torch.no_grad()
+def cut(x: Tensor) -> Tensor:
+    return x + 1
+
+
 @pytest.mark.parametrize(
     ("make", "inputs", "options", "message"),
     [
+        (
+            lambda: Ungraded(torch.round),
+            [torch.randn(4, 3)],
+            {},
+            r"^Ungraded: nothing can be learned, as its output has",
+        ),
+        (
+            lambda: Ungraded(Tensor.byte),
+            [torch.ones(4, 3)],
+            {},
+            r"^Ungraded: nothing can be learned, as its output has",
+        ),
+        (lambda: Ungraded(cut), [torch.ones(4, 3)], {}, r"^Ungraded: nothing can be learned, as its output has no"),
         (lambda: nn.Linear(3, 2), "noise", {}, r"^inputs noise: Linear has no input_shape"),
         (lambda: nn.Linear(3, 2), "pictures", {}, r"^inputs 'pictures': give \"noise\" or batches"),
         (lambda: nn.Linear(3, 2), 3, {}, r"^inputs: got int; give \"noise\" or batches"),

@@ -33,6 +33,7 @@ def test_the_table(info):
     assert table.rows[0] == ["<up>", "27", "10.0", "20.0", "30.0", "40.0", "2 bits", "540 B", "34 B"]
     assert table.rows[1][2:] == ["", "", "", "", "float16", "540 B", "270 B"]
     assert table.rows[2] == ["lstm (LSTM)", "", "", "", "", "", "float", "400 B", ""]
+    assert table.rows[3] == ["the rest", "", "", "", "", "", "", "0 B", "196 B"]
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 8, 8), (7, 8, 8), (3, 400, 8), (1, 4096), (5,)])

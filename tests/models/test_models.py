@@ -142,6 +142,7 @@ def two_shapes():
     generator = nn.Bilinear(3, 4, 5)
     generator.input_shape = (3,), (4,)
     return generator
+def flagged(): return nn.Linear(3, 4), (torch.ones(2, 3), True)
 def unbatched(): return nn.Linear(3, 4), torch.ones(())
 def odd_shapes():
     generator = nn.Bilinear(3, 4, 5)
@@ -189,6 +190,7 @@ def test_any_module_with_an_example_or_shapes(model_file, factory, shapes):
         ("", "has no function ''"),
         ("triple", "the factory returned (Generator, Flatten, Flatten); return a torch generator, or a pair"),
         ("unbatched", "the factory returned (Linear, Tensor); return a torch generator, or a pair"),
+        ("flagged", "the factory's example input[1]: bool is no tensor; give a tensor or a tuple of them, and for"),
         ("odd_shapes", "its generator needs input_shape"),
         ("number", "the factory returned int; return a torch generator"),
         ("shapeless", "its generator needs input_shape, a tuple without the batch"),

@@ -4,9 +4,11 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from pbgen.binarize import LearnedScale, binarize, binary_layers, binary_weights, estimator_of
-from pbgen.modules import duplicate
+from pbgen.errors import PBGenError
+from pbgen.modules import duplicate, first_line
 from pbgen.redundancy import Plan
 
 _ROUNDING = 2.0**-10  # of float16, of its normal numbers
@@ -26,6 +28,26 @@ def make_student(teacher: nn.Module, plan: Plan) -> nn.Module:
         if layer.bias is None:
             layer.bias = nn.Parameter(torch.zeros_like(cast(LearnedScale, estimator_of(layer)).learned))
     return student.eval()
+
+
+def can_learn(teacher: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
+    """Whether what it makes of a batch hangs on any of its parameters by a gradient other than 0.
+
+    Raises PBGenError where it fails as soon as gradients are kept.
+    """
+    student = duplicate(teacher).requires_grad_(True).eval()
+    try:
+        with torch.enable_grad():
+            leaves = pytree.tree_leaves(student(*(value.clone() for value in inputs)))
+    except Exception as error:  # whatever a user's forward may raise
+        raise PBGenError(f"{type(teacher).__name__} fails where gradients are kept: {first_line(error)}") from error
+    made = [value for value in leaves if isinstance(value, Tensor) and value.requires_grad]
+    if not made:
+        return False
+    random = torch.Generator().manual_seed(0)  # a plain sum may be the same for all weights, as behind a norm
+    total = torch.stack([(value * torch.randn(value.shape, generator=random)).sum() for value in made]).sum()
+    gradients = torch.autograd.grad(total, list(student.parameters()), allow_unused=True)
+    return any(gradient is not None and bool(gradient.any()) for gradient in gradients)
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ from pbgen.compression.imitate import Imitation, Learned, Progress, Schedule
 from pbgen.compression.inputs import Batch, Inputs
 from pbgen.compression.judge import ImageSet, Judge, image_set
 from pbgen.compression.options import Wanted
-from pbgen.compression.student import halve, make_student
+from pbgen.compression.student import can_learn, halve, make_student
 from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.measure import plan as make_plan
 from pbgen.packing import pack
@@ -62,8 +62,13 @@ class Task:
         return image_set(self.inputs, self.chooser)
 
     def plan(self, wanted: Wanted, progress: Progress) -> tuple[Plan, Errors]:
-        """The bits of each layer. Raises PBGenError where it cannot be so small, or so near."""
+        """The bits of each layer. Raises PBGenError where it cannot learn, or not be so small or so near."""
         plan = make_plan(self.teacher, self.example, DEFAULT_THRESHOLD, wanted.bits or DEFAULT_BITS)
+        if not can_learn(self.teacher, self.probe):
+            raise PBGenError(
+                f"{type(self.teacher).__name__}: nothing can be learned, as its output has no gradient (it is rounded, "
+                "made an integer, or computed under no_grad); return it before that"
+            )
         names, smallest = self._smallest(plan)
         if wanted.target_bytes is not None and wanted.target_bytes < smallest:
             raise PBGenError(

@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -131,6 +131,8 @@ def _one_line(error: Exception) -> str:
 def _checked(spec: str, made: Any) -> tuple[nn.Module, nn.Module | None]:
     generator, beside = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     example = beside if _is_example(beside) else None
+    if isinstance(generator, nn.Module) and isinstance(beside, tuple | list):
+        _check_tensors(spec, beside)
     if not isinstance(generator, nn.Module) or not (example is not None or isinstance(beside, nn.Module | None)):
         raise PBGenError(
             f"{spec}: the factory returned {_kind(made)}; return a torch generator, "
@@ -145,6 +147,15 @@ def _checked(spec: str, made: Any) -> tuple[nn.Module, nn.Module | None]:
             "or return an example input beside it"
         )
     return generator, beside
+
+
+def _check_tensors(spec: str, example: Sequence[Any]) -> None:
+    for number, value in enumerate(example):
+        if not isinstance(value, Tensor):
+            raise PBGenError(
+                f"{spec}: the factory's example input[{number}]: {type(value).__name__} is no tensor; give a tensor or "
+                "a tuple of them, and for anything else a module that passes it on"
+            )
 
 
 def _is_example(value: Any) -> bool:
