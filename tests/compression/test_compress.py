@@ -286,6 +286,12 @@ class Ungraded(nn.Module):
         return self.end(self.layer(x))
 
 
+def classed() -> nn.Module:
+    module = nn.Bilinear(3, 1, 2)
+    module.example_input = torch.zeros(1, 3), torch.tensor([[3]])
+    return module
+
+
 @torch.no_grad()
 def cut(x: Tensor) -> Tensor:
     return x + 1
@@ -308,6 +314,12 @@ def cut(x: Tensor) -> Tensor:
         ),
         (lambda: Ungraded(cut), [torch.ones(4, 3)], {}, r"^Ungraded: nothing can be learned, as its output has no"),
         (lambda: nn.Linear(3, 2), "noise", {}, r"^inputs noise: Linear has no input_shape"),
+        (
+            classed,
+            "noise",
+            {},
+            r"^inputs noise: input 2 of Bilinear takes integers, and noise is none; give batches, or",
+        ),
         (lambda: nn.Linear(3, 2), "pictures", {}, r"^inputs 'pictures': give \"noise\" or batches"),
         (lambda: nn.Linear(3, 2), 3, {}, r"^inputs: got int; give \"noise\" or batches"),
         (lambda: nn.Linear(3, 2), [], {}, r"^inputs: 0 of them; give two or more"),

@@ -42,6 +42,17 @@ def by_a_computed_kernel(x: Tensor) -> Tensor:
     return torch.cat(made)
 
 
+def in_patches(x: Tensor) -> Tensor:
+    """The patches of each of some heads, as a local attention reads them, and back."""
+    n, c, h, w = x.shape
+    patches = F.unfold(x.reshape(n * c // 2, 2, h, w), 3, padding=1)
+    return F.fold(patches.relu(), (h, w), 3, padding=1).reshape(n, c, h, w)
+
+
+def test_patches_of_heads(compare) -> None:
+    assert "conv_transpose" in compare(Function(in_patches), (8, 7, 6), others=[(8, 9, 12)]).ops
+
+
 @pytest.mark.parametrize("function", [blurred, enlarged, in_pairs])
 def test_channels_as_images(compare, function) -> None:
     packed = compare(Function(function), (140, 7, 6), others=[(140, 9, 12)])

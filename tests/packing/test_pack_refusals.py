@@ -46,6 +46,17 @@ def infinite() -> nn.Module:
     return module
 
 
+class Moving(nn.Module):
+    """Brings a layer to where its input is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner.to(x.device)(x)
+
+
 IMAGE = (3, 4, 4)
 REFUSED = [
     # module, shape of its input, what the message must say
@@ -55,6 +66,12 @@ REFUSED = [
         r'hold lgamma in .*, sort in .*lstm in layer "block.0" \(LSTM\): re.*conv3d in layer "other.0".* and 1 more',
     ),
     (Function(lambda x: torch.fft.irfft(torch.fft.rfft(x))), IMAGE, "complex numbers"),
+    (
+        nn.Sequential(Function(lambda x: torch.istft(torch.complex(x, x), 8, 2, 8, torch.ones(8)))),
+        (5, 9),
+        r'layer "0" \(Function\): it calls istft, and Fourier .* let the module end at',
+    ),
+    (Moving(), IMAGE, r'layer "inner" \(Conv2d\): its forward moves a module .* do it before packing'),
     (nn.GRU(4, 3, batch_first=True), (7, 4), r"^gru in .*recurrent layers cannot be packed"),
     (nn.BatchNorm2d(3, track_running_stats=False), IMAGE, "batch_norm.*running statistics"),
     (Function(training_norm), IMAGE, "batch_norm.*running statistics"),

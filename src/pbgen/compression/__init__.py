@@ -181,10 +181,17 @@ def _inputs(inputs: object, teacher: nn.Module, seed: int) -> Inputs:
 
 
 def noise_shapes(module: nn.Module) -> list[tuple[int, ...]]:
-    """The shapes of what the module takes, without the batch. Raises PBGenError where it does not say."""
+    """The shapes of what the module takes, without the batch. Raises PBGenError where it does not say or is none."""
     example: Tensor | tuple[Tensor, ...] | None = getattr(module, "example_input", None)
     if example is not None:
-        return [tuple(value.shape[1:]) for value in ((example,) if isinstance(example, Tensor) else example)]
+        values = (example,) if isinstance(example, Tensor) else example
+        for number, value in enumerate(values, 1):
+            if not value.is_floating_point():
+                raise PBGenError(
+                    f"inputs noise: input {number} of {type(module).__name__} takes integers, and noise is none; give "
+                    "batches, or a function that returns them (--inputs FILE.py:FUNCTION)"
+                )
+        return [tuple(value.shape[1:]) for value in values]
     shapes = getattr(module, "input_shape", None)
     if not isinstance(shapes, tuple) or not shapes:
         raise PBGenError(

@@ -195,7 +195,9 @@ def _check_known(node: fx.Node) -> None:
     name = name_of(node.target)
     results = node.meta["val"] if isinstance(node.meta["val"], tuple | list) else [node.meta["val"]]
     if any(isinstance(result, Tensor) and result.is_complex() for result in results):
-        raise RefusedError(name, place(node), "complex numbers cannot be packed")
+        raise RefusedError(
+            name, place(node), "complex numbers cannot be packed; leave Fourier transforms out of the module"
+        )
     if name in REFUSALS:
         raise RefusedError(name, place(node), REFUSALS[name])
     if not {name, overload_of(node.target)} & set(OPERATORS) and not _draws(node):

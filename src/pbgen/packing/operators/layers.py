@@ -192,30 +192,31 @@ def dot(call: Call) -> Step:
 
 
 def im2col(call: Call) -> Step:
-    """Patches as channels: a convolution that picks one pixel of the patch for each."""
+    """Patches as channels: a convolution that picks one pixel of the patch for each. Images that are one image's, as
+    heads of attention are, become channels beside the others."""
     x, geometry = call.value(), _patches(call)
-    kernel = geometry["kernel"]
+    kernel, channels = geometry["kernel"], math.prod(x.shape[:-2])
+    x = call.reshape(x, (1, channels, *x.shape[-2:]))
     spans = zip(x.shape[-2:], kernel, geometry["stride"], geometry["padding"], geometry["dilation"], strict=True)
     pixels = [
         sizes.count(sizes.floor_divided(sizes.count(size + 2 * p - d * (k - 1) - 1), s) + 1)
         for size, k, s, p, d in spans
     ]
-    step = _picking(call, "conv", x, (1, x.shape[1] * math.prod(kernel), *pixels), geometry | {"groups": x.shape[1]})
+    step = _picking(call, "conv", x, (1, channels * math.prod(kernel), *pixels), geometry | {"groups": channels})
     return call.reshape(step, call.shape)
 
 
 def col2im(call: Call) -> Step:
     """Patches back at their places, where they overlap added: the transposed convolution."""
-    geometry, made = _patches(call), call.shape[-3:]
-    spans = zip(
-        made[1:], geometry["kernel"], geometry["stride"], geometry["padding"], geometry["dilation"], strict=True
-    )
+    geometry, channels, size = _patches(call), math.prod(call.shape[:-2]), call.shape[-2:]
+    spans = zip(size, geometry["kernel"], geometry["stride"], geometry["padding"], geometry["dilation"], strict=True)
     pixels = [
         sizes.count(sizes.floor_divided(sizes.count(size + 2 * p - d * (k - 1) - 1), s) + 1)
         for size, k, s, p, d in spans
     ]
-    x = call.reshape(call.value(), (1, made[0] * math.prod(geometry["kernel"]), *pixels))
-    return _picking(call, "conv_transpose", x, (1, *made), geometry | {"groups": made[0]})
+    x = call.reshape(call.value(), (1, channels * math.prod(geometry["kernel"]), *pixels))
+    step = _picking(call, "conv_transpose", x, (1, channels, *size), geometry | {"groups": channels})
+    return call.reshape(step, call.shape)
 
 
 def _patches(call: Call) -> dict[str, Any]:
