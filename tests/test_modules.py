@@ -384,3 +384,26 @@ def test_a_module_without_numbers_is_planned():
         module = network()
     assert pbgen.plan(module, Z.to("meta"), threshold=1000) == chosen(network())
     assert inference_copy(module)[0].weight.is_meta
+
+
+class Settings(dict):
+    """A configuration whose entries are attributes, as vocoders have it."""
+
+    def __init__(self, **entries):
+        super().__init__(entries)
+        self.__dict__ = self
+
+
+class Configured(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.h = nn.Conv2d(6, 3, 1), Settings(slope=0.1)
+
+    def forward(self, x):
+        return F.leaky_relu(self.layer(x), self.h.slope)
+
+
+def test_settings_that_are_their_own_attributes(tmp_path):
+    module = Configured().eval()
+    _, images = pack(module, tmp_path)
+    assert torch.allclose(images, module(Z), atol=1e-5)

@@ -3,7 +3,7 @@
 import copy
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -44,16 +44,26 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 
 def duplicate(module: nn.Module) -> nn.Module:
-    """A deep copy. Tensors that were computed with a gradient, such as weights that a hook makes, are copied detached.
+    """A deep copy. Tensors that were computed with a gradient, such as weights that a hook makes, are copied detached;
+    dictionaries that are their own attributes, as settings often are, are not copied.
 
     Raises PBGenError where the module holds what cannot be copied.
     """
     try:
         with _Detaching(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of torch, about the graphs of its exported programs
-            return copy.deepcopy(module)
+            return copy.deepcopy(module, {id(value): value for value in _settings(module)})
     except Exception as error:  # whatever a user's attributes may raise
         raise PBGenError(f"{type(module).__name__}: cannot be copied: {first_line(error)}") from error
+
+
+def _settings(module: nn.Module) -> Iterator[dict[str, Any]]:
+    """Attributes that are dictionaries with `self.__dict__ = self`: deepcopy would lose what they hold."""
+    for part in module.modules():
+        for value in vars(part).values():
+            own = getattr(value, "__dict__", None)
+            if isinstance(own, dict) and own is value:
+                yield own
 
 
 def inference_copy(module: nn.Module) -> nn.Module:

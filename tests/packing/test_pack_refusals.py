@@ -72,6 +72,11 @@ REFUSED = [
         r'layer "0" \(Function\): it calls istft, and Fourier .* let the module end at',
     ),
     (Moving(), IMAGE, r'layer "inner" \(Conv2d\): its forward moves a module .* do it before packing'),
+    (
+        Function(lambda x: torch.zeros_like(x).index_add_(1, torch.tensor([0, 2, 0]), x)),
+        IMAGE,
+        r"^index_put in .*values cannot be written or added where indices say",
+    ),
     (nn.GRU(4, 3, batch_first=True), (7, 4), r"^gru in .*recurrent layers cannot be packed"),
     (nn.BatchNorm2d(3, track_running_stats=False), IMAGE, "batch_norm.*running statistics"),
     (Function(training_norm), IMAGE, "batch_norm.*running statistics"),
