@@ -50,6 +50,24 @@ def test_sizes_that_the_file_refuses_and_the_module_takes_are_told(tmp_path) -> 
     assert torch.allclose(rebuild(path)(x), x + half_and_back(x), atol=1e-5)
 
 
+ADAPTIVE = {
+    "1d": (lambda x: F.adaptive_max_pool1d(x, x.shape[2] // 2), (3, 16), [(3, 19)]),
+    "2d": (lambda x: F.adaptive_max_pool2d(x, (x.shape[2] // 2, x.shape[3] - 5)), (3, 16, 16), [(3, 19, 14)]),
+    "3d": (
+        lambda x: F.adaptive_max_pool3d(x[:, :, None], (1, x.shape[2] // 2, x.shape[3] // 3)),
+        (3, 16, 16),
+        [(3, 19, 14)],
+    ),
+    "along one axis": (nn.AdaptiveMaxPool2d((None, 3)), (3, 16, 16), [(3, 19, 14)]),
+}
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_adaptive_max_pooling_to_a_free_size(compare, name) -> None:
+    function, shape, others = ADAPTIVE[name]
+    assert len(compare(Function(function), shape, others=others).free) == 2
+
+
 FIXED = {
     "decided in Python": (
         lambda x: x * (2 if x.shape[2] in (16, 32) else 3),

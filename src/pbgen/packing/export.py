@@ -18,6 +18,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.overrides import TorchFunctionMode
 
 from pbgen.errors import PBGenError
+from pbgen.packing.adaptive import adaptive_max_pool
 from pbgen.packing.free import (
     Axis,
     Inputs,
@@ -145,6 +146,8 @@ class _Freely(TorchFunctionMode):
                 return args[0].detach()
             if args[0].shape == args[1].shape:
                 return args[0].detach().copy_(args[1])
+        if (pooled := adaptive_max_pool(function, *args, **kwargs)) is not None:
+            return pooled
         if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
             return _max_pool1d(*args, **kwargs)
         return function(*args, **kwargs)
