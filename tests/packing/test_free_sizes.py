@@ -50,6 +50,12 @@ def test_sizes_that_the_file_refuses_and_the_module_takes_are_told(tmp_path) -> 
     assert torch.allclose(rebuild(path)(x), x + half_and_back(x), atol=1e-5)
 
 
+def test_a_size_that_the_file_cannot_say_is_told_by_name(tmp_path) -> None:
+    module = Function(lambda x: F.interpolate(x, size=round(x.shape[2] * 0.7)))
+    with pytest.warns(PBGenWarning, match=r"a size in the module hangs on h in a way .* cannot say; .*math\.floor"):
+        pack(module, torch.randn(1, 3, 16, 16), tmp_path / "g.safetensors")
+
+
 ADAPTIVE = {
     "1d": (lambda x: F.adaptive_max_pool1d(x, x.shape[2] // 2), (3, 16), [(3, 19)]),
     "2d": (lambda x: F.adaptive_max_pool2d(x, (x.shape[2] // 2, x.shape[3] - 5)), (3, 16, 16), [(3, 19, 14)]),
