@@ -1,5 +1,7 @@
 """Which sizes of a packed file are free: those that the module takes; and what is told where they are not."""
 
+import math
+import re
 import warnings
 
 import pytest
@@ -48,6 +50,54 @@ def test_sizes_that_the_file_refuses_and_the_module_takes_are_told(tmp_path) -> 
         pack(Function(lambda x: x * 3 if x.shape[2] % 2 else x + half_and_back(x)), torch.randn(1, 3, 8, 8), path)
     x = torch.randn(1, 3, 12, 10)
     assert torch.allclose(rebuild(path)(x), x + half_and_back(x), atol=1e-5)
+
+
+def padded_to_even(x: Tensor) -> Tensor:
+    h, w = x.shape[-2:]
+    below, right = int(math.ceil(h / 2) * 2 - h), int(math.ceil(w / 2) * 2 - w)
+    x = F.pad(x, (0, right, 0, below), mode="replicate")
+    return F.pixel_shuffle(F.pixel_unshuffle(x, 2) * 2, 2)[..., :h, :w]
+
+
+INT = r"int\(\) makes a number of a size in"
+DECIDED = {  # how, and the line of the function that does
+    "the file refuses others": (padded_to_even, rf"as \(1, 3, 8, 2, 9, 2\); {INT}", 2),
+    "the file makes others": (lambda x: F.interpolate(x, size=int(x.shape[-1] * 0.7)), f"sizes; {INT}", 0),
+    "branch": (lambda x: x * 3 if x.shape[2] % 2 else x * 2, "sizes; what it does hangs on that size in", 0),
+}
+
+
+@pytest.mark.parametrize("name", DECIDED)
+def test_the_line_that_decides_by_a_size_is_named(tmp_path, name) -> None:
+    function, said, below = DECIDED[name]
+    place = rf"test_free_sizes\.py, line {function.__code__.co_firstlineno + below} \({re.escape(function.__name__)}\)"
+    with pytest.warns(PBGenWarning, match=f"{said} {place}") as warned:
+        pack(Function(function), torch.randn(1, 3, 16, 16), tmp_path / "g.safetensors")
+    assert len(warned) == 1
+
+
+def test_a_size_that_the_file_cannot_say_is_told_by_name(tmp_path) -> None:
+    module = Function(lambda x: F.interpolate(x, size=round(x.shape[2] * 0.7)))
+    with pytest.warns(PBGenWarning, match=r"a size in the module hangs on h in a way .* cannot say; .*math\.floor"):
+        pack(module, torch.randn(1, 3, 16, 16), tmp_path / "g.safetensors")
+
+
+ADAPTIVE = {
+    "1d": (lambda x: F.adaptive_max_pool1d(x, x.shape[2] // 2), (3, 16), [(3, 19)]),
+    "2d": (lambda x: F.adaptive_max_pool2d(x, (x.shape[2] // 2, x.shape[3] - 5)), (3, 16, 16), [(3, 19, 14)]),
+    "3d": (
+        lambda x: F.adaptive_max_pool3d(x[:, :, None], (1, x.shape[2] // 2, x.shape[3] // 3)),
+        (3, 16, 16),
+        [(3, 19, 14)],
+    ),
+    "along one axis": (nn.AdaptiveMaxPool2d((None, 3)), (3, 16, 16), [(3, 19, 14)]),
+}
+
+
+@pytest.mark.parametrize("name", ADAPTIVE)
+def test_adaptive_max_pooling_to_a_free_size(compare, name) -> None:
+    function, shape, others = ADAPTIVE[name]
+    assert len(compare(Function(function), shape, others=others).free) == 2
 
 
 FIXED = {

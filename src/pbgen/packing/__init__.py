@@ -19,7 +19,7 @@ from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.files import check_writable, write_atomically
 from pbgen.modules import inference_copy
 from pbgen.packing import file
-from pbgen.packing.export import export, register_outputs
+from pbgen.packing.export import Exported, export, register_outputs
 from pbgen.packing.fold import fold
 from pbgen.packing.freeze import Frozen, freeze, run
 from pbgen.packing.graph import Graph
@@ -118,8 +118,21 @@ def _trial(frozen: Frozen, inputs: Inputs, expected: tuple[list[Made], Made | No
         if traced is None:
             return trial
         every = traced is not inputs
-        elsewhere = verify_sizes(path, frozen.module.float(), inputs, exported.bounds, every)
-    return replace(trial, warnings=trial.warnings + elsewhere.warnings, refused=elsewhere.refused)
+        try:
+            elsewhere = verify_sizes(path, frozen.module.float(), inputs, exported.bounds, every)
+        except SizesDifferError as error:
+            raise _placed(error, exported) from None
+    told = trial.warnings + elsewhere.warnings
+    if elsewhere.refused is None:
+        return replace(trial, warnings=told)
+    refused = _placed(elsewhere.refused, exported)
+    return replace(trial, warnings=[*told, str(refused)], refused=refused.inputs)
+
+
+def _placed(error: SizesDifferError, exported: Exported) -> SizesDifferError:
+    """The error, with the line of the module's code that decides by the size."""
+    why = exported.why_differs(error.inputs)
+    return error if why is None else SizesDifferError(f"{error}; {why}", error.inputs)
 
 
 def _named(error: MixedError, suspects: list[str]) -> PBGenError:

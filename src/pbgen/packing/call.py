@@ -60,7 +60,7 @@ class Call:
         if isinstance(argument, Constant):
             return self.weights.as_step(argument)
         if not isinstance(argument, Step):
-            raise self.refuse(f"{argument!r} where a value is expected")
+            raise self.refuse(f"{sizes.said(argument)} where a value is expected")
         return argument
 
     def at(self, value: Count) -> int:

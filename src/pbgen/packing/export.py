@@ -3,9 +3,10 @@
 import dataclasses
 import logging
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -18,14 +19,17 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.overrides import TorchFunctionMode
 
 from pbgen.errors import PBGenError
+from pbgen.packing.adaptive import adaptive_max_pool
 from pbgen.packing.free import (
     Axis,
     Inputs,
     bound_axes,
     fixed_axes,
     free_shapes,
+    free_sizes,
     larger_where_fixed,
     placeholders,
+    why_differs,
     why_fixed,
 )
 from pbgen.packing.freeze import Frozen
@@ -56,6 +60,7 @@ class Exported:
     hints: dict[sympy.Symbol, int]  # the free sizes as they are in the example
     bounds: dict[str, dict[int, tuple[int, int]]]  # by input and axis, the sizes of which torch knows what is done
     fixed: list[str]  # a line for each size that is not free although the module takes others
+    why_differs: Callable[[Inputs], str | None]  # at the sizes of these, what the module's own code has to do with it
 
     @property
     def read(self) -> set[Constant]:
@@ -82,7 +87,7 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
         program = _exported(module, one, free)
         if free:
             program, one, fixed = _freest(module, program, one)
-        program = _plain(program, known)
+        traced, program = program, _plain(program, known)
     _drop_state(program)
     program.graph.eliminate_dead_code()
     nodes = placeholders(program)
@@ -92,9 +97,10 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
         [node.name for node in nodes],
         _outputs(program),
         _leaves(module),
-        _hints(nodes, one),
+        free_sizes(nodes, one),
         _bounds(program, nodes),
         fixed,
+        partial(why_differs, traced),
     )
 
 
@@ -145,8 +151,13 @@ class _Freely(TorchFunctionMode):
                 return args[0].detach()
             if args[0].shape == args[1].shape:
                 return args[0].detach().copy_(args[1])
+<<<<<<< HEAD
         if function in (torch.istft, Tensor.istft):
             raise NotImplementedError("istft")  # of free sizes torch says something else, without its name
+=======
+        if (pooled := adaptive_max_pool(function, *args, **kwargs)) is not None:
+            return pooled
+>>>>>>> f
         if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
             return _max_pool1d(*args, **kwargs)
         return function(*args, **kwargs)
@@ -335,15 +346,6 @@ def register_outputs(outputs: Any) -> None:
 
 def _leaves(module: nn.Module) -> frozenset[str]:
     return frozenset(name for name, child in module.named_modules(remove_duplicate=False) if not list(child.children()))
-
-
-def _hints(nodes: list[fx.Node], inputs: Inputs) -> dict[sympy.Symbol, int]:
-    found: dict[sympy.Symbol, int] = {}
-    for node, value in zip(nodes, inputs, strict=True):
-        for size, hint in zip(node.meta["val"].shape, value.shape, strict=True):
-            if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
-                found.setdefault(size.node.expr, hint)
-    return found
 
 
 def _bounds(program: ExportedProgram, nodes: list[fx.Node]) -> dict[str, dict[int, tuple[int, int]]]:

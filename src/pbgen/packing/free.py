@@ -1,8 +1,10 @@
 """Which sizes of a traced module are free, and why others are not, as far as torch says."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from traceback import FrameSummary
 from typing import Any
 
 import sympy
@@ -106,12 +108,43 @@ def why_fixed(program: ExportedProgram, inputs: Inputs, axes: list[Axis]) -> lis
 def _place(program: ExportedProgram, traced: Any, size: int) -> str:
     """Where the module's own code compares the size with a number or counts by it; `traced` is the size to torch."""
     symbols = traced.node.expr.free_symbols if isinstance(traced, torch.SymInt) else set()
-    for guard, frame in _guards(program):
-        file = Path(frame.filename)
-        about = isinstance(guard, sympy.Eq) and (size in guard.args or guard.free_symbols & symbols)
-        if about and not {_TORCH, _OWN} & set(file.parents):
-            return f"what it does hangs on that size in {file.name}, line {frame.lineno} ({frame.name})"
+    for guard, frame in _own_guards(program):
+        if isinstance(guard, sympy.Eq) and (size in guard.args or guard.free_symbols & symbols):
+            return _decision(frame)
     return "torch.export fixes it"
+
+
+def why_differs(program: ExportedProgram, inputs: Inputs) -> str | None:
+    """Where the module's own code first finds other than it did in the trace what it asks of the sizes of `inputs`;
+    None where it does not, as far as torch says."""
+    sizes = free_sizes(placeholders(program), inputs)
+    wrong = (frame for guard, frame in _own_guards(program) if guard.subs(sizes) == sympy.false)
+    frame = next(wrong, None)
+    return None if frame is None else _decision(frame)
+
+
+def free_sizes(nodes: list[fx.Node], inputs: Inputs) -> dict[sympy.Symbol, int]:
+    """The free sizes of these placeholders as they are in the inputs."""
+    found: dict[sympy.Symbol, int] = {}
+    for node, value in zip(nodes, inputs, strict=True):
+        for traced, size in zip(node.meta["val"].shape, value.shape, strict=True):
+            if isinstance(traced, torch.SymInt) and traced.node.expr.is_Symbol:
+                found.setdefault(traced.node.expr, size)
+    return found
+
+
+def _decision(frame: FrameSummary) -> str:
+    place = f"{Path(frame.filename).name}, line {frame.lineno} ({frame.name})"
+    if re.search(r"\bint\(", frame.line or ""):
+        return f"int() makes a number of a size in {place}; compute it without int(), by //, %, math.floor or math.ceil"
+    return f"what it does hangs on that size in {place}"
+
+
+def _own_guards(program: ExportedProgram) -> Iterator[tuple[Any, FrameSummary]]:
+    """Those that the module's code asked for, not torch in one of its functions."""
+    for guard, frame in _guards(program):
+        if isinstance(frame, FrameSummary) and not {_TORCH, _OWN} & set(Path(frame.filename).parents):
+            yield guard, frame
 
 
 def _guards(program: ExportedProgram) -> Iterator[tuple[Any, Any]]:

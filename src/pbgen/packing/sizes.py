@@ -35,6 +35,11 @@ def product(values: Any) -> Count:
     return count(sympy.sympify(math.prod(values)))
 
 
+def said(value: Any) -> str:
+    """As messages have it: torch's names of free sizes say nothing to the user."""
+    return "free size" if isinstance(value, sympy.Basic) else str(value)
+
+
 def at(value: Count, hints: dict[sympy.Symbol, int]) -> int:
     """The size where the free sizes are these."""
     return value if isinstance(value, int) else int(value.subs(hints))
@@ -122,7 +127,7 @@ class SizeTable:
             return self._chain("min", operands)
         if kind in _TO_INTEGER:
             return self._scaled(value)
-        raise PBGenError(f"a size of the module is {value}, which a packed file cannot say ({kind.__name__})")
+        raise self._unsaid(value)
 
     def _sum(self, value: sympy.Expr) -> graph.Count:
         positive = [part for part in value.args if not part.could_extract_minus_sign()]
@@ -141,11 +146,18 @@ class SizeTable:
     def _scaled(self, value: sympy.Expr) -> graph.Count:
         factor, rest = value.args[0].as_coeff_Mul()
         if rest.func is not torch_functions.ToFloat:
-            raise PBGenError(f"a size of the module is {value}, which a packed file cannot say")
+            raise self._unsaid(value)
         size = self(count(rest.args[0]))
         if value.func is torch_functions.CeilToInt:
             return self._new("-", 0, self._new("scaled", size, -float(factor)))
         return self._new("scaled", size, float(factor))
+
+    def _unsaid(self, value: sympy.Expr) -> PBGenError:
+        names = sorted({self._free.get(symbol, "values") for symbol in value.free_symbols})
+        return PBGenError(
+            f"a size in the module hangs on {' and '.join(names)} in a way that a packed file cannot say; compute it "
+            "by +, -, *, // and % alone, or as math.floor or math.ceil of a multiple of a size"
+        )
 
     def _new(self, op: str, a: graph.Count, b: graph.Count | float) -> str:
         key = (op, a, b)

@@ -105,10 +105,11 @@ Bounds = Mapping[str, Mapping[int, tuple[int, int]]]
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What is told of a file at other sizes than the example's; inputs that its module takes and it does not."""
+    """What is told of a file at smaller sizes than the example's, and of the first that its module takes and it does
+    not."""
 
     warnings: list[str]
-    refused: Inputs | None
+    refused: SizesRefusedError | None
 
 
 def verify_sizes(
@@ -150,7 +151,7 @@ def verify_sizes(
                 below.append(f"{name} below {least} makes the module do something else than the packed file")
     if refused and not right:
         raise refused[0]
-    return Elsewhere(below + [str(error) for error in refused[:1]], refused[0].inputs if refused else None)
+    return Elsewhere(below, refused[0] if refused else None)
 
 
 def _agrees(

@@ -263,7 +263,7 @@ def cumsum(call: Call) -> Step:
     x, axis = call.value(), call.axis()
     size = x.shape[axis]
     if not isinstance(size, int) or size > MOST_SUMMED:
-        raise call.refuse(f"along an axis of {size} or of free size cannot be packed; up to {MOST_SUMMED} can")
+        raise call.refuse(f"along an axis of {sizes.said(size)} cannot be packed; up to {MOST_SUMMED} can")
     axes = list(range(len(x.shape)))
     axes[axis], axes[-1] = axes[-1], axes[axis]
     swapped = call.permute(x, axes)

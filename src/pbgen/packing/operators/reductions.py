@@ -15,6 +15,8 @@ from pbgen.packing.term import Term, make, number, power
 
 Function = Callable[..., Term]
 
+MOST_FACTORS = 16  # along an axis whose product is wanted
+
 
 def _axes(call: Call, x: Step, argument: str = "dim") -> list[int]:
     """The axes to reduce: all of them where none is named."""
@@ -107,8 +109,8 @@ def product(call: Call) -> Step:
     else:
         axis = call.axis()
     count = x.shape[axis]
-    if not isinstance(count, int) or count > 16:
-        raise call.refuse(f"of {count} factors; at most 16 can be packed")
+    if not isinstance(count, int) or count > MOST_FACTORS:
+        raise call.refuse(f"along an axis of {sizes.said(count)} cannot be packed; up to {MOST_FACTORS} can")
     factors = [call.slice(x, axis, index, 1) for index in range(count)]
     return call.map(lambda *terms: math.prod(terms, start=number(1.0)), *factors, shape=factors[0].shape)
 
