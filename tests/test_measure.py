@@ -501,6 +501,32 @@ def test_what_is_not_planned_is_named(cell):
     assert f"modulated (Mixed, {made}) 3%, 1 more {100 * 16 / total:.0f}%" in last
 
 
+class Tables(nn.Module):
+    """Two learned tables, of which an index chooses: one for an attention's matrix, one for what is added."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.bias, self.place = nn.Linear(8, 24), nn.Parameter(torch.randn(7, 2)), nn.Embedding(9, 8)
+        self.start = nn.Parameter(torch.randn(9, 8))
+        self.register_buffer("index", torch.arange(4)[:, None] - torch.arange(4) + 3)
+
+    def forward(self, x):
+        x = (x + self.place(self.index[0]) + self.start[self.index[0]])[:, self.index[0]]
+        q, k, v = self.layer(x).view(-1, 4, 3, 2, 4).permute(2, 0, 3, 1, 4)
+        bias = self.bias[self.index.view(-1)].view(4, 4, 2).permute(2, 0, 1)
+        return (q @ k.transpose(-1, -2) + bias).softmax(-1) @ v
+
+
+def test_what_is_read_by_an_index_is_named_so():
+    plan = pbgen.plan(Tables(), torch.zeros(1, 4, 8))
+    assert [row.name for row in plan.layers] == ["layer"]
+    assert {(other.name, other.kind, other.reason) for other in plan.unplanned} == {
+        ("bias", "Tables", "read by an index"),
+        ("place", "Embedding", ""),
+        ("start", "Tables", "read by an index"),
+    }
+
+
 def test_a_module_without_a_layer_names_its_weights():
     with pytest.raises(PBGenError, match=r"^LSTM: nothing to plan: .* none of ConvTranspose1d, .*; it has LSTM$"):
         pbgen.plan(nn.LSTM(3, 4), torch.zeros(1, 5, 3))

@@ -20,6 +20,7 @@ from pbgen.operators import attention_by_operators, name_of, products
 from pbgen.provenance import Origin, Provenance
 from pbgen.redundancy import (
     DEFAULT_THRESHOLD,
+    NOT_PASSED,
     LayerDimensions,
     Plan,
     Unplanned,
@@ -32,6 +33,10 @@ from pbgen.weights import LAYER_KINDS, Slot, computing_hooks, hook_tensor, slots
 
 _OTHERS = (nn.RNNBase, nn.RNNCellBase, nn.Embedding, nn.EmbeddingBag, nn.Bilinear)
 """Modules whose weights cannot be planned, though some of them make products with a matrix."""
+
+
+_LOOKUPS = {"index", "index_select", "gather", "take", "embedding"}
+"""Operators that read their first argument by an index."""
 
 
 def plan(
@@ -160,6 +165,7 @@ class _Follower(Provenance):
         self._slots = slots(module)
         self._batch = batch
         self._refused: dict[Slot, str] = {}
+        self._tables: frozenset[str] = frozenset()  # names of parameters that are read by an index
         self._read: frozenset[str] = frozenset()  # names of parameters
         parameters = dict(module.named_parameters())
         for name, tensor in [*parameters.items(), *module.named_buffers()]:
@@ -175,6 +181,8 @@ class _Follower(Provenance):
 
     def layer(self, func: torch._ops.OpOverload, args: tuple[Any, ...], result: Any) -> str | None:
         self._read |= self.of(args).state
+        if name_of(func) in _LOOKUPS and not self.of(args[0]).data:
+            self._tables |= self.of(args[0]).state
         for value, weight, _, axis in products(func, args):
             slot = self._slot(value, weight)
             if slot is None:
@@ -239,7 +247,6 @@ class _Follower(Provenance):
         Those of a module of torch's are one, under its name; those of a user's have the parameters' names.
         """
         planned = {layer.slot for layer in self.layers.values()}
-        read = {self._slots[name] for name in self._read if name in self._slots}
         found: dict[str, Unplanned] = {}
         for slot in dict.fromkeys(self._slots.values()):
             weights = slot.parameter.numel()
@@ -247,9 +254,19 @@ class _Follower(Provenance):
                 continue
             name = slot.path if type(slot.owner).__module__.startswith("torch.") else slot.name
             before = found[name].weights if name in found else 0
-            reason = self._refused.get(slot, "") if slot in read else "not passed by the example"
-            found[name] = Unplanned(name, type(slot.owner).__name__, before + weights, reason)
+            found[name] = Unplanned(name, type(slot.owner).__name__, before + weights, self._reason(slot))
         return sorted(found.values(), key=lambda other: -other.weights)
+
+    def _reason(self, slot: Slot) -> str:
+        """Why the weight is not planned; "" where its kind says it."""
+        read, tables = (
+            {self._slots[name] for name in names if name in self._slots} for names in (self._read, self._tables)
+        )
+        if slot not in read:
+            return NOT_PASSED
+        if slot in tables and not isinstance(slot.owner, _OTHERS):
+            return "read by an index"
+        return self._refused.get(slot, "")
 
 
 def _convolution(

@@ -21,6 +21,7 @@ DEFAULT_THRESHOLD = 1e4
 _VERSION = 3
 MAX_BITS = 4  # planes of signs that a weight may have
 FLOAT_BITS = 32
+NOT_PASSED = "not passed by the example"
 _ROUNDING = (1.0, 0.572, 0.321, 0.178)
 """Root mean square errors of rounding normal numbers to the best 2, 4, 8 and 16 levels of equal distance, over that of
 2: Max, "Quantizing for minimum distortion" (1960), 0.3634, 0.1188, 0.03744 and 0.01154 of the variance."""
@@ -175,6 +176,11 @@ class Unplanned:
     kind: str  # "LSTM", ...
     weights: int
     reason: str  # or ""
+
+    @property
+    def packed(self) -> bool:
+        """Whether packing writes them: it leaves out what the example does not pass."""
+        return self.reason != NOT_PASSED
 
     def __str__(self) -> str:
         what = f"{self.kind}, {self.reason}" if self.reason else self.kind

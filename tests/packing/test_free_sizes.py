@@ -100,6 +100,27 @@ def test_adaptive_max_pooling_to_a_free_size(compare, name) -> None:
     assert len(compare(Function(function), shape, others=others).free) == 2
 
 
+UNPACKABLE = {
+    "the file refuses other sizes": (
+        lambda x: torch.linalg.svdvals(x) if x.shape[2] % 2 else x + half_and_back(x),
+        r"^at size h = 9, w = 11, which the module takes, the packed file does not: ",
+    ),
+    "the module does something else there": (
+        lambda x: torch.linalg.svdvals(x) if x.shape[2] > 20 else 2 * x,
+        r"^the packed file works at the example's size alone: at size h = 21, w = 8 ",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNPACKABLE)
+def test_why_what_the_module_does_at_other_sizes_is_not_packed_is_told(tmp_path, name) -> None:
+    function, first = UNPACKABLE[name]
+    said = rf"{first}.*; traced at that size, it cannot be packed either: no packed file can hold _linalg_svd"
+    with pytest.warns(PBGenWarning, match=said) as warned:
+        pack(Function(function), torch.randn(1, 3, 8, 8), tmp_path / "g.safetensors")
+    assert len(warned) == 1
+
+
 FIXED = {
     "decided in Python": (
         lambda x: x * (2 if x.shape[2] in (16, 32) else 3),

@@ -26,6 +26,18 @@ def test_weights_that_are_not_planned_count() -> None:
     assert table.total is not None and table.total[-3:] == ["16,000", "64.0 kB", "64.0 kB"]
 
 
+def test_weights_that_packing_leaves_out_do_not_count(tmp_path) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(100, 150), torch.nn.Linear(150, 100))
+    module[1].unused = torch.nn.Linear(50, 100)
+    example = torch.zeros(1, 100)
+    table = plan_table(pbgen.plan(module, example))
+    unused = ["1.unused", "Linear", "not passed by the example", "", "", "", "left out", "5,000", "", ""]
+    assert table.rows[2] == unused
+    assert table.total is not None and table.total[-3:] == ["30,000", "120 kB", "61.9 kB"]
+    info = pbgen.pack(module, example, tmp_path / "g.safetensors")
+    assert sum(layer.float_bytes for layer in info.layers) == 120_000
+
+
 def test_what_packing_did() -> None:
     layers = (LayerInfo("one", "conv_transpose", 1, 3200, 100), LayerInfo("two", "linear", 32, 400, 400))
     table = pack_table(PackInfo(4000, 1000, layers))

@@ -7,7 +7,6 @@ The data goes one way, a file each: freeze (the module as it is at inference) ->
 import os
 import tempfile
 import warnings
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,24 +80,25 @@ class _Trial:
 def _free_or_fixed(frozen: Frozen, inputs: Inputs) -> _Trial:
     """With free sizes where that works; else with the example's, where these are to blame."""
     expected = _expected(frozen.module, inputs)
-    trial, refused = None, None
+    trial, refused, again = None, None, ""
     try:
         trial = _trial(frozen, inputs, expected, traced=inputs)
         refused = trial.refused
     except PBGenError as error:
         reason, refused = error, error.inputs if isinstance(error, SizesDifferError) else None
     if refused is not None:  # what the module does there may be the more general
-        with suppress(PBGenError):
+        try:
             general = _trial(frozen, inputs, expected, traced=refused)
             if general.refused is None:
                 return general
-    if trial is None:
-        try:
-            trial = _trial(frozen, inputs, expected, traced=None)
-        except PBGenError:
-            raise reason from None
-        trial.warnings.append(f"the packed file works at the example's size alone: {reason}")
-    return trial
+        except PBGenError as error:
+            again = f"; traced at that size, it cannot be packed either: {error}"
+    if trial is not None:
+        told = [*trial.warnings[:-1], trial.warnings[-1] + again] if again else trial.warnings  # the last: of `refused`
+        return replace(trial, warnings=told)
+    trial = _trial(frozen, inputs, expected, traced=None)
+    told = [*trial.warnings, f"the packed file works at the example's size alone: {reason}{again}"]
+    return replace(trial, warnings=told)
 
 
 def _trial(frozen: Frozen, inputs: Inputs, expected: tuple[list[Made], Made | None], traced: Inputs | None) -> _Trial:

@@ -151,13 +151,10 @@ class _Freely(TorchFunctionMode):
                 return args[0].detach()
             if args[0].shape == args[1].shape:
                 return args[0].detach().copy_(args[1])
-<<<<<<< HEAD
         if function in (torch.istft, Tensor.istft):
             raise NotImplementedError("istft")  # of free sizes torch says something else, without its name
-=======
         if (pooled := adaptive_max_pool(function, *args, **kwargs)) is not None:
             return pooled
->>>>>>> f
         if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
             return _max_pool1d(*args, **kwargs)
         return function(*args, **kwargs)

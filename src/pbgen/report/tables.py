@@ -110,8 +110,9 @@ class Table:
 def plan_table(plan: "Plan") -> Table:
     """Every layer of a plan: dimensions, F, R, predicted cost of the layer alone, decision, bytes of its weights.
 
-    Below them the weights that the plan is not about. Before: 4 bytes a weight. After: as many bits a weight as the
-    layer has planes of signs, 4 bytes a float one. Scales and shifts are not counted.
+    Below them the weights that the plan is not about; those that packing leaves out are in no sum. Before: 4 bytes a
+    weight. After: as many bits a weight as the layer has planes of signs, 4 bytes a float one. Scales and shifts are
+    not counted.
     """
     rows, before, after, costs = [], 0, 0, predicted_costs(plan)
     for layer in plan.layers:
@@ -132,9 +133,10 @@ def plan_table(plan: "Plan") -> Table:
             ]
         )
     for other in plan.unplanned:
-        size = 4 * other.weights
+        size = 4 * other.weights if other.packed else 0
         before, after = before + size, after + size
-        cells = ["", "", "", "float", text.number(other.weights), text.size(size), text.size(size)]
+        sizes = [text.size(size), text.size(size)] if other.packed else ["", ""]
+        cells = ["", "", "", "float" if other.packed else "left out", text.number(other.weights), *sizes]
         rows.append([other.name or other.kind, other.kind, other.reason or "not planned", *cells])
     weights = text.number(before // 4)
     ratio = f"{text.times(before / after)} smaller" if after else ""

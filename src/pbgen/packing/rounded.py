@@ -1,0 +1,47 @@
+"""A module whose results of rounding are told apart: which of them hang on the last digits of what is rounded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, where
+
+from pbgen.operators import EachOperator, name_of
+
+_ROUNDING = {"round", "floor", "ceil", "trunc"}
+_MOST = 0.1  # of a step: where the scale is that of a few large values, the others are not let off by as much
+
+
+def moved(part: float) -> EachOperator:
+    """Within it a module rounds, or casts to integers, what is larger by `part` of its largest value than it is, by a
+    tenth of a step at most: so a result changes by one step, and only where what is rounded lies so near to it.
+
+    Whole numbers stay as they are, as they were rounded before, such as by `x.round().byte()`.
+    """
+
+    def instead(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        name = name_of(function)
+        if name.removesuffix("_") in _ROUNDING or _casts_to_integers(name, args, kwargs):
+            near = _moved(args[0], part, 10.0 ** -kwargs.get("decimals", 0))
+            args = (args[0].copy_(near) if name.endswith("_") else near, *args[1:])
+        return function(*args, **kwargs)
+
+    return EachOperator(instead)
+
+
+def _casts_to_integers(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    dtype = kwargs.get("dtype")
+    return (
+        name == "_to_copy"
+        and args[0].is_floating_point()
+        and dtype is not None
+        and not (dtype.is_floating_point or dtype.is_complex)
+    )
+
+
+def _moved(value: Tensor, part: float, step: float) -> Tensor:
+    if not value.is_floating_point():
+        return value
+    scale = float(where(value.isfinite(), value.abs(), 0.0).max()) if value.numel() else 0.0
+    most = _MOST * step
+    steps = value / step
+    return where(steps == steps.round(), value, value + max(-most, min(part * scale, most)))

@@ -1,0 +1,82 @@
+"""Networks that round what they make: a last digit may decide a level, and nothing else may."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pbgen.errors import PBGenError
+from pbgen.packing import pack
+from pbgen.packing.verify import made, verify
+
+LEVELS = 255.0
+
+Round = Callable[[Tensor], Tensor]
+
+
+class Picture(nn.Module):
+    """Levels of a picture, one of which is `bright` before it is clamped."""
+
+    def __init__(self, to_levels: Round, bright: float = 0.5) -> None:
+        super().__init__()
+        self.layer, self.to_levels = nn.Conv2d(3, 3, 3, padding=1), to_levels
+        self.level = nn.Parameter(torch.full((3, 64, 64), 0.5))
+        self.level.data[0, 0, 0] = bright
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.to_levels((self.layer(x) / 4 + self.level) * LEVELS)
+
+
+ROUNDS: dict[str, Round] = {
+    "bytes": lambda x: x.round().clamp_(0, 255).byte(),
+    "cast alone": lambda x: x.clamp(0, 255).byte(),
+    "in place": lambda x: x.round_().clamp_(0, 255),
+    "levels of one": lambda x: x.clamp(0, 255).floor() / LEVELS,
+    "decimals": lambda x: (x / LEVELS).round(decimals=2),
+    "few digits": lambda x: (x + 4096 - 4096).round().clamp(0, 255),  # so that float64 makes other levels
+}
+
+
+def compared(module: nn.Module, other: nn.Module, path) -> None:
+    """Compare the file of `module` with what `other` makes. Raises PBGenError where they differ."""
+    torch.manual_seed(1)
+    pack(module, torch.rand(1, 3, 64, 64), path)
+    verify(path, [made(other, (torch.rand(1, 3, 64, 64),))], None, other)
+
+
+def brighter(module: Picture, levels: float, places: slice = slice(None)) -> Picture:
+    other = copy.deepcopy(module)
+    other.level.data[:, places] += levels / LEVELS
+    return other
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_a_value_next_to_a_step_may_take_it(tmp_path, name) -> None:
+    """What is rounded differs by less than is allowed without rounding: some levels do by one."""
+    torch.manual_seed(0)
+    module = Picture(ROUNDS[name])
+    other = brighter(module, 4e-3)
+    x = torch.rand(1, 3, 64, 64)
+    assert not torch.equal(module(x), other(x))
+    compared(module, other, tmp_path / "g.safetensors")
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+@pytest.mark.parametrize(
+    ("levels", "places"), [(0.25, slice(None)), (2.55, slice(None)), (2.0, slice(3, 4))], ids=["many", "all", "few"]
+)
+def test_other_levels_are_refused(tmp_path, name, levels, places) -> None:
+    """Off by one level in many places, or by two in a few."""
+    torch.manual_seed(0)
+    module = Picture(ROUNDS[name])
+    with pytest.raises(PBGenError, match="differs from the module's by"):
+        compared(module, brighter(module, levels, places), tmp_path / "g.safetensors")
+
+
+def test_a_large_value_lets_no_others_off(tmp_path) -> None:
+    torch.manual_seed(0)
+    module = Picture(ROUNDS["bytes"], bright=1e3)
+    with pytest.raises(PBGenError, match=r"differs from the module's by 3\.9e-03 of its scale"):
+        compared(module, brighter(module, 0.25), tmp_path / "g.safetensors")
