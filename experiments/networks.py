@@ -98,6 +98,21 @@ def resize() -> Pair:
     return _pair(ResizeGenerator(64, [128, 64, 32], 3))
 
 
+def attention() -> Pair:
+    """Self-attention between `base`'s second and third layer, at 8x8 pixels."""
+    return _pair(AttentionGenerator(64, [128, 128, 32], 3))
+
+
+def modulation() -> Pair:
+    """The latent vector comes in by gains and biases alone, as in StyleGAN (Karras et al. 2019, arXiv 1812.04948)."""
+    return _pair(ModulatedGenerator(64, 128, [128, 64, 32], 3))
+
+
+def depthwise() -> Pair:
+    """Inverted residuals' layers (Sandler et al. 2018, arXiv 1801.04381): pointwise, depthwise, pointwise."""
+    return _pair(DepthwiseGenerator(64, [128, 64, 32], 3))
+
+
 def _pair(generator: nn.Module, channels: int = 3) -> Pair:
     return generator, Discriminator(channels, [32, 64, 128], 4, "batch")
 
@@ -117,6 +132,102 @@ class ResizeGenerator(nn.Sequential):
             self.add_module(f"relu{size // 2}", nn.ReLU(inplace=True))
             self.add_module(f"up{size}", nn.Upsample(scale_factor=2))
             self.add_module(f"conv{size}", nn.Conv2d(before, after, 3, padding=1, bias=after == channels))
+        self.add_module("tanh", nn.Tanh())
+        self.input_shape = (latent,)
+
+
+class AttentionGenerator(nn.Sequential):
+    """Latent vectors (N, latent) to images (N, channels, 32, 32)."""
+
+    def __init__(self, latent: int, widths: list[int], channels: int) -> None:
+        super().__init__(nn.Unflatten(1, (latent, 1, 1)))
+        self.add_module("deconv4", nn.ConvTranspose2d(latent, widths[0], 4, bias=False))
+        for size, before, after in zip((8, 16, 32), widths, [*widths[1:], channels], strict=True):
+            self.add_module(f"norm{size // 2}", nn.BatchNorm2d(before))
+            if size == 16:
+                self.add_module("attention", Attention(before))
+            self.add_module(f"relu{size // 2}", nn.ReLU(inplace=True))
+            self.add_module(f"deconv{size}", nn.ConvTranspose2d(before, after, 4, 2, 1, bias=after == channels))
+        self.add_module("tanh", nn.Tanh())
+        self.input_shape = (latent,)
+
+
+class Attention(nn.Module):
+    """Each pixel of (N, channels, H, W) reads all others (Zhang et al. 2019, arXiv 1805.08318), beside itself."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.query, self.key, self.value, self.out = (nn.Conv2d(channels, channels, 1, bias=False) for _ in range(4))
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normalized sum."""
+        query, key, value = (layer(x).flatten(2).transpose(1, 2) for layer in (self.query, self.key, self.value))
+        read = nn.functional.scaled_dot_product_attention(query, key, value)
+        return self.norm(x + self.out(read.transpose(1, 2).reshape(x.shape)))
+
+
+class ModulatedGenerator(nn.Module):
+    """Latent vectors (N, latent) to images (N, channels, 32, 32), by way of styles (N, style)."""
+
+    def __init__(self, latent: int, style: int, widths: list[int], channels: int) -> None:
+        super().__init__()
+        self.mapping = nn.Sequential()
+        for i, before in enumerate((latent, style)):
+            self.mapping.add_module(f"linear{i + 1}", nn.Linear(before, style))
+            self.mapping.add_module(f"relu{i + 1}", nn.LeakyReLU(0.2))
+        self.start = nn.Parameter(torch.randn(1, widths[0], 4, 4))
+        self.blocks = nn.ModuleList(
+            ModulatedBlock(before, after, style)
+            for before, after in zip(widths, [*widths[1:], widths[-1]], strict=True)
+        )
+        self.image = nn.Conv2d(widths[-1], channels, 3, padding=1)
+        self.input_shape = (latent,)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Images in [-1, 1]."""
+        style = self.mapping(z)
+        x = self.start.expand(len(z), -1, -1, -1)
+        for block in self.blocks:
+            x = block(x, style)
+        return self.image(x).tanh()
+
+
+class ModulatedBlock(nn.Module):
+    """Twice the size, and each channel of an image with a gain and a bias that its style makes."""
+
+    def __init__(self, before: int, after: int, style: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(before, after, 3, padding=1, bias=False)
+        self.norm = nn.InstanceNorm2d(after)
+        self.gain, self.bias = nn.Linear(style, after), nn.Linear(style, after)
+        nn.init.ones_(self.gain.bias)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """(N, before, H, W) and (N, style) to (N, after, 2H, 2W)."""
+        x = self.norm(self.conv(nn.functional.interpolate(x, scale_factor=2)))
+        gain, bias = (layer(style)[..., None, None] for layer in (self.gain, self.bias))
+        return nn.functional.leaky_relu(gain * x + bias, 0.2)
+
+
+class DepthwiseGenerator(nn.Sequential):
+    """Latent vectors (N, latent) to images (N, channels, 32, 32)."""
+
+    def __init__(self, latent: int, widths: list[int], channels: int) -> None:
+        super().__init__(nn.Unflatten(1, (latent, 1, 1)))
+        self.add_module("deconv4", nn.ConvTranspose2d(latent, widths[0], 4, bias=False))
+        self.add_module("norm4", nn.BatchNorm2d(widths[0]))
+        self.add_module("relu4", nn.ReLU(inplace=True))
+        for size, before, after in zip((8, 16, 32), widths, [*widths[1:], widths[-1]], strict=True):
+            inside = 2 * before
+            self.add_module(f"up{size}", nn.Upsample(scale_factor=2))
+            self.add_module(f"expand{size}", nn.Conv2d(before, inside, 1, bias=False))
+            self.add_module(f"spread{size}", nn.Conv2d(inside, inside, 3, padding=1, groups=inside, bias=False))
+            self.add_module(f"inner{size}", nn.BatchNorm2d(inside))
+            self.add_module(f"relu{size}", nn.ReLU(inplace=True))
+            self.add_module(f"project{size}", nn.Conv2d(inside, after, 1, bias=False))
+            self.add_module(f"norm{size}", nn.BatchNorm2d(after))
+        self.add_module("image", nn.Conv2d(widths[-1], channels, 3, padding=1))
         self.add_module("tanh", nn.Tanh())
         self.input_shape = (latent,)
 
@@ -171,7 +282,8 @@ GANS: dict[str, Callable[[], Pair]] = {
     factory.__name__: factory
     for factory in (
         base, late_bottleneck, early_bottleneck, widening, kernel2, kernel3, kernel9, narrow_latent, wide_latent, grey,
-        half, quarter, eighth, double, quadruple, large, large_wide_end, large_double, resize,
+        half, quarter, eighth, double, quadruple, large, large_wide_end, large_double, resize, attention,
+        modulation, depthwise,
     )
 }  # fmt: skip
 SUPERVISED: dict[str, Callable[[], nn.Module]] = {"autoencoder": Autoencoder, "superresolution": SuperResolution}

@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from . import competition, full_size, large, layers, losses, methods, metric, planes, recipe
+from . import averaging, competition, full_size, large, layers, losses, methods, metric, planes, recipe
 
 QUESTIONS: dict[str, ModuleType] = {
     "layers": layers,
@@ -11,6 +11,7 @@ QUESTIONS: dict[str, ModuleType] = {
     "losses": losses,
     "methods": methods,
     "planes": planes,
+    "averaging": averaging,
     "recipe": recipe,
     "large": large,
     "full_size": full_size,
