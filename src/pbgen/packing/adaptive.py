@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, library, nn
 
 _FUNCTIONS: dict[Any, int] = {
     nn.functional.adaptive_max_pool1d: 1,
     nn.functional.adaptive_max_pool2d: 2,
     nn.functional.adaptive_max_pool3d: 3,
 }
-_LIBRARY = torch.library.Library("pbgen", "DEF")  # operators are there while it lives
+_DEFINED = library.Library("pbgen", "DEF")  # operators are defined as long as this is kept
 
 
 def adaptive_max_pool(function: Any, *args: Any, **kwargs: Any) -> Tensor | None:
@@ -38,9 +38,9 @@ def _shaped(x: Tensor, size: list[int]) -> Tensor:
 
 
 def _define(dims: int, function: Callable[[Tensor, list[int]], Tensor]) -> None:
-    _LIBRARY.define(f"{_name(dims)}(Tensor self, SymInt[] output_size) -> Tensor")
-    _LIBRARY.impl(_name(dims), function, "CompositeExplicitAutograd")
-    _LIBRARY.impl(_name(dims), _shaped, "Meta")
+    _DEFINED.define(f"{_name(dims)}(Tensor self, SymInt[] output_size) -> Tensor")
+    _DEFINED.impl(_name(dims), function, "CompositeExplicitAutograd")
+    _DEFINED.impl(_name(dims), _shaped, "Meta")
 
 
 for _function, _dims in _FUNCTIONS.items():

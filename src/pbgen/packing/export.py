@@ -34,7 +34,7 @@ from pbgen.packing.free import (
 )
 from pbgen.packing.freeze import Frozen
 from pbgen.packing.sizes import count
-from pbgen.packing.untraced import untraced
+from pbgen.packing.untraced import InverseFourierError, untraced
 
 MOST = 2**28  # the largest size of a packed file
 
@@ -152,7 +152,7 @@ class _Freely(TorchFunctionMode):
             if args[0].shape == args[1].shape:
                 return args[0].detach().copy_(args[1])
         if function in (torch.istft, Tensor.istft):
-            raise NotImplementedError("istft")  # of free sizes torch says something else, without its name
+            raise InverseFourierError
         if (pooled := adaptive_max_pool(function, *args, **kwargs)) is not None:
             return pooled
         if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):

@@ -26,9 +26,13 @@ _REASONS = (
     (_READ, re.compile("data-dependent|DataDependent|_local_scalar_dense|Cannot cast FakeTensor|numpy.. is not supp")),
     (_LOST, re.compile("found a fake tensor")),
     (_MOVED, re.compile(r"_apply\(\): Couldn't swap")),
-    (_FOURIER, re.compile("istft")),
+    (_FOURIER, re.compile("InverseFourierError")),
 )
 _ATTRIBUTE = re.compile(r"model attribute: (?:(\S+)\.)?\w+\.")
+
+
+class InverseFourierError(Exception):
+    """A call of istft. Where sizes are free, torch refuses it without its name."""
 
 
 def untraced(module: nn.Module, error: Exception) -> PBGenError:
