@@ -247,6 +247,17 @@ class _Follower(Provenance):
         Those of a module of torch's are one, under its name; those of a user's have the parameters' names.
         """
         planned = {layer.slot for layer in self.layers.values()}
+        read, tables = (
+            {self._slots[name] for name in names if name in self._slots} for names in (self._read, self._tables)
+        )
+
+        def reason(slot: Slot) -> str:
+            if slot not in read:
+                return NOT_PASSED
+            if slot in tables and not isinstance(slot.owner, _OTHERS):
+                return "read by an index"
+            return self._refused.get(slot, "")  # "": its kind says it
+
         found: dict[str, Unplanned] = {}
         for slot in dict.fromkeys(self._slots.values()):
             weights = slot.parameter.numel()
@@ -254,19 +265,8 @@ class _Follower(Provenance):
                 continue
             name = slot.path if type(slot.owner).__module__.startswith("torch.") else slot.name
             before = found[name].weights if name in found else 0
-            found[name] = Unplanned(name, type(slot.owner).__name__, before + weights, self._reason(slot))
+            found[name] = Unplanned(name, type(slot.owner).__name__, before + weights, reason(slot))
         return sorted(found.values(), key=lambda other: -other.weights)
-
-    def _reason(self, slot: Slot) -> str:
-        """Why the weight is not planned; "" where its kind says it."""
-        read, tables = (
-            {self._slots[name] for name in names if name in self._slots} for names in (self._read, self._tables)
-        )
-        if slot not in read:
-            return NOT_PASSED
-        if slot in tables and not isinstance(slot.owner, _OTHERS):
-            return "read by an index"
-        return self._refused.get(slot, "")
 
 
 def _convolution(
