@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "error.h"
+#include "inflate.h"
 #include "json.h"
 #include "sort.h"
 
@@ -108,7 +109,8 @@ std::string read_metadata(const Json* metadata) {
         if (!item.is(Json::Type::string)) fail("`__metadata__`: ", quote(item.key), " must be a string");
     const Json* graph = metadata->find("pbgen");
     if (!graph) fail("is no packed generator: `__metadata__` has no `pbgen`");
-    return std::string(graph->text);
+    const About about("graph: ", pack_again);
+    return graph->text.substr(0, 1) == "{" ? std::string(graph->text) : inflate(graph->text, max_header);
 }
 
 void check_contiguous(std::vector<Range> ranges, uint64_t data_bytes, const std::vector<Tensor>& tensors) {

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pbgen.deflated import graph_text
 from pbgen.errors import PBGenError
 from pbgen.opening import Input, Shape, opened
 from pbgen.redundancy import MAX_BITS, becomes
@@ -110,7 +111,7 @@ def info(path: str | os.PathLike[str]) -> FileInfo:
     try:
         header, size = _header(Path(os.fsdecode(path)))
         metadata = dict(header.pop("__metadata__"))
-        graph = json.loads(metadata.pop("pbgen"))
+        graph = json.loads(graph_text(metadata.pop("pbgen")))
         weights = _weights(graph)
         numbers = {name: math.prod(tensor["shape"]) for name, tensor in header.items()} | weights
         return FileInfo(

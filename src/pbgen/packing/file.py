@@ -8,6 +8,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from pbgen.deflated import deflated, graph_text
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
 from pbgen.packing.check import check
@@ -17,9 +18,12 @@ KEY = "pbgen"  # of the graph in the file's __metadata__
 
 
 def to_bytes(graph: Graph, tensors: dict[str, NDArray[Any]]) -> bytes:
-    """The file's bytes, always the same for the same graph. Raises PBGenError where docs/format.md forbids it."""
+    """The file's bytes, the same for the same graph by one version of zlib.
+
+    Raises PBGenError where docs/format.md forbids the graph.
+    """
     check(graph, tensors)
-    return safetensors.numpy.save(tensors, {KEY: graph.to_json()})
+    return safetensors.numpy.save(tensors, {KEY: deflated(graph.to_json())})
 
 
 def write(path: str | os.PathLike[str], graph: Graph, tensors: dict[str, NDArray[Any]]) -> None:
@@ -43,8 +47,8 @@ def read(path: str | os.PathLike[str]) -> tuple[Graph, dict[str, NDArray[Any]]]:
     if KEY not in metadata:
         raise PBGenError(f'{path}: a safetensors file without a "{KEY}" graph; make packed generators with pbgen pack')
     try:
-        graph = Graph.from_json(metadata[KEY])
+        graph = Graph.from_json(graph_text(metadata[KEY]))
         check(graph, tensors)
-    except PBGenError as error:
+    except (PBGenError, ValueError) as error:
         raise PBGenError(f"{path}: {error}") from None
     return graph, tensors
