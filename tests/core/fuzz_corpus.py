@@ -11,7 +11,7 @@ from pathlib import Path
 from generators import every_operator
 from hostile_files import good_file
 from hostile_graphs import hostile_files, hostile_sizes, strange_files
-from packed_files import Layer
+from packed_files import Layer, rewritten
 from random_graphs import graphs, random_graph
 
 from pbgen.packing import file
@@ -36,6 +36,10 @@ def write_corpus(folder: Path, random: int = 3) -> None:
     for op, seed in graphs(random):
         made = random_graph(seed, op, nodes=4)
         file.write(folder / f"{op} {seed}.safetensors", made.graph, made.tensors)
+    for path in list(folder.iterdir()):  # what is compressed is changed to little purpose
+        path.with_stem(f"{path.stem} legible").write_bytes(rewritten(path.read_bytes()))
+        if not path.stem.startswith("layer"):
+            path.unlink()
     for i, content in enumerate([good_file(), *hostile()]):
         if len(content) <= LARGEST:
             (folder / f"hostile {i}.safetensors").write_bytes(content)

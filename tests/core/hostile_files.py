@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from packed_files import Tensors, pack_bits
 
+from pbgen.deflated import LIMIT, deflated
+
 Json = dict[str, Any]
 
 
@@ -150,7 +152,14 @@ def broken_headers() -> Iterator[tuple[str, bytes, str]]:
     yield "another program's", with_header(lambda h: h.update(__metadata__={"format": "pt"})), "no packed generator"
     yield "graph is a number", with_header(lambda h: h.update(__metadata__={"pbgen": 1})), "must be a string"
     yield "graph is no JSON", with_header(lambda h: h.update(__metadata__={"pbgen": "{"})), "JSON"
-    yield "graph is a list", with_header(lambda h: h.update(__metadata__={"pbgen": "[]"})), "must be an object"
+    yield (
+        "graph is a list",
+        with_header(lambda h: h.update(__metadata__={"pbgen": deflated("[]")})),
+        "must be an object",
+    )
+    yield "graph is no base64", with_header(lambda h: h.update(__metadata__={"pbgen": "[]"})), "graph: compressed text"
+    bomb = deflated(" " * (LIMIT + 1))
+    yield "graph is a bomb", with_header(lambda h: h.update(__metadata__={"pbgen": bomb})), "longer than 4194304 bytes"
 
 
 def broken_tensors() -> Iterator[tuple[str, bytes, str]]:

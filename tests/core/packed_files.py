@@ -1,6 +1,8 @@
 """Packed files made by hand, straight from docs/format.md, and what torch makes of the same layers in float64."""
 
+import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from pbgen.deflated import graph_text
 from pbgen.packing import file
 from pbgen.packing.graph import Count, Graph, Input, Node
 
@@ -42,6 +45,16 @@ def write(
     graph = Graph((Input("z", (1, *input_shape)),), (), tuple(nodes), (("image", last),))
     path.write_bytes(file.to_bytes(graph, tensors))
     return path
+
+
+def rewritten(contents: bytes, change: Callable[[str], str] = str) -> bytes:
+    """The same file with its graph's JSON as it is rather than compressed, and changed."""
+    length = int.from_bytes(contents[:8], "little")
+    header = json.loads(contents[8 : 8 + length])
+    header["__metadata__"]["pbgen"] = change(graph_text(header["__metadata__"]["pbgen"]))
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + contents[8 + length :]
 
 
 def node(op: str, inputs: list[int], shape: tuple[Count, ...], **attributes: Any) -> Node:

@@ -1,11 +1,10 @@
 """Numbers in a packed file's JSON, in every way of writing them, become the float32 that Python makes of them."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from packed_files import node, write
+from packed_files import node, rewritten, write
 
 from pbgen import Engine, PBGenError
 
@@ -24,14 +23,13 @@ def slopes(written: list[str], path: Path) -> np.ndarray:
     nodes = [node("map", [0], (1,), program=[["leaky", 0, 1]], numbers=[mark]) for mark in marks]
     nodes.append(node("concat", list(range(1, len(written) + 1)), (len(written),), axis=1))
     write(path, (1,), nodes, {})
-    content = path.read_bytes()
-    header = json.loads(content[8:])
-    graph = header["__metadata__"]["pbgen"]
-    for mark, number in zip(marks, written, strict=True):
-        graph = graph.replace(f"[{mark}]", f"[{number}]")
-    text = json.dumps({"__metadata__": {"pbgen": graph}}).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(len(text).to_bytes(8, "little") + text)
+
+    def with_numbers(graph: str) -> str:
+        for mark, number in zip(marks, written, strict=True):
+            graph = graph.replace(f"[{mark}]", f"[{number}]")
+        return graph
+
+    path.write_bytes(rewritten(path.read_bytes(), with_numbers))
     return -Engine(path)(np.full((1, 1), -1, np.float32))[0]
 
 

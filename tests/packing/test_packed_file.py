@@ -1,11 +1,13 @@
 """The file itself: bits in the documented order, any safetensors reader, sizes, determinism, atomic writing."""
 
+import base64
 import copy
 import errno
 import importlib
 import json
 import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,13 @@ from torch import nn
 import pbgen
 from pbgen import models
 from pbgen.binarize import METHODS, binarize
+from pbgen.deflated import LIMIT, deflated
 from pbgen.errors import PBGenError
 from pbgen.packing import PackInfo, file, layer_infos, pack
 from pbgen.packing.graph import Graph, Input, Node
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "core"))
+from packed_files import rewritten
 from random_graphs import random_graph
 
 LAYERS = [
@@ -98,8 +102,9 @@ def test_header_as_documented(small) -> None:
 
 def test_the_safetensors_library_reads_it(small) -> None:
     with safe_open(small[1], framework="pt") as opened:
-        graph = json.loads(opened.metadata()["pbgen"])
+        compressed = base64.b64decode(opened.metadata()["pbgen"])
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # not a dict
+    graph = json.loads(zlib.decompress(compressed, wbits=-15))
     assert {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()} == {
         "0.weight": (torch.uint8, (5,)),
         "0.scale": (torch.float32, (8,)),
@@ -123,19 +128,16 @@ def test_the_safetensors_library_reads_it(small) -> None:
 
 
 def test_what_need_not_be_said_may_be_said(small, tmp_path) -> None:
-    contents = small[1].read_bytes()
-    length = struct.unpack("<Q", contents[:8])[0]
-    header = json.loads(contents[8 : 8 + length])
-    graph = json.loads(header["__metadata__"]["pbgen"])
-    for node in graph["nodes"]:
-        node.update({key: f"{node['name']}.{key}" for key in ("weight", "scale", "shift") if key in node})
-        if node["op"] == "conv_transpose":
-            node.update(dilation=[1, 1], groups=1)
-    header["__metadata__"]["pbgen"] = json.dumps(graph)
-    told = json.dumps(header).encode()
-    told += b" " * (-len(told) % 8)
+    def told(text: str) -> str:
+        graph = json.loads(text)
+        for node in graph["nodes"]:
+            node.update({key: f"{node['name']}.{key}" for key in ("weight", "scale", "shift") if key in node})
+            if node["op"] == "conv_transpose":
+                node.update(dilation=[1, 1], groups=1)
+        return json.dumps(graph)
+
     path = tmp_path / "told.safetensors"
-    path.write_bytes(struct.pack("<Q", len(told)) + told + contents[8 + length :])
+    path.write_bytes(rewritten(small[1].read_bytes(), told))
     z = np.ones((1, 5), np.float32)
     np.testing.assert_array_equal(pbgen.Engine(path)(z), pbgen.Engine(small[1])(z))
     assert pbgen.info(path).layers == pbgen.info(small[1]).layers
@@ -348,8 +350,13 @@ def test_damaged_graphs_are_refused(tmp_path, fields, tensors, message) -> None:
         (b"", "cannot be read as a packed generator"),
         (b"PK\x03\x04 not such a file", "cannot be read as a packed generator"),
         (safetensors.numpy.save(WEIGHT), 'without a "pbgen" graph'),
-        (safetensors.numpy.save(WEIGHT, {"pbgen": "["}), "not as docs/format.md has it"),
-        (safetensors.numpy.save(WEIGHT, {"pbgen": "[" * 100000}), "not as docs/format.md has it"),
+        (safetensors.numpy.save(WEIGHT, {"pbgen": "{"}), "not as docs/format.md has it"),
+        (safetensors.numpy.save(WEIGHT, {"pbgen": '{"version":' + "[" * 100000}), "not as docs/format.md has it"),
+        (safetensors.numpy.save(WEIGHT, {"pbgen": deflated("[" * 100000)}), "not as docs/format.md has it"),
+        (safetensors.numpy.save(WEIGHT, {"pbgen": "[]"}), "Only base64 data is allowed"),
+        (safetensors.numpy.save(WEIGHT, {"pbgen": "AAAA"}), "compressed text is damaged"),
+        (safetensors.numpy.save(WEIGHT, {"pbgen": deflated("{}")[:-4]}), "compressed text is damaged"),
+        (safetensors.numpy.save(WEIGHT, {"pbgen": deflated(" " * (LIMIT + 1))}), "longer than 4194304 bytes"),
     ],
 )
 def test_foreign_files_are_refused(tmp_path, contents, message) -> None:
