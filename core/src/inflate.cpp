@@ -81,9 +81,8 @@ public:
     }
 
     uint32_t read(Bits& bits) const {
-        int32_t code = 0;         // of the bits so far
-        int32_t first = 0;        // code of this length
-        const uint16_t* symbol = symbols_.data();  // of that
+        int32_t code = 0, first = 0;               // of the bits so far, and the first one of as many
+        const uint16_t* symbol = symbols_.data();  // that `first` stands for
         for (size_t length = 1; length <= longest; ++length) {
             code = 2 * code + static_cast<int32_t>(bits.take(1));
             first *= 2;
