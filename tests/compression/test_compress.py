@@ -88,6 +88,26 @@ def test_latents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert parts.read_bytes() == whole.read_bytes()
 
 
+class Logistic(nn.Module):
+    """Comes to rest with its rates, 2, and never does with rates above 3.57."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.rates = nn.Conv2d(3, 16, 3, padding=1), nn.Parameter(torch.full((16, 1, 1), 2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.sigmoid(self.layer(x))
+        for _ in range(60):
+            y = (self.rates * y * (1 - y)).clamp(0, 1)
+        return y + self.layer(x)
+
+
+def test_chaos_in_random_numbers_is_none_of_the_module_s(batches: list[Tensor], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    info = compress(Logistic().eval(), batches, tmp_path / "g.safetensors", steps=1)
+    assert info.psnr.median > 20
+
+
 def test_as_large_as_asked_where_layers_begin_alike(tmp_path: Path) -> None:
     """Shifts that all begin at 0, and norms of ones: a file has each of these once, until they have learned."""
     torch.manual_seed(0)

@@ -31,11 +31,13 @@ from pbgen.measure import plan as make_plan
 from pbgen.packing import pack
 from pbgen.packing.freeze import run
 from pbgen.packing.translate import DerivedError
+from pbgen.packing.verify import LostDigitsError
 from pbgen.redundancy import DEFAULT_THRESHOLD, MAX_BITS, Plan
 from pbgen.training.interrupt import Interrupts
 
 DEFAULT_BITS = 3
 _PROBE = 1 << 40  # the number of a batch that no step draws, nor is the next one drawn
+_SHRUNK = 0.25  # times the numbers of a network, so that its values shrink from layer to layer
 _FITTED_TO = 4  # batches at once, by which the student begins
 _AT_ONCE = {1: 64, 2: 16}  # examples of a batch, by the dimensions of one; 8 where there are more
 
@@ -137,11 +139,18 @@ class Task:
         raise PBGenError(f"{type(self.teacher).__name__}: no layer to compress; {next(iter(reasons.values()))}")
 
     def _packed_bytes(self, plan: Plan) -> int:
+        try:
+            return self._trial_bytes(plan, 1.0)
+        except LostDigitsError:  # random numbers may grow from layer to layer where trained ones do not
+            return self._trial_bytes(plan, _SHRUNK)
+
+    def _trial_bytes(self, plan: Plan, gain: float) -> int:
+        """Of a file with random numbers, `gain` times as large as the module's."""
         student = make_student(self.teacher, plan)
         with torch.no_grad():
             for parameter in student.parameters():
                 # Shifts that begin at 0 would be left out, and what begins alike be stored once.
-                parameter.add_(torch.randn_like(parameter), alpha=float(parameter.abs().mean()) or 1.0)
+                parameter.add_(torch.randn_like(parameter), alpha=float(parameter.abs().mean()) or 1.0).mul_(gain)
         halve(student)
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore", PBGenWarning)  # which come again in the end
