@@ -2,6 +2,7 @@
 
 import os
 import signal
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -68,7 +69,11 @@ def test_stopped_and_resumed_it_ends_the_same(network: nn.Module, batches: list[
     with pytest.raises(CompressionStopped) as stopped:
         compress(network, batches, parts, bits=2, steps=30, progress=stop_at(11))
     assert not stopped.value.info.finished and stopped.value.state.exists()
-    assert stopped.value.info.curve[-1].step in (11, 12) and parts.exists()  # the best so far is packed
+    step = stopped.value.info.curve[-1].step
+    assert step in (11, 12) and parts.exists()  # the best so far is packed
+    (told,) = traceback.format_exception_only(stopped.value)
+    psnr = stopped.value.info.psnr
+    assert told.endswith(f": stopped at step {step}, PSNR {psnr}; {parts} is the best so far; go on with resume=True\n")
     again = compress(network, batches, parts, bits=2, steps=30, resume=True)
     assert [point.step for point in again.curve] == [point.step for point in info.curve] and again.psnr == info.psnr
     assert parts.read_bytes() == whole.read_bytes() and not stopped.value.state.exists()

@@ -71,6 +71,7 @@ class Task:
                 f"{type(self.teacher).__name__}: nothing can be learned, as its output has no gradient (it is rounded, "
                 "made an integer, or computed under no_grad); return it before that"
             )
+        progress(0, len(plan.layers), {})  # to try a file's size takes seconds
         names, smallest = self._smallest(plan)
         if wanted.target_bytes is not None and wanted.target_bytes < smallest:
             raise PBGenError(
@@ -161,7 +162,10 @@ class Task:
         seed: int,
     ) -> tuple[nn.Module, Learned, bool]:  # fmt: skip
         """The student that came nearest, what was learned, and whether the end was reached."""
+        layers = len(plan.binary)
+        progress(0, layers, {"fitted": layers})
         student = self._fitted(plan)
+        progress(layers, layers, {"fitted": layers})
         fingerprint = _fingerprint(self.teacher, plan, self.probe, seed)
         imitation = Imitation(
             fabric, self.teacher, student, self.inputs, self.chooser, self.images, self.batch, self.state, fingerprint
