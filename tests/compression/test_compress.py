@@ -233,6 +233,19 @@ def test_several_inputs_and_outputs(tmp_path: Path) -> None:
     assert set(info.bits) == {"weight", "last"}
 
 
+def test_a_report_where_engines_disagree(
+    network: nn.Module, batches: list[Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disagree(*_: object, **__: object) -> None:
+        raise PBGenError("PBGen int8 makes other images than PBGen")
+
+    monkeypatch.setattr("pbgen.compression.compare", disagree)
+    with pytest.warns(PBGenWarning, match="^the report compares no engines, as on noise PBGen int8 makes other images"):
+        compress(network, batches, tmp_path / "g.safetensors", steps=1, report=tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "How it learned" in text and "What it needs" not in text
+
+
 @pytest.mark.usefixtures("few_engines")
 def test_the_report(network: nn.Module, batches: list[Tensor], tmp_path: Path) -> None:
     from html.parser import HTMLParser
@@ -351,7 +364,19 @@ def cut(x: Tensor) -> Tensor:
         (lambda: nn.Linear(3, 2), [torch.ones(1, 3)], {}, r"^inputs: 1 of them; give two or more"),
         (lambda: nn.Linear(3, 2), ["a"], {}, r"^inputs: batch 0 is str; give tensors"),
         (lambda: nn.Linear(3, 2), [(torch.ones(2, 3), torch.ones(3, 3))], {}, r"^inputs: batch 0 holds \[2, 3\]"),
-        (lambda: nn.Linear(3, 2), [torch.ones(4, 5)], {}, r"^Linear fails on an input of shape \[1, 5\]: "),
+        (lambda: nn.Linear(3, 2), [torch.ones(4, 5)], {}, r"^inputs: Linear fails on an input of shape \[1, 5\]: "),
+        (
+            Vocoder,
+            [torch.ones(4, 5, 9)],
+            {},
+            r"^inputs: Vocoder fails on an input of .*; its input_shape is \(\d+, \d+\)$",
+        ),
+        (
+            lambda: nn.Linear(3, 2),
+            [torch.full((4, 3), torch.inf)],
+            {},
+            r"^inputs: Linear makes of them numbers that are not finite; give what it was trained on, such as",
+        ),
         (lambda: nn.PReLU(3), [torch.ones(4, 3)], {}, r"^PReLU: nothing to plan"),
         (Shared, "noise", {}, r"^Shared: no layer to compress; layer 'a': shares its weight with 'b'"),
         (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"bits": 5}, r"^bits 5: must be 1 to 4"),

@@ -128,14 +128,21 @@ def compress(
     return info
 
 
-def _compare(path: Path, example: Batch, progress: Progress) -> Comparison:
-    """The packed file in our engine, and what it stands for in the others that are installed; inputs as `example`."""
+def _compare(path: Path, example: Batch, progress: Progress) -> Comparison | None:
+    """The packed file in our engine, and what it stands for in the others that are installed; inputs as `example`.
+
+    None where they disagree, as they may on noise where that is not what the module takes.
+    """
     engines = quick_engines()
 
     def told(done: int, total: int) -> None:
         progress(done, total, {"engines": len(engines)})
 
-    return compare(path, engines, rounds=_ROUNDS, sizes=_free_sizes(path, example), progress=told)
+    try:
+        return compare(path, engines, rounds=_ROUNDS, sizes=_free_sizes(path, example), progress=told)
+    except PBGenError as error:
+        warnings.warn(f"the report compares no engines, as on noise {error}", PBGenWarning, stacklevel=3)
+        return None
 
 
 def _free_sizes(path: Path, example: Batch) -> tuple[int, ...] | None:

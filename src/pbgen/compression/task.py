@@ -34,6 +34,7 @@ from pbgen.packing.translate import DerivedError
 from pbgen.packing.verify import LostDigitsError
 from pbgen.redundancy import DEFAULT_THRESHOLD, MAX_BITS, Plan
 from pbgen.training.interrupt import Interrupts
+from pbgen.training.teacher import outputs
 
 DEFAULT_BITS = 3
 _PROBE = 1 << 40  # the number of a batch that no step draws, nor is the next one drawn
@@ -48,10 +49,11 @@ class Task:
     def __init__(self, teacher: nn.Module, inputs: Inputs, state: Path) -> None:
         self.teacher, self.inputs, self.state = teacher, inputs, state
         self.example = inputs.judged_by[0]
-        run(teacher, self.example)  # says what is wrong, if anything is
+        _check_inputs(teacher, self.example)
         spatial = max(_dimensions(value.shape[1:]) for value in self.example)
         self.batch = _AT_ONCE.get(spatial, 8)
         self.probe = inputs.train(_PROBE, self.batch)
+        _check_finite(teacher, self.probe)
 
     @cached_property
     def chooser(self) -> Judge:
@@ -175,6 +177,26 @@ class Task:
         finished = imitation.run(schedule, interrupts, progress)
         halve(student)
         return student.requires_grad_(False), imitation.learned, finished
+
+
+def _check_inputs(teacher: nn.Module, example: Batch) -> None:
+    """Raises PBGenError where it does not take them."""
+    try:
+        run(teacher, example)
+    except PBGenError as error:
+        given, taken = tuple(tuple(value.shape[1:]) for value in example), getattr(teacher, "input_shape", None)
+        if taken is None or given in (taken, (taken,)):
+            raise PBGenError(f"inputs: {error}") from None
+        raise PBGenError(f"inputs: {error}; its input_shape is {taken}") from None
+
+
+def _check_finite(teacher: nn.Module, batch: Batch) -> None:
+    """Raises PBGenError where what it makes of them has no end."""
+    if not all(bool(value.isfinite().all()) for value in outputs(teacher, batch)):
+        raise PBGenError(
+            f"inputs: {type(teacher).__name__} makes of them numbers that are not finite; give what it was trained on, "
+            "such as a folder of pictures"
+        )
 
 
 def _dimensions(shape: Sequence[int]) -> int:
