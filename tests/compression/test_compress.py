@@ -2,6 +2,7 @@
 
 import os
 import signal
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -68,7 +69,11 @@ def test_stopped_and_resumed_it_ends_the_same(network: nn.Module, batches: list[
     with pytest.raises(CompressionStopped) as stopped:
         compress(network, batches, parts, bits=2, steps=30, progress=stop_at(11))
     assert not stopped.value.info.finished and stopped.value.state.exists()
-    assert stopped.value.info.curve[-1].step in (11, 12) and parts.exists()  # the best so far is packed
+    step = stopped.value.info.curve[-1].step
+    assert step in (11, 12) and parts.exists()  # the best so far is packed
+    (told,) = traceback.format_exception_only(stopped.value)
+    psnr = stopped.value.info.psnr
+    assert told.endswith(f": stopped at step {step}, PSNR {psnr}; {parts} is the best so far; go on with resume=True\n")
     again = compress(network, batches, parts, bits=2, steps=30, resume=True)
     assert [point.step for point in again.curve] == [point.step for point in info.curve] and again.psnr == info.psnr
     assert parts.read_bytes() == whole.read_bytes() and not stopped.value.state.exists()
@@ -86,6 +91,26 @@ def test_latents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         compress(generator, "noise", parts, bits=2, steps=3, progress=stop_at(1))
     compress(generator, "noise", parts, bits=2, steps=3, resume=True)
     assert parts.read_bytes() == whole.read_bytes()
+
+
+class Logistic(nn.Module):
+    """Comes to rest with its rates, 2, and never does with rates above 3.57."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.rates = nn.Conv2d(3, 16, 3, padding=1), nn.Parameter(torch.full((16, 1, 1), 2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.sigmoid(self.layer(x))
+        for _ in range(60):
+            y = (self.rates * y * (1 - y)).clamp(0, 1)
+        return y + self.layer(x)
+
+
+def test_chaos_in_random_numbers_is_none_of_the_module_s(batches: list[Tensor], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    info = compress(Logistic().eval(), batches, tmp_path / "g.safetensors", steps=1)
+    assert info.psnr.median > 20
 
 
 def test_as_large_as_asked_where_layers_begin_alike(tmp_path: Path) -> None:
@@ -208,6 +233,19 @@ def test_several_inputs_and_outputs(tmp_path: Path) -> None:
     assert set(info.bits) == {"weight", "last"}
 
 
+def test_a_report_where_engines_disagree(
+    network: nn.Module, batches: list[Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disagree(*_: object, **__: object) -> None:
+        raise PBGenError("PBGen int8 makes other images than PBGen")
+
+    monkeypatch.setattr("pbgen.compression.compare", disagree)
+    with pytest.warns(PBGenWarning, match="^the report compares no engines, as on noise PBGen int8 makes other images"):
+        compress(network, batches, tmp_path / "g.safetensors", steps=1, report=tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "How it learned" in text and "What it needs" not in text
+
+
 @pytest.mark.usefixtures("few_engines")
 def test_the_report(network: nn.Module, batches: list[Tensor], tmp_path: Path) -> None:
     from html.parser import HTMLParser
@@ -326,7 +364,19 @@ def cut(x: Tensor) -> Tensor:
         (lambda: nn.Linear(3, 2), [torch.ones(1, 3)], {}, r"^inputs: 1 of them; give two or more"),
         (lambda: nn.Linear(3, 2), ["a"], {}, r"^inputs: batch 0 is str; give tensors"),
         (lambda: nn.Linear(3, 2), [(torch.ones(2, 3), torch.ones(3, 3))], {}, r"^inputs: batch 0 holds \[2, 3\]"),
-        (lambda: nn.Linear(3, 2), [torch.ones(4, 5)], {}, r"^Linear fails on an input of shape \[1, 5\]: "),
+        (lambda: nn.Linear(3, 2), [torch.ones(4, 5)], {}, r"^inputs: Linear fails on an input of shape \[1, 5\]: "),
+        (
+            Vocoder,
+            [torch.ones(4, 5, 9)],
+            {},
+            r"^inputs: Vocoder fails on an input of .*; its input_shape is \(\d+, \d+\)$",
+        ),
+        (
+            lambda: nn.Linear(3, 2),
+            [torch.full((4, 3), torch.inf)],
+            {},
+            r"^inputs: Linear makes of them numbers that are not finite; give what it was trained on, such as",
+        ),
         (lambda: nn.PReLU(3), [torch.ones(4, 3)], {}, r"^PReLU: nothing to plan"),
         (Shared, "noise", {}, r"^Shared: no layer to compress; layer 'a': shares its weight with 'b'"),
         (lambda: nn.Linear(3, 2), [torch.ones(4, 3)], {"bits": 5}, r"^bits 5: must be 1 to 4"),

@@ -54,6 +54,48 @@ def test_known_moments_change_nothing(network):
         assert list(known) == ["2"] and all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_a_layer_is_measured_by_running_half_of_the_network(network):
+    """Once the float one and once its copy, up to the layer; and the copies that are judged."""
+    plan, ran = plan_of(network), []
+    for number, layer in enumerate(network):
+        layer.register_forward_hook(lambda *_, number=number: ran.append(number))
+    measure_errors(network, plan, ["2"], (X[:8],), (X[8:],), lambda *_: None)
+    assert ran.count(0) == 1 + 2 + 4 and ran.count(5) == 1 + 4
+
+
+@torch.jit.script
+def scripted(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    return torch.mm(x, weight).relu()
+
+
+class Scripted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 16), nn.Parameter(torch.randn(16, 12))
+
+    def forward(self, x):
+        return scripted(self.first(x), self.last)
+
+
+def test_the_last_layer_of_all_in_torchscript():
+    """Where the run is left, as no more is wanted of it."""
+    torch.manual_seed(0)
+    module, x = Scripted().eval(), torch.randn(64, 8)
+    plan = pbgen.plan(module, x)
+    student = make_student(module, plan.choosing({"first": 2, "last": 2}))
+    before = (student(x) - module(x)).square().mean()
+    calibrate(student, module, (x,), ["first", "last"])
+    assert (student(x) - module(x)).square().mean() < 0.5 * before
+
+
+def test_values_beyond_all_numbers_are_an_infinite_error(network):
+    network[5].register_forward_hook(
+        lambda layer, _, made: made if type(layer) is nn.ConvTranspose2d else made * float("nan")
+    )
+    errors = measure_errors(network, plan_of(network), ["5"], (X[:8],), (X[8:],), lambda *_: None)
+    assert set(errors["5"].values()) == {float("inf"), 0.0}
+
+
 def test_the_bits_are_the_best_that_fit():
     """Against trying all."""
     plan = plan_of(make_network())

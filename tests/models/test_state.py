@@ -59,7 +59,11 @@ class Evil:
         (lambda f: torch.save(network(), f), "holds more than weights, which would run code; save the state dict"),
         (lambda f: torch.save([1, 2], f), "holds no weights"),
         (lambda f: torch.save({**STATE, "0.bias": torch.ones(7)}, f), r"'0.bias' is \[7\], and the module's \[4\]"),
-        (lambda f: torch.save({k: v for k, v in STATE.items() if k != "0.bias"}, f), "it has no '0.bias'"),
+        (lambda f: torch.save({k: v for k, v in STATE.items() if k != "0.bias"}, f), "it has no '0.bias'$"),
+        (
+            lambda f: torch.save({k.removeprefix("0."): v for k, v in STATE.items()}, f),
+            "it has no '0.weight', but 'weight'$",
+        ),
         (lambda f: torch.save({**STATE, "2.weight": torch.ones(1)}, f), "it has '2.weight', which the module has not"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +23,8 @@ WIDE = 160
 class Terminal:
     """Results on standard output, progress on standard error, where it does not get among them.
 
-    While it is entered, progress is shown as bars; where standard error is no terminal, as a line at every tenth.
+    While it is entered, progress is shown as bars; where standard error is no terminal, as a line for every tenth. Both
+    tell the time that is left.
     """
 
     def __init__(self) -> None:
@@ -69,11 +71,12 @@ class Terminal:
         return lambda step, steps, row: update(step, steps, _losses(row))
 
     def compressing(self) -> Callable[[int, int, Mapping[str, float]], None]:
-        """Of `compress`: layers are measured, then it learns, with the PSNR; for a report engines are compared."""
+        """Of `compress`: layers are measured and fitted, it learns, with the PSNR, and engines may be compared."""
         begun: dict[str, Callable[[int, int, str], None]] = {}
 
         def update(done: int, total: int, row: Mapping[str, float]) -> None:
-            title = "comparing engines" if "engines" in row else "learning" if row else "measuring layers"
+            titles = {"engines": "comparing engines", "fitted": "fitting layers", "psnr": "learning"}
+            title = next((titles[key] for key in row), "measuring layers")
             note = f"{row['psnr']:.2f} dB" if "psnr" in row else ""
             if title not in begun:
                 begun[title] = self._task(title, total)
@@ -83,14 +86,26 @@ class Terminal:
 
     def _task(self, title: str, total: int) -> Callable[[int, int, str], None]:
         title = _shown(title, self._errors)
-        task = self._bars.add_task(title, total=total, note="")
+        task, begun, first, tenths = self._bars.add_task(title, total=total, note=""), time.perf_counter(), -1, 0
 
         def update(done: int, total: int, note: str) -> None:
+            nonlocal first, tenths
             self._bars.update(task, completed=done, total=total, note=note)
-            if self._bars.disable and done * 10 // total > max(done - 1, 0) * 10 // total:
-                self._errors.print(Text(f"{title} {done}/{total}  {note}".rstrip()))
+            first = done if first < 0 else first  # what goes on does not begin at 0
+            before, tenths = tenths, done * 10 // total
+            if self._bars.disable and tenths > before:
+                left = _left(time.perf_counter() - begun, done - first, total - done)
+                self._errors.print(Text("  ".join(filter(None, (f"{title} {done}/{total}", note, left)))))
 
         return update
+
+
+def _left(seconds: float, done: int, missing: int) -> str:
+    """How long what is missing takes, if it goes on as it did."""
+    if done <= 0 or missing <= 0:
+        return ""
+    left = seconds / done * missing
+    return f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"
 
 
 def check_output(option: str, path: Path) -> None:

@@ -73,7 +73,8 @@ def compress(
     learns, which brings it nearer still.
     steps, minutes: how long the copy learns, by default 20 minutes.
     progress: called with what is done, the whole and {"psnr": the best median so far, in decibels}; at first, while
-    layers are measured, with their numbers and {}; in the end, for a report, with {"engines": how many are compared}.
+    layers are measured, with their numbers and {}, then with {"fitted": how many are fitted at once}; in the end, for a
+    report, with {"engines": how many are compared}.
     resume: go on with what was interrupted; its state lies beside `path`, with ".resume" at the end. With `steps`, it
     ends as one that was never stopped.
     report: write a page about it there.
@@ -122,19 +123,26 @@ def compress(
         comparison = _compare(path, task.example, progress) if finished else None
         write_compress_page(info, student, judge, comparison, report)
     if not finished:
-        raise CompressionStopped(info, task.state)
+        raise CompressionStopped(info, path, task.state)
     task.state.unlink(missing_ok=True)
     return info
 
 
-def _compare(path: Path, example: Batch, progress: Progress) -> Comparison:
-    """The packed file in our engine, and what it stands for in the others that are installed; inputs as `example`."""
+def _compare(path: Path, example: Batch, progress: Progress) -> Comparison | None:
+    """The packed file in our engine, and what it stands for in the others that are installed; inputs as `example`.
+
+    None where they disagree, as they may on noise where that is not what the module takes.
+    """
     engines = quick_engines()
 
     def told(done: int, total: int) -> None:
         progress(done, total, {"engines": len(engines)})
 
-    return compare(path, engines, rounds=_ROUNDS, sizes=_free_sizes(path, example), progress=told)
+    try:
+        return compare(path, engines, rounds=_ROUNDS, sizes=_free_sizes(path, example), progress=told)
+    except PBGenError as error:
+        warnings.warn(f"the report compares no engines, as on noise {error}", PBGenWarning, stacklevel=3)
+        return None
 
 
 def _free_sizes(path: Path, example: Batch) -> tuple[int, ...] | None:

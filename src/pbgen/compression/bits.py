@@ -1,5 +1,6 @@
 """Which layer gets how many bits: the least error for the bytes that there are, or the fewest bytes for an error."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pbgen.compression.closed_form import Moments, calibrate
+from pbgen.compression.closed_form import Fit, calibrate
 from pbgen.compression.inputs import Batch
 from pbgen.compression.judge import Judge, log_error
 from pbgen.compression.student import make_student
@@ -65,7 +66,7 @@ def measure_errors(
     judge = Judge(teacher, [judged_by])
     errors: Errors = {}
     for number, name in enumerate(names, 1):
-        known: dict[str, Moments] = {}  # the same for all bits, as what runs before the layer stays in float
+        known: dict[str, Fit] = {}  # the same for all bits, as what runs before the layer stays in float
         measured = {
             bits: _error(teacher, plan.choosing({name: bits}), fitted_to, judge, known) for bits in CHOICES[:-1]
         }
@@ -74,7 +75,7 @@ def measure_errors(
     return errors
 
 
-def _error(teacher: nn.Module, plan: Plan, fitted_to: Batch, judge: Judge, known: dict[str, Moments]) -> float:
+def _error(teacher: nn.Module, plan: Plan, fitted_to: Batch, judge: Judge, known: dict[str, Fit]) -> float:
     student = make_student(teacher, plan)
     calibrate(student, teacher, fitted_to, plan.binary, known)
     found = [
@@ -82,7 +83,8 @@ def _error(teacher: nn.Module, plan: Plan, fitted_to: Batch, judge: Judge, known
         for batch, expected in zip(judge.batches, judge.expected, strict=True)
         for made, right, variance in zip(outputs(student, batch), expected, judge.variances, strict=True)
     ]
-    return float(torch.stack(found).mean().exp())
+    error = float(torch.stack(found).mean().exp())
+    return math.inf if math.isnan(error) else error  # of values that grew beyond all numbers
 
 
 def choose_bits(plan: Plan, errors: Errors, budget: int) -> Plan:

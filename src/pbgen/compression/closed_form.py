@@ -12,6 +12,7 @@ from pbgen.binarize import LearnedScale, binary_weights, estimator_of, nearest_l
 from pbgen.compression.columns import Call
 from pbgen.compression.inputs import Batch
 from pbgen.compression.levels import fit_levels, fit_scale
+from pbgen.errors import PBGenError
 from pbgen.operators import EachOperator, attention_by_operators, products
 from pbgen.packing.freeze import run
 from pbgen.weights import Slot
@@ -35,13 +36,31 @@ class Moments:
     mean_right: Tensor
 
 
+@dataclass(frozen=True)
+class Fit:
+    """All that the levels of a layer are fitted by.
+
+    places: where in the weight the rows are that meet what has these moments, (groups, outputs, n); shift: the name of
+    the parameter that takes the shift, if there is one.
+    """
+
+    moments: Moments
+    places: Tensor
+    shift: str | None
+
+
+class _AllMetError(BaseException):
+    """Ends a run of which no more is wanted. Not an Exception: a module may catch those, and `run` takes them for its
+    failure."""
+
+
 @torch.no_grad()
 def calibrate(
     student: nn.Module,
     teacher: nn.Module,
     batch: Batch,
     names: Collection[str],
-    known: dict[str, Moments] | None = None,
+    known: dict[str, Fit] | None = None,
 ) -> None:
     """Fit the levels, scales and shifts of layers to what the teacher's layers make, in the order in which they run.
 
@@ -50,11 +69,14 @@ def calibrate(
     those nearest to the weights where the product is of something else than the weight, a view or a multiple of it, or
     sums too many numbers. A layer whose products are not the teacher's, or not of all its channels, stays as it is.
 
-    known: the moments of layers, by name; those that are missing are added. For the same teacher and batch, and layers
-    that meet what the teacher's do, so that they can be fitted again with other bits in a fifth of the time.
+    known: what layers are fitted by, by name; those that are missing are added. For the same teacher and batch, and
+    layers that meet what the teacher's do, so that they can be fitted again with other bits, and nothing is run.
     """
-    known = {} if known is None else known
     slots = {name: slot for name, slot in binary_weights(student).items() if name in names}
+    for name in slots.keys() & (known or {}).keys():
+        _fit_levels(student, slots.pop(name), cast(dict[str, Fit], known)[name])
+    if not slots:
+        return
     expected: dict[str, Tensor] = {}
     fitted: list[tuple[Tensor, Tensor]] = []
 
@@ -73,7 +95,7 @@ def calibrate(
 
 
 def _first_products(module: nn.Module, slots: Mapping[str, Slot], batch: Batch, meet: Meet) -> None:
-    """Run a module, and meet the first product of each weight, which may be scaled, cut or turned before.
+    """Run a module until the first product of each weight was met, which may be scaled, cut or turned before.
 
     Nothing but weights is followed, and kept: a Provenance would keep all that the module makes of a batch.
     """
@@ -99,12 +121,18 @@ def _first_products(module: nn.Module, slots: Mapping[str, Slot], batch: Batch, 
                 name = name_in(used.weight)
                 if left.pop(name, None):
                     meet(slots[name], weights[name], Call(func, args, used, result))
+                    if not left:
+                        raise _AllMetError
             elif isinstance(result, Tensor) and result.numel() <= weights[name].numel():
                 names[_address(result)] = result.untyped_storage(), name
             return result
 
-        with attention_by_operators(), EachOperator(look):
-            run(module, batch)
+        try:
+            with attention_by_operators(), EachOperator(look):
+                run(module, batch)
+        except (_AllMetError, PBGenError):  # TorchScript makes a failure of it
+            if left:
+                raise
 
 
 def _address(value: Tensor) -> int:
@@ -112,25 +140,26 @@ def _address(value: Tensor) -> int:
 
 
 def _fit(
-    student: nn.Module, slot: Slot, weight: Tensor, call: Call, right: Tensor, known: dict[str, Moments]
+    student: nn.Module, slot: Slot, weight: Tensor, call: Call, right: Tensor, known: dict[str, Fit] | None
 ) -> list[Tensor]:
     """Fit a product, whose result becomes what it makes then; returns the parameters that have changed."""
     estimator = cast(LearnedScale, estimator_of(slot.owner, slot.tensor))
     made = call.values()
     if right.shape != made.shape or len(made) != len(estimator.learned):
         return []
-    bias = _bias(student, slot, call.product.bias)
+    shift = _shift(student, slot, call.product.bias)
+    bias = None if shift is None else student.get_parameter(shift)
     used = call.product.weight
     factor = _factor(weight, used)
     places = call.rows(_layout(weight, used)) if factor else None
     if places is None or places.shape[2] > _MOST_MET or not _are_channels(places, slot, estimator):
         _fit_scale(slot, estimator, call, made, right, bias)
     else:
-        if slot.name not in known:
-            known[slot.name] = _moments(
-                call.columns().mul_(factor), right.view(*places.shape[:2], -1), bias is not None
-            )
-        _fit_levels(slot, estimator, known[slot.name], places, bias)
+        moments = _moments(call.columns().mul_(factor), right.view(*places.shape[:2], -1), bias is not None)
+        fit = Fit(moments, places, shift)
+        if known is not None:
+            known[slot.name] = fit
+        _fit_levels(student, slot, fit)
         weight.copy_(estimator(slot.parameter))
         if not _is_view(used, weight):
             used.copy_(factor * weight)
@@ -138,11 +167,13 @@ def _fit(
     return [slot.parameter, estimator.learned, *([bias] if bias is not None else [])]
 
 
-def _bias(student: nn.Module, slot: Slot, added: Tensor | None) -> Tensor | None:
+def _shift(student: nn.Module, slot: Slot, added: Tensor | None) -> str | None:
     """What can take a shift: the layer's bias; in code of the user's, the parameter that the product adds."""
     if slot.name == slot.path:
-        return cast(Tensor, slot.owner.bias)
-    own = [own for own in student.parameters() if added is not None and own.data_ptr() == added.data_ptr()]
+        return f"{slot.path}.bias".removeprefix(".")
+    if added is None:
+        return None
+    own = [name for name, own in student.named_parameters() if own.data_ptr() == added.data_ptr()]
     return own[0] if len(own) == 1 else None
 
 
@@ -184,8 +215,8 @@ def _moments(met: Tensor, right: Tensor, shifted: bool) -> Moments:
     return Moments(gram, cross, mean_met, mean_right)
 
 
-def _fit_levels(slot: Slot, estimator: LearnedScale, moments: Moments, places: Tensor, bias: Tensor | None) -> None:
-    """`places` are where in the weight the rows are that meet what has these moments."""
+def _fit_levels(student: nn.Module, slot: Slot, fit: Fit) -> None:
+    estimator, moments, places = cast(LearnedScale, estimator_of(slot.owner, slot.tensor)), fit.moments, fit.places
     latent, channels = slot.parameter.flatten(), estimator.channels(slot.parameter).flatten()[places[:, :, 0]]
     weights = latent[places]
     levels, scale = fit_levels(moments.gram, moments.cross, weights, estimator.learned[channels], estimator.bits)
@@ -194,7 +225,8 @@ def _fit_levels(slot: Slot, estimator: LearnedScale, moments: Moments, places: T
     kept = nearest_level(weights / scale[:, :, None], estimator.bits) == levels
     latent[places] = torch.where(kept, weights, fitted)
     slot.parameter.copy_(latent.view_as(slot.parameter))
-    if bias is not None:
+    if fit.shift is not None:
+        bias = student.get_parameter(fit.shift)
         bias.add_((moments.mean_right - fitted @ moments.mean_met).reshape(bias.shape))
 
 

@@ -22,8 +22,8 @@ from pbgen.training.average import Average
 from pbgen.training.interrupt import Interrupts
 
 Progress = Callable[[int, int, Mapping[str, float]], object]
-"""Called with what is done, the whole, and figures: none while layers are measured; `psnr` of the best so far, in
-decibels, while it learns; `engines` while so many are compared."""
+"""Called with what is done, the whole, and figures: none while layers are measured; `fitted` while so many are fitted
+in closed form; `psnr` of the best so far, in decibels, while it learns; `engines` while so many are compared."""
 
 _WARM_UP = 20  # steps
 _AVERAGE = 0.95

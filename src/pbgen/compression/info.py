@@ -34,9 +34,13 @@ class CompressInfo(PackInfo):
 
 
 class CompressionStopped(KeyboardInterrupt):
-    """The imitation was interrupted; the best of it is packed, and `info` tells of it. `state`: the file to go on
-    from."""
+    """The imitation was interrupted; the best of it is packed at `path`, and `info` tells of it. `state`: the file to
+    go on from."""
 
-    def __init__(self, info: CompressInfo, state: Path) -> None:
-        super().__init__(info, state)
-        self.info, self.state = info, state
+    def __init__(self, info: CompressInfo, path: Path, state: Path) -> None:
+        super().__init__(info, path, state)
+        self.info, self.path, self.state = info, path, state
+
+    def __str__(self) -> str:
+        step = self.info.curve[-1].step
+        return f"stopped at step {step}, PSNR {self.info.psnr}; {self.path} is the best so far; go on with resume=True"

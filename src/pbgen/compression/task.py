@@ -31,11 +31,14 @@ from pbgen.measure import plan as make_plan
 from pbgen.packing import pack
 from pbgen.packing.freeze import run
 from pbgen.packing.translate import DerivedError
+from pbgen.packing.verify import LostDigitsError
 from pbgen.redundancy import DEFAULT_THRESHOLD, MAX_BITS, Plan
 from pbgen.training.interrupt import Interrupts
+from pbgen.training.teacher import outputs
 
 DEFAULT_BITS = 3
 _PROBE = 1 << 40  # the number of a batch that no step draws, nor is the next one drawn
+_SHRUNK = 0.25  # times the numbers of a network, so that its values shrink from layer to layer
 _FITTED_TO = 4  # batches at once, by which the student begins
 _AT_ONCE = {1: 64, 2: 16}  # examples of a batch, by the dimensions of one; 8 where there are more
 
@@ -46,10 +49,11 @@ class Task:
     def __init__(self, teacher: nn.Module, inputs: Inputs, state: Path) -> None:
         self.teacher, self.inputs, self.state = teacher, inputs, state
         self.example = inputs.judged_by[0]
-        run(teacher, self.example)  # says what is wrong, if anything is
+        _check_inputs(teacher, self.example)
         spatial = max(_dimensions(value.shape[1:]) for value in self.example)
         self.batch = _AT_ONCE.get(spatial, 8)
         self.probe = inputs.train(_PROBE, self.batch)
+        _check_finite(teacher, self.probe)
 
     @cached_property
     def chooser(self) -> Judge:
@@ -69,6 +73,7 @@ class Task:
                 f"{type(self.teacher).__name__}: nothing can be learned, as its output has no gradient (it is rounded, "
                 "made an integer, or computed under no_grad); return it before that"
             )
+        progress(0, len(plan.layers), {})  # to try a file's size takes seconds
         names, smallest = self._smallest(plan)
         if wanted.target_bytes is not None and wanted.target_bytes < smallest:
             raise PBGenError(
@@ -137,11 +142,18 @@ class Task:
         raise PBGenError(f"{type(self.teacher).__name__}: no layer to compress; {next(iter(reasons.values()))}")
 
     def _packed_bytes(self, plan: Plan) -> int:
+        try:
+            return self._trial_bytes(plan, 1.0)
+        except LostDigitsError:  # random numbers may grow from layer to layer where trained ones do not
+            return self._trial_bytes(plan, _SHRUNK)
+
+    def _trial_bytes(self, plan: Plan, gain: float) -> int:
+        """Of a file with random numbers, `gain` times as large as the module's."""
         student = make_student(self.teacher, plan)
         with torch.no_grad():
             for parameter in student.parameters():
                 # Shifts that begin at 0 would be left out, and what begins alike be stored once.
-                parameter.add_(torch.randn_like(parameter), alpha=float(parameter.abs().mean()) or 1.0)
+                parameter.add_(torch.randn_like(parameter), alpha=float(parameter.abs().mean()) or 1.0).mul_(gain)
         halve(student)
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore", PBGenWarning)  # which come again in the end
@@ -152,7 +164,10 @@ class Task:
         seed: int,
     ) -> tuple[nn.Module, Learned, bool]:  # fmt: skip
         """The student that came nearest, what was learned, and whether the end was reached."""
+        layers = len(plan.binary)
+        progress(0, layers, {"fitted": layers})
         student = self._fitted(plan)
+        progress(layers, layers, {"fitted": layers})
         fingerprint = _fingerprint(self.teacher, plan, self.probe, seed)
         imitation = Imitation(
             fabric, self.teacher, student, self.inputs, self.chooser, self.images, self.batch, self.state, fingerprint
@@ -162,6 +177,26 @@ class Task:
         finished = imitation.run(schedule, interrupts, progress)
         halve(student)
         return student.requires_grad_(False), imitation.learned, finished
+
+
+def _check_inputs(teacher: nn.Module, example: Batch) -> None:
+    """Raises PBGenError where it does not take them."""
+    try:
+        run(teacher, example)
+    except PBGenError as error:
+        given, taken = tuple(tuple(value.shape[1:]) for value in example), getattr(teacher, "input_shape", None)
+        if taken is None or given in (taken, (taken,)):
+            raise PBGenError(f"inputs: {error}") from None
+        raise PBGenError(f"inputs: {error}; its input_shape is {taken}") from None
+
+
+def _check_finite(teacher: nn.Module, batch: Batch) -> None:
+    """Raises PBGenError where what it makes of them has no end."""
+    if not all(bool(value.isfinite().all()) for value in outputs(teacher, batch)):
+        raise PBGenError(
+            f"inputs: {type(teacher).__name__} makes of them numbers that are not finite; give what it was trained on, "
+            "such as a folder of pictures"
+        )
 
 
 def _dimensions(shape: Sequence[int]) -> int:

@@ -39,12 +39,12 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 
 def _problem(wanted: Mapping[str, torch.Size], state: Mapping[str, Tensor]) -> str | None:
+    odd = next((name for name in state if name not in wanted), None)
     for name, shape in wanted.items():
         if name not in state and not name.endswith("num_batches_tracked"):
-            return f"it has no '{name}'"
+            return f"it has no '{name}'" + (f", but '{odd}'" if odd is not None else "")
         if name in state and state[name].shape != shape:
             return f"'{name}' is {list(state[name].shape)}, and the module's {list(shape)}"
-    odd = next((name for name in state if name not in wanted), None)
     return f"it has '{odd}', which the module has not" if odd is not None else None
 
 

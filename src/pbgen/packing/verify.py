@@ -82,6 +82,10 @@ def _check_batch(outputs: list[Tensor], images: int) -> None:
             )
 
 
+class LostDigitsError(PBGenError):
+    """The file differs from the module by no more than that does from itself in another precision."""
+
+
 class MixedError(PBGenError):
     """An image of the module depends on the others of its batch."""
 
@@ -243,7 +247,7 @@ def _differs(error: float, remedy: str | None, own: float) -> PBGenError:
             f"time by {error:.1e} of their scale); keep dimension 0 for the batch in every operation"
         )
     if own >= error / 10:
-        return PBGenError(
+        return LostDigitsError(
             f"the packed generator's output differs from the module's by {error:.1e} of its scale, and the module's "
             f"own in float32 from that in float64 by {own:.1e}: it loses its digits, as a variance does that is the "
             "mean of squares less the square of the mean; compute such differences before sums, or of smaller numbers"
