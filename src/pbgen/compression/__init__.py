@@ -1,8 +1,8 @@
 """A trained float module -> the smallest file that still makes its images, without the data it was trained on.
 
-The way: options (what is asked for) -> inputs (what it is run on) -> task: bits (which layer gets how many) -> student
-(a copy with such weights, fitted in closed form) -> imitate (it learns to make what the float module makes) -> judge ->
-packing.
+The way: options (what is asked for) -> inputs (what it is run on) -> channels (made more alike) -> task: bits (which
+layer gets how many) -> student (a copy with such weights, fitted in closed form) -> imitate (it learns to make what the
+float module makes) -> judge -> packing.
 """
 
 import os
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from pbgen.bench import Comparison, compare
 from pbgen.bench.engines import quick_engines
 from pbgen.binarize import binary_weights
+from pbgen.compression.channels import even_out
 from pbgen.compression.imitate import Progress, check_state
 from pbgen.compression.info import CompressInfo, CompressionStopped
 from pbgen.compression.inputs import Batch, Crops, Examples, Inputs, Noise
@@ -98,6 +99,7 @@ def compress(
     with torch.random.fork_rng(list(range(torch.cuda.device_count()))), enough_memory("give smaller inputs"):
         torch.manual_seed(seed)
         task = Task(teacher, source, path.with_name(path.name + ".resume"))
+        even_out(teacher, tuple(value[:1] for value in task.example))
         progress = progress or (lambda *_: None)
         if resume:
             check_state(task.state)
