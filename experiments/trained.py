@@ -121,7 +121,7 @@ def run(goal: Goal, task: Task, seed: int, terminal: Terminal) -> Outcome:
 
     def progress(done: int, total: int, figures: Mapping[str, float]) -> None:
         nonlocal told
-        if figures and 10 * done // total > told:
+        if "psnr" in figures and 10 * done // total > told:
             told = 10 * done // total
             terminal.say(f"{goal.network} 1/{goal.share}, seed {seed}: step {done} of {total}, {figures}")
 
