@@ -43,7 +43,7 @@ def report(results: dict[Trial, Result], pictures: Path) -> str:
             )
             rows.append([name, discriminator, *(str(value or "") for value in ratios)])
     curves = {
-        f"{name}, {discriminator} D": results[trial].measured["log"]
+        f"{name}, {discriminator} D": results[trial].measured["losses"]
         for name, layers in generators().items()
         for discriminator in ("float", "binary")
         if (trial := Trial(NETWORK, "faces", layers, 0, discriminator)) in results

@@ -49,7 +49,7 @@ def report(results: dict[Trial, Result], pictures: Path) -> str:
     """Two tables: scores, and those over the float generator's; and a chart of the losses."""
     wanted = {name: {data: replace(trial, data=data) for data in DATA} for name, trial in generators().items()}
     cells = {name: row["cells"] for name, row in wanted.items()}
-    curves = {name: results[trial].measured["log"] for name, trial in cells.items() if trial in results}
+    curves = {name: results[trial].measured["losses"] for name, trial in cells.items() if trial in results}
     plots.losses(curves, pictures / "full-losses.png")
     scores = [
         [name, *(f"{results[trial].score:.1f}" if trial in results else "" for trial in row.values())]

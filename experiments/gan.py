@@ -21,7 +21,7 @@ NETWORKS = Path(__file__).with_name("networks.py")
 SEEDS = 1
 """Of the judgement: every trial is judged with the same one, so that its chance falls out of comparisons."""
 
-_LOGGED = ("step", "generator_loss", "discriminator_loss", "real_output", "fake_output", "generator_flips")
+_DRAWN = ("step", "generator_loss", "discriminator_loss")
 
 
 def run(trial: Trial, data: str, folder: Path, progress: training.Progress, accelerator: str) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def run(trial: Trial, data: str, folder: Path, progress: training.Progress, acce
         "swd_seeds": [d.mean for d in distances],
         "swd_levels": {str(size): sum(d.levels[size] for d in distances) / SEEDS for size in distances[0].levels},
         "quantization_error": {} if trial.layers else quantization_errors(generator),
-        "log": [{key: _short(row.get(key)) for key in _LOGGED} for row in trained.log],
+        "losses": {key: [_short(row[key]) for row in trained.log] for key in _DRAWN},
     }
 
 

@@ -57,7 +57,7 @@ def _seeds(name: str) -> list[Trial]:
 def report(results: dict[Trial, Result], pictures: Path) -> str:
     """A table, and a chart of the losses."""
     found = {name: results[trial] for name, trial in generators().items() if trial in results}
-    curves = {name: result.measured["log"] for name, result in found.items() if name in DRAWN}
+    curves = {name: result.measured["losses"] for name, result in found.items() if name in DRAWN}
     plots.losses(curves, pictures / "large-losses.png")
     rows = []
     for name in found:

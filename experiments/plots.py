@@ -48,7 +48,7 @@ def ratios(found: Mapping[str, Mapping[str, Ratio]], axis: str, path: Path) -> N
     save_chart(figure, path)
 
 
-def losses(curves: Mapping[str, Sequence[Mapping[str, float | None]]], path: Path) -> None:
+def losses(curves: Mapping[str, Mapping[str, Sequence[float | None]]], path: Path) -> None:
     """Both networks' losses against the step; the generator's, to which a teacher adds much, on a logarithmic axis."""
     if not curves:
         return
@@ -57,8 +57,8 @@ def losses(curves: Mapping[str, Sequence[Mapping[str, float | None]]], path: Pat
         figure = Figure((WIDTH, 4.2), layout="constrained")
         for axes, (title, key) in zip(figure.subplots(2, 1, sharex=True), panels, strict=True):
             axes.set_title(title)
-            for (name, rows), colour in zip(curves.items(), SERIES * len(curves), strict=False):
-                axes.plot([row["step"] for row in rows], [row[key] for row in rows], color=colour, label=name)
+            for (name, columns), colour in zip(curves.items(), SERIES * len(curves), strict=False):
+                axes.plot(columns["step"], columns[key], color=colour, label=name)
         axes.set_xlabel("step")
         above = figure.axes[0]
         above.set_yscale("log")

@@ -64,7 +64,7 @@ class Goal:
 GOALS = (
     Goal("upconv7", 13, {"cells": 38.0, "cats": 34.0}, 400),
     Goal("upconv7", 20, {"cells": 34.0, "cats": 30.0}, 400),
-    Goal("taesd", 12, {"latents": 32.0}, 3600),
+    Goal("taesd", 12, {"latents": 32.0}, 1200),
     Goal("style", 10, {"photographs": 30.0}, 2300),
 )
 

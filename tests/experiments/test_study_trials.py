@@ -29,7 +29,7 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_results_come_back(tmp_path: Path) -> None:
-    first = Result(Trial("base", layers=("deconv4", "deconv8"), seed=3), {"swd": 1.5, "log": [{"step": 1}]}, None, {})
+    first = Result(Trial("base", layers=("deconv4", "deconv8"), seed=3), {"swd": 1.5, "losses": {}}, None, {})
     second = Result(Trial("kernel2"), {}, "it diverged", {"processor": "one"})
     path = tmp_path / "results.jsonl"
     assert load(path) == {}
