@@ -138,6 +138,7 @@ table { border-collapse: collapse; font-size: .8125rem; line-height: 1.4; font-v
 th, td { padding: .4rem .8rem .4rem 0; text-align: left; white-space: nowrap; }
 th:last-child, td:last-child { padding-right: 0; }
 th { font-weight: 600; color: var(--soft); border-bottom: 1px solid var(--ink); }
+th { white-space: normal; vertical-align: bottom; }
 td { border-bottom: 1px solid var(--line); }
 .number { text-align: right; }
 .marked td { background: var(--mark); }
