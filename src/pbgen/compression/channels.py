@@ -9,13 +9,10 @@ from torch.nn.modules.batchnorm import _NormBase
 from pbgen.compression.inputs import Batch
 from pbgen.errors import PBGenError
 from pbgen.training.teacher import outputs
+from pbgen.weights import LAYER_KINDS
 
 _BEFORE = 3  # layers that ran last before a layer, one of which makes what it reads, if any does alone
 _FAR = 2.0**20  # so that what bends or ends anywhere shows it
-
-_Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
-_Transposed = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
-_Layer = _Convolution | _Transposed | nn.Linear
 
 
 @torch.no_grad()
@@ -58,25 +55,27 @@ def _calls(module: nn.Module, batch: Batch) -> list[nn.Module]:
 
 
 def _read(module: nn.Module) -> Tensor | None:
-    """A layer's weights by the channel that they meet, a view (channels, ...); None of one that has groups."""
-    if isinstance(module, _Transposed):
+    """A layer's weights by the channel that they meet, a view (channels, ...); None of a convolution in groups."""
+    if not isinstance(module, LAYER_KINDS):
+        return None
+    if _is_transposed(module):
         return module.weight
-    return module.weight.transpose(0, 1) if isinstance(module, _Layer) and _groups(module) == 1 else None
+    return module.weight.transpose(0, 1) if getattr(module, "groups", 1) == 1 else None
 
 
 def _written(module: nn.Module) -> list[Tensor]:
     """What a channel of a module's output is in proportion to, as views (channels, ...)."""
-    if isinstance(module, _Transposed):
-        parameters = [module.weight.transpose(0, 1), module.bias] if module.groups == 1 else []
-    elif isinstance(module, _Layer | _NormBase | nn.GroupNorm):
+    if not isinstance(module, (*LAYER_KINDS, _NormBase, nn.GroupNorm)):
+        return []
+    if not _is_transposed(module):
         parameters = [module.weight, module.bias]
     else:
-        parameters = []
+        parameters = [module.weight.transpose(0, 1), module.bias] if module.groups == 1 else []
     return [one for one in parameters if one is not None]
 
 
-def _groups(module: nn.Module) -> int:
-    return int(getattr(module, "groups", 1))
+def _is_transposed(module: nn.Module) -> bool:
+    return bool(getattr(module, "transposed", False))
 
 
 def _factor(read: Tensor) -> Tensor:
