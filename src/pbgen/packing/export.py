@@ -16,10 +16,12 @@ import torch.utils._pytree as pytree
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
+from torch.fx.experimental import _config as symbolic
 from torch.overrides import TorchFunctionMode
 
 from pbgen.errors import PBGenError
 from pbgen.packing.adaptive import adaptive_max_pool
+from pbgen.packing.apart import taken_apart
 from pbgen.packing.free import (
     Axis,
     Inputs,
@@ -35,6 +37,7 @@ from pbgen.packing.free import (
 from pbgen.packing.freeze import Frozen
 from pbgen.packing.sizes import count
 from pbgen.packing.untraced import InverseFourierError, untraced
+from pbgen.packing.written import written_anew
 
 MOST = 2**28  # the largest size of a packed file
 
@@ -81,6 +84,15 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
 
     Raises PBGenError where torch.export cannot follow the module.
     """
+    # Where torch need not tell sizes of 1 from others, it asks less of free ones, and traces them many times as fast;
+    # but it does not find out then that two of them must be the same.
+    if free:
+        with suppress(PBGenError), symbolic.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+            return _export(frozen, inputs, known, free)
+    return _export(frozen, inputs, known, free)
+
+
+def _export(frozen: Frozen, inputs: Inputs, known: Collection[str], free: bool) -> Exported:
     one = tuple(value[:1].clone() for value in inputs)
     module, fixed = frozen.module, list[str]()
     with _traceable(module):
@@ -136,9 +148,9 @@ def _freest(module: nn.Module, program: ExportedProgram, inputs: Inputs) -> tupl
 
 def _plain(program: ExportedProgram, known: Collection[str]) -> ExportedProgram:
     """Of operators that are known, as far as torch can take others apart, and that write to nothing."""
-    if not _written_anew(program.graph):
+    if not written_anew(program.graph):
         program = program.run_decompositions({})  # which also does this, in general and slowly
-    return _taken_apart(program, known)
+    return taken_apart(program, known)
 
 
 class _Freely(TorchFunctionMode):
@@ -180,112 +192,20 @@ def _drop_state(program: ExportedProgram) -> None:
     output.args = (tuple(values),)
 
 
-def name_of(target: Any) -> str:
-    """An operator's name without namespace and overload: aten.add.Tensor is add."""
-    schema = getattr(target, "_schema", None)
-    return schema.name.rpartition("::")[2] if schema is not None else getattr(target, "__name__", str(target))
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's own deprecations, advice about speed, and the programs that it prints where it fails."""
-    disabled = logging.root.manager.disable
+    """Without torch's own deprecations, advice about speed, and the programs that it prints where it fails; and without
+    the stack of each operator and size, which it takes as long to read as to make all else."""
+    disabled, stackless = logging.root.manager.disable, fx.config.do_not_emit_stack_traces
     logging.disable(logging.CRITICAL)
+    fx.config.do_not_emit_stack_traces = True
     try:
         with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
         logging.disable(disabled)
-
-
-def _written_anew(graph: fx.Graph) -> bool:
-    """Replace operators in place, such as relu_, by those that make a new value. False where this is not plain: where
-    what is written to is not an operator's own new value, or where a view of it exists."""
-    for node in list(graph.nodes):
-        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
-            continue
-        if not node.target._schema.is_mutable:
-            continue
-        written = node.args[0] if node.args else None
-        new = _out_of_place(node.target)
-        if new is None or not isinstance(written, fx.Node) or not _owns_its_value(written):
-            return False
-        later = [user for user in written.users if user is not node and _follows(user, node)]
-        node.target = new
-        for user in later:
-            user.replace_input_with(written, node)
-    return True
-
-
-def _out_of_place(target: Any) -> Any:
-    name = name_of(target)
-    packet = getattr(torch.ops.aten, name[:-1], None) if name.endswith("_") else None
-    return getattr(packet, target._overloadname, None) if packet is not None else None
-
-
-def _owns_its_value(node: fx.Node) -> bool:
-    def aliases(one: fx.Node) -> bool:
-        target = one.target
-        return not isinstance(target, torch._ops.OpOverload) or any(
-            argument.alias_info is not None and not argument.alias_info.is_write
-            for argument in target._schema.arguments
-        )
-
-    fresh = node.op == "call_function" and not aliases(node) and name_of(node.target) not in _PERHAPS_VIEWS
-    return fresh and not any(
-        user.op == "output" or aliases(user) or name_of(user.target) in _PERHAPS_VIEWS for user in node.users
-    )
-
-
-# Composite operators whose schema does not say that they may hand on their input.
-_PERHAPS_VIEWS = {"reshape", "contiguous", "dropout", "feature_dropout", "alpha_dropout", "flatten", "to", "type_as"}
-_PERHAPS_VIEWS |= {
-    "chunk",
-    "tensor_split",
-    "unflatten",
-    "movedim",
-    "swapaxes",
-    "pad",
-    "expand_as",
-    "view_as",
-    "_to_copy",
-}
-
-
-def _follows(node: fx.Node, other: fx.Node) -> bool:
-    return other < node
-
-
-def _taken_apart(program: ExportedProgram, known: Collection[str]) -> ExportedProgram:
-    tried: set[Any] = set()
-    while True:
-        targets = {node.target for node in program.graph.nodes if node.op == "call_function"}
-        unknown = {target for target in targets if _unknown(target, known)} - tried
-        table = {target: how for target in unknown if (how := _decomposition(target)) is not None}
-        if not table:
-            return program
-        tried |= unknown
-        program = program.run_decompositions(table)
-
-
-def _unknown(target: Any, known: Collection[str]) -> bool:
-    return isinstance(target, torch._ops.OpOverload) and not {name_of(target), overload_of(target)} & set(known)
-
-
-def overload_of(target: Any) -> str:
-    """An operator's name with its overload: add.Tensor."""
-    return f"{name_of(target)}.{getattr(target, '_overloadname', '')}"
-
-
-def _decomposition(target: Any) -> Any:
-    table = torch._decomp.global_decomposition_table["post_autograd"]
-    if target in table:
-        return table[target]
-    composite = torch._C.DispatchKey.CompositeImplicitAutograd
-    if target.has_kernel_for_dispatch_key(composite):
-        return lambda *args, **kwargs: target._op_dk(composite, *args, **kwargs)
-    return None
+        fx.config.do_not_emit_stack_traces = stackless
 
 
 def _constants(program: ExportedProgram, frozen: Frozen) -> dict[str, Constant]:
@@ -310,12 +230,12 @@ def _outputs(program: ExportedProgram) -> list[tuple[str, str]]:
     tree = pytree.tree_unflatten(list(range(len(specs))), spec)
     paths = [path for path, _ in pytree.tree_flatten_with_path(tree)[0]]
     found = []
-    for path, output in zip(paths, specs, strict=True):
+    for path, output, node in zip(paths, specs, program.graph.output_node().args[0], strict=True):
         if isinstance(output.arg, ConstantArgument):
             if output.arg.value is not None:
                 raise PBGenError(f"the module returns {output.arg.value!r} beside tensors; return tensors alone")
             continue
-        found.append((".".join(map(_key, path)), output.arg.name))
+        found.append((".".join(map(_key, path)), node.name))
     if len(found) == 1:
         return [("output", found[0][1])]
     return [(f"output_{name}" if name.isdigit() else name, node) for name, node in found]

@@ -11,12 +11,13 @@ from torch import Tensor, fx
 from pbgen.errors import PBGenError
 from pbgen.packing import sizes
 from pbgen.packing.call import Call, RefusedError, arguments, dtypes, place, step_name
-from pbgen.packing.export import Constant, Exported, name_of, overload_of
+from pbgen.packing.export import Constant, Exported
 from pbgen.packing.noise import drawn
 from pbgen.packing.operators import OPERATORS, REFUSALS
 from pbgen.packing.operators.norms import BATCH_NORMS, by_batch
 from pbgen.packing.sizes import Counts
 from pbgen.packing.step import Flow, Step
+from pbgen.packing.targets import name_of, overload_of
 from pbgen.packing.weights import Weights
 
 
@@ -136,13 +137,13 @@ class _Translation:
     def _call(self, node: fx.Node, given: dict[str, Any]) -> Call:
         result = node.meta["val"]
         several = isinstance(result, tuple | list)
-        results = tuple(sizes.counts(one.shape) if isinstance(one, Tensor) else () for one in result) if several else ()
+        results = tuple(self._shape(one) if isinstance(one, Tensor) else () for one in result) if several else ()
         first = result[0] if several else result
         return Call(
             name_of(node.target),
             place(node),
             step_name(node, self.exported.leaves),
-            sizes.counts(first.shape),
+            self._shape(first),
             given,
             self.weights,
             self.exported.hints,
@@ -150,6 +151,12 @@ class _Translation:
             dtypes(node),
             results,
         )
+
+    def _shape(self, value: Tensor) -> Counts:
+        """Where images were cut into parts and are whole again, torch may not know that it is one; other sizes tell."""
+        shape = sizes.counts(value.shape)
+        one = shape[:1] and not isinstance(shape[0], sympy.Symbol) and sizes.at(shape[0], self.exported.hints) == 1
+        return (1, *shape[1:]) if one else shape
 
     def _noise(self, node: fx.Node) -> Step:
         """Numbers that the module draws go in by an input with the name of its place."""

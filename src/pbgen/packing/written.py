@@ -1,0 +1,86 @@
+"""Operators in place, such as relu_, as those that make a new value."""
+
+from typing import Any
+
+import torch
+from torch import fx
+
+from pbgen.packing.targets import name_of
+
+_PARTS = {"slice": "slice_scatter", "select": "select_scatter"}  # of a value, and what writes them to a new one
+
+# Composite operators whose schema does not say that they may hand on their input.
+_PERHAPS_VIEWS = {"reshape", "contiguous", "dropout", "feature_dropout", "alpha_dropout", "flatten", "to", "type_as"}
+_PERHAPS_VIEWS |= {"chunk", "tensor_split", "unflatten", "movedim", "swapaxes", "pad"}
+_PERHAPS_VIEWS |= {"expand_as", "view_as", "_to_copy"}
+
+
+def written_anew(graph: fx.Graph) -> bool:
+    """Replace operators in place. False where this is not plain: where what is written to is not an operator's own new
+    value or a part of such, or where another view of it exists."""
+    for node in list(graph.nodes):
+        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        if not node.target._schema.is_mutable:
+            continue
+        new = _out_of_place(node.target)
+        parts = _parts(node)
+        if new is None or parts is None:
+            return False
+        whole = parts[-1].args[0] if parts else node.args[0]
+        assert isinstance(whole, fx.Node)
+        later = [user for user in whole.users if node < user]
+        node.target = new
+        made = node
+        for part in parts:
+            made = _put_back(graph, part, made)
+        for user in later:
+            user.replace_input_with(whole, made)
+    return True
+
+
+def _out_of_place(target: Any) -> Any:
+    name = name_of(target)
+    packet = getattr(torch.ops.aten, name[:-1], None) if name.endswith("_") else None
+    return getattr(packet, target._overloadname, None) if packet is not None else None
+
+
+def _parts(node: fx.Node) -> list[fx.Node] | None:
+    """The parts of parts of an operator's own new value to which the node writes, the smallest first; none where it
+    writes to all of it; None where others may see what is written."""
+    parts: list[fx.Node] = []
+    value = node.args[0] if node.args else None
+    while isinstance(value, fx.Node) and name_of(value.target) in _PARTS and len(value.users) == 1:
+        parts.append(value)
+        value = value.args[0]
+    known = {node, *parts}
+    if not isinstance(value, fx.Node) or value.op != "call_function" or _may_alias(value):
+        return None
+    seen_later = (_seen_after(user, node) for user in value.users if user < node and user not in known)
+    return None if any(seen_later) else parts
+
+
+def _put_back(graph: fx.Graph, part: fx.Node, made: fx.Node) -> fx.Node:
+    """The value that has the part, with what was made in the part's place."""
+    value = part.args[0]
+    assert isinstance(value, fx.Node)
+    scatter = getattr(torch.ops.aten, _PARTS[name_of(part.target)])
+    with graph.inserting_after(made):
+        whole = graph.call_function(scatter.default, (value, made, *part.args[1:]), part.kwargs)
+    whole.meta = dict(part.meta) | {"val": value.meta["val"]}
+    return whole
+
+
+def _seen_after(user: fx.Node, node: fx.Node) -> bool:
+    """Whether what a user of a value makes may be the value itself, or a part of it, and is read after the node."""
+    return _may_alias(user) and any(node < reader or _seen_after(reader, node) for reader in user.users)
+
+
+def _may_alias(node: fx.Node) -> bool:
+    """Whether the node may hand on what it reads."""
+    target = node.target
+    return (
+        not isinstance(target, torch._ops.OpOverload)
+        or name_of(target) in _PERHAPS_VIEWS
+        or any(one.alias_info is not None and not one.alias_info.is_write for one in target._schema.arguments)
+    )
