@@ -152,3 +152,29 @@ def test_two_pictures_of_one_size(tmp_path) -> None:
     pack(Function(lambda x, y: x * y), (torch.randn(1, 3, 8, 6), torch.randn(1, 3, 8, 6)), path)
     x, y = torch.randn(2, 1, 3, 5, 9)
     assert torch.allclose(rebuild(path)(x, y), x * y)
+
+
+class Gradless(nn.Module):
+    """Whose layers turn gradients off, as some spectral norms do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            with torch.no_grad():
+                largest = layer.weight.abs().max()
+            x = layer(x).relu() / largest
+        return x
+
+
+def test_gradients_that_are_turned_off_do_not_cut_a_program(compare, monkeypatch) -> None:
+    from torch._export.passes import replace_set_grad_with_hop_pass
+
+    def cut(*args):
+        raise AssertionError("the program is cut")
+
+    monkeypatch.setattr(replace_set_grad_with_hop_pass, "sequential_split", cut)
+    compare(Gradless(), (4,))
+    assert torch.is_grad_enabled()

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from io import StringIO
 from typing import Any
 
@@ -118,13 +118,39 @@ def _export(frozen: Frozen, inputs: Inputs, known: Collection[str], free: bool) 
 
 @contextmanager
 def _traceable(module: nn.Module) -> Iterator[None]:
-    with _quiet(), torch.no_grad(), _Freely():
+    with _quiet(), torch.no_grad(), _Freely(), _without_switches(module):
         try:
             yield
         except PBGenError:
             raise
         except Exception as error:  # torch.export raises errors of many kinds
             raise untraced(module, error) from error
+
+
+@contextmanager
+def _without_switches(module: nn.Module) -> Iterator[None]:
+    """While entered, the module's forward does not turn gradients off and on, of which there are none: at each `with
+    torch.no_grad()`, such as that of a spectral norm, torch would cut the program in two and put it together again."""
+    forward, own = module.forward, "forward" in vars(module)
+
+    @wraps(forward)
+    def without(*args: Any, **kwargs: Any) -> Any:
+        with _NoSwitches():
+            return forward(*args, **kwargs)
+
+    module.forward = without
+    try:
+        yield
+    finally:
+        if own:
+            module.forward = forward
+        else:
+            del module.forward
+
+
+class _NoSwitches(TorchFunctionMode):
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return None if function is torch._C._set_grad_enabled else function(*args, **(kwargs or {}))
 
 
 def _exported(module: nn.Module, inputs: Inputs, free: bool, fixed: Sequence[Axis] = ()) -> ExportedProgram:
