@@ -4,13 +4,15 @@ import math
 import re
 import warnings
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from small_modules import Function
 from torch import Tensor, nn
 
-from pbgen.errors import PBGenWarning
+import pbgen
+from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.packing import pack, rebuild
 from pbgen.packing.file import read
 
@@ -194,3 +196,74 @@ def test_sizes_that_share_a_number_between_them_are_fixed(tmp_path, shapes) -> N
         warnings.simplefilter("error", PBGenWarning)
         pack(Joined(), inputs, path)
     assert [source.shape[1:] for source in read(path)[0].inputs] == shapes
+
+
+class Parts(nn.Module):
+    """A latent in parts, a layer for each; further ones it does not look at."""
+
+    def __init__(self, cut) -> None:
+        super().__init__()
+        self.cut, self.layers = cut, nn.ModuleList(nn.Linear(20, 4) for _ in range(6))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return sum(layer(part) for layer, part in zip(self.layers, self.cut(z), strict=False))
+
+
+def test_a_latent_in_so_many_parts_is_fixed(compare) -> None:
+    assert compare(Parts(lambda z: z.chunk(6, 1)), (120,)).free == []
+
+
+def test_a_latent_in_parts_of_such_a_length_is_fixed(tmp_path) -> None:
+    """The module takes more, by accident: the file need not."""
+    path = tmp_path / "g.safetensors"
+    with pytest.warns(PBGenWarning, match='at one size alone along dimension 1 of input "z", 120, although') as warned:
+        pack(Parts(lambda z: z.split(20, 1)), torch.randn(1, 120), path)
+    assert len(warned) == 1 and read(path)[0].free == []
+
+
+def test_parts_whose_number_is_all_the_same_to_the_module_are_told(tmp_path) -> None:
+    module = Function(lambda x: sum(part.mean(2) for part in x.split(4, 2)))
+    path = tmp_path / "g.safetensors"
+    with pytest.warns(PBGenWarning, match="alone"):
+        pack(module, torch.randn(1, 3, 12), path)
+    assert read(path)[0].free == []
+
+
+SINGLE = {
+    "a sound of one number": (nn.Conv1d(1, 2, 3, padding=1), (1, 1), [(1, 7)]),
+    "a row": (nn.Conv2d(3, 2, 3, padding=1), (3, 1, 9), [(3, 4, 5), (3, 1, 6)]),
+    "a pixel": (nn.Sequential(nn.Conv2d(3, 2, 1), nn.Upsample(scale_factor=2)), (3, 1, 1), [(3, 4, 5)]),
+}
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_a_size_of_one_is_free(compare, name) -> None:
+    module, shape, others = SINGLE[name]
+    assert len(compare(module, shape, others=others).free) == len(shape) - 1
+
+
+class Source(nn.Module):
+    """A vocoder's beginning: frames of a mel spectrogram, and the pitch of each of their 16 samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames, self.pitch = nn.ConvTranspose1d(8, 4, 32, 16, 8), nn.Conv1d(1, 4, 3, padding=1)
+
+    def forward(self, mel: Tensor, f0: Tensor) -> Tensor:
+        return self.frames(mel) + self.pitch(f0)
+
+
+@pytest.mark.parametrize("frames", [1, 20])
+def test_sizes_that_belong_together(compare, frames) -> None:
+    packed = compare(Source(), [(8, frames), (1, 16 * frames)], others=[[(8, 30), (1, 480)]])
+    engine = pbgen.Engine(packed.path)
+    assert engine.input_shape == ((8, None), (1, None))
+    for length in (479, 481, 30):
+        with pytest.raises(PBGenError, match=rf"f0 beside the other inputs.*\(1, 1, {length}\) as \(1, 1, 480\)"):
+            engine(np.zeros((1, 8, 30)), np.zeros((1, 1, length)))
+
+
+def test_pictures_of_one_size(compare) -> None:
+    packed = compare(Function(lambda x, y: x * y.sigmoid()), [(3, 8, 6), (1, 8, 6)], others=[[(3, 5, 9), (1, 5, 9)]])
+    with pytest.raises(PBGenError, match="input `inputs_1`: its dimension 3 is 8, but `w` is 9 elsewhere"):
+        pbgen.Engine(packed.path)(np.zeros((1, 3, 5, 9)), np.zeros((1, 1, 5, 8)))

@@ -10,8 +10,6 @@ from small_modules import Function
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from pbgen.packing import pack, rebuild
-
 WINDOW, SHIFT = 4, 2
 Joined = Callable[[Tensor, int, int], Tensor]
 
@@ -144,14 +142,6 @@ APART = {
 def test_operators_are_taken_apart_where_they_stand(compare, once, name) -> None:
     compare(Function(APART[name]), (3, 6, 8), batches=(1,), others=[(3, 9, 4)])
     assert once == ["Function"]
-
-
-def test_two_pictures_of_one_size(tmp_path) -> None:
-    """Which torch finds out, but not on its fast way."""
-    path = tmp_path / "g.safetensors"
-    pack(Function(lambda x, y: x * y), (torch.randn(1, 3, 8, 6), torch.randn(1, 3, 8, 6)), path)
-    x, y = torch.randn(2, 1, 3, 5, 9)
-    assert torch.allclose(rebuild(path)(x, y), x * y)
 
 
 class Gradless(nn.Module):

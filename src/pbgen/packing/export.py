@@ -29,6 +29,7 @@ from pbgen.packing.free import (
     fixed_axes,
     free_shapes,
     free_sizes,
+    holds,
     larger_where_fixed,
     placeholders,
     why_differs,
@@ -164,7 +165,7 @@ def _freest(module: nn.Module, program: ExportedProgram, inputs: Inputs) -> tupl
     if taken:
         with suppress(Exception):  # whatever torch.export raises
             other = _exported(module, larger, True)
-            if len(fixed_axes(other, larger)) < len(fixed_axes(program, inputs)):
+            if len(fixed_axes(other, larger)) < len(fixed_axes(program, inputs)) and holds(other, inputs):
                 program, inputs = other, larger
     told = why_fixed(program, inputs, taken)
     if bound := bound_axes(program):

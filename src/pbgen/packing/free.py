@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.export.graph_signature import InputKind
+from torch.utils._sympy import functions as torch_functions
 
 from pbgen.errors import PBGenError
 from pbgen.packing.freeze import run
@@ -21,6 +22,9 @@ IMAGE = 4  # dimensions of a batch of images, whose channels are never free
 
 Axis = tuple[int, int]  # an input and a dimension of it
 Inputs = tuple[Tensor, ...]
+
+_MOST_TRIED = 1024  # sizes that a division makes alike
+_FLOORS = (torch_functions.FloorDiv, torch_functions.CleanDiv)
 
 _TORCH = Path(torch.__file__).parent
 _OWN = Path(__file__).parent
@@ -47,32 +51,54 @@ def placeholders(program: ExportedProgram) -> list[fx.Node]:
 
 
 def fixed_axes(program: ExportedProgram, inputs: Inputs) -> list[Axis]:
-    """Those of more than one number that are not free although they could be."""
+    """Those that are not free although they could be."""
     found = bound_axes(program)
     for number, (node, value) in enumerate(zip(placeholders(program), inputs, strict=True)):
         for axis in _free_axes(value):
-            if value.shape[axis] > 1 and isinstance(count(node.meta["val"].shape[axis]), int):
+            if isinstance(count(node.meta["val"].shape[axis]), int):
                 found.append((number, axis))
     return found
 
 
 def larger_where_fixed(module: nn.Module, inputs: Inputs, fixed: list[Axis]) -> tuple[Inputs, list[Axis]]:
     """Inputs twice the size along those axes where the module takes them so, and these axes: a size that torch fixes
-    because another that hangs on it is 1 (an image that a network makes one pixel) is free there."""
-    larger, taken = list(inputs), []
-    for number, axis in fixed:
-        twice = [torch.cat([x, x], axis) if i == number else x for i, x in enumerate(inputs)]
-        with suppress(PBGenError):
-            run(module, tuple(twice))
-            larger[number] = torch.cat([larger[number]] * 2, axis)
-            taken.append((number, axis))
-    return tuple(larger), taken
+    because it, or another that hangs on it, is 1 (an image that a network makes one pixel) is free there."""
+    taken = [one for one in fixed if _takes(module, _twice(inputs, [one]))]
+    together = [(number, axis) for number, axis in fixed if axis > 1 and (number, axis) not in taken]
+    if len({number for number, _ in together}) > 1 and _takes(module, _twice(inputs, together)):
+        taken += together
+    return _twice(inputs, taken), taken
+
+
+def _twice(inputs: Inputs, axes: list[Axis]) -> Inputs:
+    larger = list(inputs)
+    for number, axis in axes:
+        larger[number] = torch.cat([larger[number]] * 2, axis)
+    return tuple(larger)
+
+
+def _takes(module: nn.Module, inputs: Inputs) -> bool:
+    with suppress(PBGenError):
+        run(module, inputs)
+        return True
+    return False
+
+
+def holds(program: ExportedProgram, inputs: Inputs) -> bool:
+    """Whether the program is the module's at the sizes of these inputs as well: not where it counts parts, or finds
+    sizes alike, that are others there."""
+    sizes = free_sizes(placeholders(program), inputs)
+    equal = (guard for guard, _ in _guards(program) if isinstance(guard, sympy.Eq))
+    return all(guard.subs(sizes) != sympy.false for guard in equal)
 
 
 def bound_axes(program: ExportedProgram) -> list[Axis]:
     """Those whose sizes are only free to share a number between them, as latents do that go into one linear layer:
-    together they are fixed."""
-    bound = {symbol for guard, _ in _guards(program) for symbol in _sharing(guard)}
+    together they are fixed. And those that are only free to be what they are, as that of a latent which is cut into so
+    many parts of so many numbers."""
+    guards = [guard for guard, _ in _guards(program) if isinstance(guard, sympy.Eq)]
+    bound = {symbol for guard in guards for symbol in _sharing(guard)}
+    bound |= {symbol for symbol in set().union(*(guard.free_symbols for guard in guards)) if _is_one(symbol, guards)}
     return [
         (number, axis)
         for number, node in enumerate(placeholders(program))
@@ -83,13 +109,38 @@ def bound_axes(program: ExportedProgram) -> list[Axis]:
 
 def _sharing(guard: Any) -> set[sympy.Symbol]:
     """The sizes of which a sum of products is a given number."""
-    if not isinstance(guard, sympy.Eq) or not any(side.is_Integer for side in guard.args):
+    if not any(side.is_Integer for side in guard.args):
         return set()
     symbols = guard.free_symbols
     (sizes,) = [side for side in guard.args if not side.is_Integer] or [sympy.Integer(0)]
     if not symbols or not sizes.is_polynomial(*symbols):
         return set()
     return symbols if all(factor > 0 for factor in sympy.Poly(sizes, *symbols).coeffs()) else set()
+
+
+def _is_one(symbol: sympy.Symbol, guards: list[Any]) -> bool:
+    """Whether they hold for one size alone, among those that are some number when they are divided by some other."""
+    alone = [guard for guard in guards if guard.free_symbols == {symbol}]
+    low, high = 1, None
+    for guard in alone:
+        least, most = _quotient(guard, symbol)
+        low = max(low, least)
+        high = min((end for end in (high, most) if end is not None), default=None)
+    if high is None or high - low > _MOST_TRIED:
+        return False
+    sizes = range(low, high + 1)
+    return sum(all(guard.subs(symbol, size) != sympy.false for guard in alone) for size in sizes) == 1
+
+
+def _quotient(guard: Any, symbol: sympy.Symbol) -> tuple[int, int | None]:
+    """Between which sizes (size + more) // divisor is some number."""
+    whole, number = guard.args
+    if isinstance(whole, _FLOORS) and number.is_Integer:
+        base, divisor = whole.args
+        if divisor.is_Integer and (base - symbol).is_Integer:
+            least = int(number * divisor - (base - symbol))
+            return least, least + int(divisor) - 1
+    return 1, None
 
 
 def why_fixed(program: ExportedProgram, inputs: Inputs, axes: list[Axis]) -> list[str]:

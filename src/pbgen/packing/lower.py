@@ -9,7 +9,7 @@ import sympy
 from numpy.typing import NDArray
 
 from pbgen.errors import PBGenError
-from pbgen.packing.graph import Graph, Input, Node
+from pbgen.packing.graph import Graph, Input, Node, Shape
 from pbgen.packing.planes import pack_planes
 from pbgen.packing.sizes import SizeTable
 from pbgen.packing.step import Flow, Step, is_half
@@ -26,11 +26,17 @@ def lower(flow: Flow) -> tuple[Graph, Tensors]:
     steps = flow.steps()
     if len(steps) == len(flow.inputs):
         raise PBGenError("the module hands on its input unchanged; there is nothing to pack")
-    numbers = {step: number for number, step in enumerate(steps)}
     sizes = SizeTable(_free_names(flow.inputs))
     store, names = _Store(), _Names()
     inputs = [_input(step, sizes) for step in flow.inputs]
-    nodes = []
+    checked = [
+        (step, shape)
+        for step, source in zip(flow.inputs, inputs, strict=True)
+        if (shape := tuple(map(sizes, step.shape))) != source.shape
+    ]
+    nodes = [_check(flow.inputs.index(step), step, shape, names) for step, shape in checked]
+    numbers = {step: number + (len(nodes) if step not in flow.inputs else 0) for number, step in enumerate(steps)}
+    numbers |= {step: len(inputs) + index for index, (step, _) in enumerate(checked)}
     for step in steps[len(inputs) :]:
         step.name = names.unused(step.name)
         attributes = {
@@ -66,12 +72,17 @@ def _own_name(step: Step, axis: int) -> str:
 
 def _input(step: Step, sizes: SizeTable) -> Input:
     shape = tuple(map(sizes, step.shape))
-    if "noise" not in step.attributes:  # a size that hangs on others is checked where it meets them
+    if "noise" not in step.attributes:  # a size that hangs on others is given, too, and checked
         free = [isinstance(size, int | sympy.Symbol) for size in step.shape]
         shape = tuple(
             size if known else _own_name(step, axis) for axis, (size, known) in enumerate(zip(shape, free, strict=True))
         )
     return Input(step.name, shape, bool(step.attributes.get("integer")), step.attributes.get("noise"))
+
+
+def _check(number: int, step: Step, shape: Shape, names: "_Names") -> Node:
+    """What an input is read by whose size hangs on those of others: it must be so large, or the engine refuses it."""
+    return Node("reshape", names.unused(f"{step.name} beside the other inputs"), (number,), shape)
 
 
 class _Names:
