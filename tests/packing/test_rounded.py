@@ -3,12 +3,17 @@
 import copy
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from pbgen.engine import Engine
 from pbgen.errors import PBGenError
 from pbgen.packing import pack
+from pbgen.packing.file import read
+from pbgen.packing.stored import Stored
+from pbgen.packing.to_onnx import check_onnx
 from pbgen.packing.verify import made, verify
 
 LEVELS = 255.0
@@ -80,3 +85,29 @@ def test_a_large_value_lets_no_others_off(tmp_path) -> None:
     module = Picture(ROUNDS["bytes"], bright=1e3)
     with pytest.raises(PBGenError, match=r"differs from the module's by 3\.9e-03 of its scale"):
         compared(module, brighter(module, 0.25), tmp_path / "g.safetensors")
+
+
+def onnx_compared(module: Picture, levels: float, path, monkeypatch) -> None:
+    """Compare the file with an ONNX Runtime that makes a picture brighter by so much. Raises PBGenError where it must
+    not."""
+
+    def theirs(content: bytes, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        (x,) = inputs
+        return [brighter(module, levels)(torch.from_numpy(x)).detach().float().numpy()]
+
+    pack(module, torch.rand(1, 3, 64, 64), path)
+    monkeypatch.setattr("pbgen.packing.to_onnx.run_onnx", theirs)
+    check_onnx(b"", Engine(path), Stored(*read(path)).eval(), {}, batches=(1, 2))
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_onnx_runtime_may_take_the_step_as_well(tmp_path, monkeypatch, name) -> None:
+    torch.manual_seed(0)
+    onnx_compared(Picture(ROUNDS[name]), 4e-3, tmp_path / "g.safetensors", monkeypatch)
+
+
+@pytest.mark.parametrize("name", ROUNDS)
+def test_onnx_runtime_may_not_make_other_levels(tmp_path, monkeypatch, name) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(PBGenError, match="ONNX Runtime makes other values of 'output'"):
+        onnx_compared(Picture(ROUNDS[name]), 0.25, tmp_path / "g.safetensors", monkeypatch)

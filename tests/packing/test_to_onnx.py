@@ -69,7 +69,7 @@ def test_random_graphs(op: str, seed: int, tmp_path: Path) -> None:
     path.write_bytes(file.to_bytes(drawn.graph, drawn.tensors))
     module = Stored(drawn.graph, drawn.tensors).eval()
     content = to_bytes(module, drawn.graph, drawn.cases[0], fixed=True)
-    check_onnx(content, pbgen.Engine(path), drawn.graph, drawn.cases[0], (1,))
+    check_onnx(content, pbgen.Engine(path), module, drawn.cases[0], (1,))
 
 
 def test_names_of_any_kind(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """A module whose results of rounding are told apart: which of them hang on the last digits of what is rounded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
-from torch import Tensor, where
+from torch import Tensor, fmin, where
 
 from pbgen.operators import EachOperator, name_of
+
+TOLERANCE = 1e-4  # of the largest value of an output
 
 _ROUNDING = {"round", "floor", "ceil", "trunc"}
 _MOST = 0.1  # of a step: where the scale is that of a few large values, the others are not let off by as much
@@ -26,6 +29,30 @@ def moved(part: float) -> EachOperator:
         return function(*args, **kwargs)
 
     return EachOperator(instead)
+
+
+def versions(outputs: Sequence[Tensor], again: Callable[[], Sequence[Tensor]]) -> list[tuple[Tensor, ...]]:
+    """Of each output of a module what it is, and what it is `again` when what the module rounds is a little larger, or
+    smaller."""
+    made = [outputs]
+    for part in (TOLERANCE, -TOLERANCE):
+        with moved(part):
+            made.append(again())
+    return list(zip(*made, strict=True))
+
+
+def difference(result: Tensor, allowed: Sequence[Tensor]) -> float:
+    """The largest difference, as a part of the largest value; of each value, that from the nearest which is allowed for
+    it. Where both have no number, or both infinity, is none."""
+    result, expected = result.double(), allowed[0].double()
+    nearest = reduce(fmin, (_distances(result, other.double()) for other in allowed))
+    scale = where(expected.isfinite(), expected.abs(), 0.0).max()
+    return float(nearest.max()) / (float(scale) or 1.0)
+
+
+def _distances(result: Tensor, expected: Tensor) -> Tensor:
+    same = (result == expected) | (result.isnan() & expected.isnan())
+    return where(same, 0.0, (result - expected).abs())
 
 
 def _casts_to_integers(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:

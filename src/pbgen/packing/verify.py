@@ -1,9 +1,8 @@
 """Whether a packed file makes what its module makes."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,9 +17,8 @@ from pbgen.packing.file import read
 from pbgen.packing.freeze import run
 from pbgen.packing.noise import recorded, replay, replayed
 from pbgen.packing.rebuilt import Rebuilt, rebuild
-from pbgen.packing.rounded import moved
+from pbgen.packing.rounded import TOLERANCE, difference, versions
 
-TOLERANCE = 1e-4  # of the largest value of the output
 ROUNDED = 1e-2  # the most that rounding is given credit for: a wrong step does more
 
 MOST_TRIED = 2048  # the largest bound of a size that is tried
@@ -229,10 +227,10 @@ def _compare(packed: list[Tensor], one: Made, module: nn.Module, remedy: str | N
                     else f"shapes must depend on nothing but {remedy}"
                 )
             )
-        if _difference(result, [expected]) <= TOLERANCE:
+        if difference(result, [expected]) <= TOLERANCE:
             continue
         allowed = _allowed(module, one)
-        error = _difference(result, allowed[number])
+        error = difference(result, allowed[number])
         if error <= TOLERANCE:
             continue
         own = _rounding(module, one, allowed)
@@ -262,27 +260,14 @@ def _hangs(error: float, remedy: str) -> PBGenError:
     )
 
 
-def _difference(result: Tensor, allowed: Sequence[Tensor]) -> float:
-    """The largest difference, as a part of the largest value; of each value, that from the nearest which is allowed for
-    it. Where both have no number, or both infinity, is none."""
-    result, expected = result.double(), allowed[0].double()
-    nearest = reduce(torch.fmin, (_distances(result, other.double()) for other in allowed))
-    scale = torch.where(expected.isfinite(), expected.abs(), 0.0).max()
-    return float(nearest.max()) / (float(scale) or 1.0)
-
-
-def _distances(result: Tensor, expected: Tensor) -> Tensor:
-    same = (result == expected) | (result.isnan() & expected.isnan())
-    return torch.where(same, 0.0, (result - expected).abs())
-
-
 def _allowed(module: nn.Module, one: Made) -> list[tuple[Tensor, ...]]:
     """Of each output what the module makes, and what it makes when what it rounds is a little larger, or smaller."""
-    versions = [one.outputs]
-    for part in (TOLERANCE, -TOLERANCE):
-        with replayed(replay(one.drawn)), moved(part):
-            versions.append(tensors(module, run(module.float(), one.inputs)))
-    return list(zip(*versions, strict=True))
+
+    def again() -> list[Tensor]:
+        with replayed(replay(one.drawn)):
+            return tensors(module, run(module.float(), one.inputs))
+
+    return versions(one.outputs, again)
 
 
 def _rounding(module: nn.Module, one: Made, allowed: list[tuple[Tensor, ...]]) -> float:
@@ -290,7 +275,7 @@ def _rounding(module: nn.Module, one: Made, allowed: list[tuple[Tensor, ...]]) -
     try:
         with replayed(replay(one.drawn)):
             outputs = tensors(module, run(module.double(), inputs))
-        return max(map(_difference, outputs, allowed))
+        return max(map(difference, outputs, allowed))
     except (PBGenError, ValueError, RuntimeError):  # it insists on float32
         return 0.0
 
@@ -299,7 +284,7 @@ def _repeats(module: nn.Module, one: Made) -> bool:
     """Whether it makes the same of the same again; a module with a memory does not, in any precision."""
     with replayed(replay(one.drawn)):
         again = tensors(module, run(module.float(), one.inputs))
-    return all(_difference(made, [before]) <= TOLERANCE for made, before in zip(again, one.outputs, strict=True))
+    return all(difference(made, [before]) <= TOLERANCE for made, before in zip(again, one.outputs, strict=True))
 
 
 def _runner(path: str | os.PathLike[str]) -> Runner:
