@@ -205,6 +205,7 @@ def test_pack_tells_what_it_saved(pbgen: Command, trained: Path, tmp_path: Path)
     file = tmp_path / "g.safetensors"
     outcome = pbgen("pack", trained, "-o", file)
     assert outcome.code == 0
+    assert "tracing the module, of free sizes\ntranslating its operators\n" in outcome.err
     assert f"{file.stat().st_size:,} bytes instead of" in outcome.out
     assert [line.split()[2] for line in outcome.out.splitlines() if "deconv" in line] == ["binary"] * 3 + ["float"]
 

@@ -20,6 +20,7 @@ def pack(
     from pbgen.cli.terminal import Terminal, check_output
     from pbgen.example import example_input
     from pbgen.models.load import is_file
+    from pbgen.packing import told
     from pbgen.report.tables import pack_table
 
     check_output("--output", output)
@@ -27,8 +28,9 @@ def pack(
         generator, _ = pbgen.models.load(str(source))
     else:
         generator = pbgen.training.load_run(source, model).generator
-    info = pbgen.pack(generator, example_input(generator), output)
     terminal = Terminal()
+    with terminal.doing() as step, told(step):
+        info = pbgen.pack(generator, example_input(generator), output)
     terminal.show(pack_table(info))
     sizes = f"{info.packed_bytes:,} bytes instead of {info.float_bytes:,} in float32"
     binary = any(layer.binary for layer in info.layers)

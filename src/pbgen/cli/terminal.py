@@ -2,9 +2,10 @@
 
 import os
 import stat
+import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -83,6 +84,17 @@ class Terminal:
             begun[title](done, total, note)
 
         return update
+
+    @contextmanager
+    def doing(self) -> Iterator[Callable[[str], None]]:
+        """Steps of which nobody knows how long they take: call the result with each as it begins. The newest is shown
+        while it lasts; where standard error is no terminal, each is a line."""
+        console = Console(file=sys.stderr)  # this one, whatever libraries put in its place meanwhile
+        if not console.is_terminal:
+            yield lambda step: self._errors.print(Text(_shown(step, self._errors)))
+            return
+        with console.status("") as status:
+            yield lambda step: status.update(Text(_shown(step, console)))
 
     def _task(self, title: str, total: int) -> Callable[[int, int, str], None]:
         title = _shown(title, self._errors)

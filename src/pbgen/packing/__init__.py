@@ -26,11 +26,12 @@ from pbgen.packing.info import layer_infos
 from pbgen.packing.lower import Tensors, lower
 from pbgen.packing.operators import KNOWN
 from pbgen.packing.rebuilt import rebuild
+from pbgen.packing.steps import begins, told
 from pbgen.packing.to_onnx import export_onnx
 from pbgen.packing.translate import batch_norms, translate
 from pbgen.packing.verify import Inputs, Made, MixedError, SizesDifferError, made, verify, verify_sizes
 
-__all__ = ["LayerInfo", "PackInfo", "export_onnx", "file", "pack", "rebuild"]
+__all__ = ["LayerInfo", "PackInfo", "export_onnx", "file", "pack", "rebuild", "told"]
 
 
 def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: str | os.PathLike[str]) -> PackInfo:
@@ -50,6 +51,7 @@ def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: st
     takes sizes that the file does not, with the reason.
     """
     check_writable(path)
+    begins("running the module")
     inputs = _inputs(example_input)
     copy = inference_copy(module)
     register_outputs(run(copy, inputs))
@@ -104,19 +106,24 @@ def _free_or_fixed(frozen: Frozen, inputs: Inputs) -> _Trial:
 def _trial(frozen: Frozen, inputs: Inputs, expected: tuple[list[Made], Made | None], traced: Inputs | None) -> _Trial:
     """With free sizes, traced at those of `traced`; fixed ones without it."""
     frozen.module.float()
+    at = "of free sizes" if traced is inputs else "of free sizes, at others" if traced else "of the example's size"
+    begins(f"tracing the module, {at}")
     exported = export(frozen, traced or inputs, KNOWN, free=traced is not None)
+    begins("translating its operators")
     graph, tensors = lower(fold(translate(exported)))
     contents = file.to_bytes(graph, tensors)
     trial = _Trial(graph, tensors, contents, exported.float_bytes, exported.fixed)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "trial.safetensors")
         path.write_bytes(contents)
+        begins("comparing the file with the module")
         try:
             verify(path, *expected, frozen.module)
         except MixedError as error:
             raise _named(error, batch_norms(exported)) from None
         if traced is None:
             return trial
+        begins("comparing them at other sizes")
         every = traced is not inputs
         try:
             elsewhere = verify_sizes(path, frozen.module.float(), inputs, exported.bounds, every)
