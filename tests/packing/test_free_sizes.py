@@ -229,17 +229,11 @@ def test_parts_whose_number_is_all_the_same_to_the_module_are_told(tmp_path) -> 
     assert read(path)[0].free == []
 
 
-SINGLE = {
-    "a sound of one number": (nn.Conv1d(1, 2, 3, padding=1), (1, 1), [(1, 7)]),
-    "a row": (nn.Conv2d(3, 2, 3, padding=1), (3, 1, 9), [(3, 4, 5), (3, 1, 6)]),
-    "a pixel": (nn.Sequential(nn.Conv2d(3, 2, 1), nn.Upsample(scale_factor=2)), (3, 1, 1), [(3, 4, 5)]),
-}
-
-
-@pytest.mark.parametrize("name", SINGLE)
-def test_a_size_of_one_is_free(compare, name) -> None:
-    module, shape, others = SINGLE[name]
-    assert len(compare(module, shape, others=others).free) == len(shape) - 1
+@pytest.mark.parametrize("shape", [(12, 1, 1), (12, 1)])
+def test_a_size_of_one_is_fixed(compare, shape) -> None:
+    """Torch alone would leave a DCGAN's latent free to be a picture."""
+    conv = nn.Conv2d if len(shape) == 3 else nn.Conv1d
+    assert compare(conv(12, 3, 3, padding=2), shape).free == []
 
 
 class Source(nn.Module):
@@ -253,9 +247,8 @@ class Source(nn.Module):
         return self.frames(mel) + self.pitch(f0)
 
 
-@pytest.mark.parametrize("frames", [1, 20])
-def test_sizes_that_belong_together(compare, frames) -> None:
-    packed = compare(Source(), [(8, frames), (1, 16 * frames)], others=[[(8, 30), (1, 480)]])
+def test_sizes_that_belong_together(compare) -> None:
+    packed = compare(Source(), [(8, 20), (1, 320)], others=[[(8, 30), (1, 480)]])
     engine = pbgen.Engine(packed.path)
     assert engine.input_shape == ((8, None), (1, None))
     for length in (479, 481, 30):

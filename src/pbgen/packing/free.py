@@ -39,8 +39,10 @@ def free_shapes(module: nn.Module, inputs: Inputs, fixed: list[Axis]) -> Any:
     return shapes.dynamic_shapes(module, inputs)
 
 
-def _free_axes(value: Tensor) -> range:
-    return range(2 if value.dim() == IMAGE else 1, value.dim())
+def _free_axes(value: Tensor) -> list[int]:
+    """Those along which others may be given: not one of length 1, which says that there is nothing to be long, as the
+    height and width of a DCGAN's latent do."""
+    return [axis for axis in range(2 if value.dim() == IMAGE else 1, value.dim()) if value.shape[axis] > 1]
 
 
 def placeholders(program: ExportedProgram) -> list[fx.Node]:
@@ -62,7 +64,7 @@ def fixed_axes(program: ExportedProgram, inputs: Inputs) -> list[Axis]:
 
 def larger_where_fixed(module: nn.Module, inputs: Inputs, fixed: list[Axis]) -> tuple[Inputs, list[Axis]]:
     """Inputs twice the size along those axes where the module takes them so, and these axes: a size that torch fixes
-    because it, or another that hangs on it, is 1 (an image that a network makes one pixel) is free there."""
+    because another that hangs on it is 1 (an image that a network makes one pixel) is free there."""
     taken = [one for one in fixed if _takes(module, _twice(inputs, [one]))]
     together = [(number, axis) for number, axis in fixed if axis > 1 and (number, axis) not in taken]
     if len({number for number, _ in together}) > 1 and _takes(module, _twice(inputs, together)):
