@@ -268,7 +268,7 @@ void Arrangement::arrange_layer(size_t index, size_t value) {
     if (planes) made_.insert(output_of_[value]);
     add({&in, &out}, [=](const Call& call) {
         const double start = call.seconds ? seconds_now() : 0;
-        SharedExtremes* made = extremes(extremes_of_[value], call);
+        SharedExtremes* made = tail ? nullptr : extremes(extremes_of_[value], call);  // else its program finds them
         for (size_t image = 0; made && image < call.images; ++image) new (made + image) SharedExtremes;
         const Output results = {writable(out, call, 0), written, planes ? call.outputs[output_of_[value]] : nullptr, made};
         layer->run({address(in, call, 0), read, extremes(told, call)}, call.images,

@@ -24,16 +24,25 @@ Integer divide_up(Integer a, Integer b) {
 
 size_t on_cache_lines(size_t bytes) { return divide_up(bytes, cache_line) * cache_line; }
 
-// Rows of a tile, a power of 2.
+// Rows of a tile: a power of 2, and whole vectors.
 int64_t tile_height(const SharedTables& tables, const Phases& rows) {
+    const auto least = static_cast<int64_t>(tables.narrow() ? tables.lanes / tables.columns : 1);
     int64_t height = static_cast<int64_t>(tile_pixels / tables.columns);
-    while (height / 2 >= rows.longest()) height /= 2;
+    while (height / 2 >= std::max(least, rows.longest())) height /= 2;
     return height;
 }
 
+// Rows of its tables, and how many of these there are side by side.
+int64_t table_height(const SharedTables& tables, const Phases& rows) { return tile_height(tables, rows) + rows.deltas().size(); }
+int64_t table_copies(const SharedTables& tables, const Phases& columns) {
+    return tables.narrow() ? 1 + columns.deltas().size() : 1;
+}
+
 bool reaches(const SharedTables& tables, const Phases& rows, const Phases& columns) {
-    return static_cast<int64_t>(tables.columns) + columns.deltas().size() <= static_cast<int64_t>(tables.pitch) &&
-           static_cast<int64_t>(tile_pixels / tables.columns) + rows.deltas().size() <= static_cast<int64_t>(most_table_rows);
+    const auto width = static_cast<int64_t>(tables.columns), pitch = static_cast<int64_t>(tables.pitch);
+    const int64_t most = static_cast<int64_t>(most_table_pixels) / pitch, height = table_height(tables, rows);
+    return (tables.narrow() || width + columns.deltas().size() <= pitch) && height <= most &&
+           table_copies(tables, columns) <= most / height;
 }
 
 // Those that take least; nullptr if taps reach too far for any.
@@ -42,9 +51,9 @@ const SharedTables* best(const Product& product, const Phases& rows, const Phase
     int64_t least = INT64_MAX;
     for (const SharedTables* tables = product.shared; tables != product.shared + product.shared_count; ++tables) {
         const auto width = static_cast<int64_t>(tables->columns), height = static_cast<int64_t>(tile_pixels) / width;
-        const int64_t loads = divide_up(rows.longest(), height) + rows.longest() * static_cast<int64_t>(tables->row_vectors);
-        const int64_t cost = divide_up(columns.longest(), width) * loads;
-        if (cost > least || !reaches(*tables, rows, columns)) continue;
+        const int64_t vectors = divide_up(rows.longest() * width, static_cast<int64_t>(tables->lanes));
+        const int64_t cost = divide_up(columns.longest(), width) * (divide_up(rows.longest(), height) + vectors);
+        if (cost >= least || !reaches(*tables, rows, columns)) continue;
         least = cost;
         best = tables;
     }
@@ -69,7 +78,7 @@ struct SharedConvolution::Tile {
     size_t shifts[most_taps];
     PhaseTaps phases[most_taps];
     size_t most_entries;  // that are added to a sum for each table
-    const void* sources[most_table_rows * tile_pixels];
+    const void* sources[most_table_pixels];
 };
 
 // For other sizes, too, the product must be the same: the weights are arranged once.
@@ -103,16 +112,16 @@ SharedConvolution::SharedConvolution(const Phases& rows, const Phases& columns, 
                                      std::shared_ptr<const Weights> weights, const Epilogue& epilogue,
                                      const Kernels& kernels)
     : Convolution(rows, columns, input, output, std::move(weights), epilogue, kernels),
-      tables_(*best(weights_->product, rows, columns)) {}
-
-size_t SharedConvolution::table_rows() const {
-    return static_cast<size_t>(tile_height(tables_, rows_) + rows_.deltas().size());
-}
+      tables_(*best(weights_->product, rows, columns)),
+      table_rows_(static_cast<size_t>(table_height(tables_, rows))),
+      table_copies_(static_cast<size_t>(table_copies(tables_, columns))),
+      table_pixels_(divide_up(table_copies_ * table_rows_ * tables_.pitch, tables_.lanes) * tables_.lanes),
+      entry_bytes_(table_pixels_ * tables_.number_bytes) {}
 
 size_t SharedConvolution::worker_bytes() const {
     const size_t sums = sum_count(weights_->block_channels(0));
     const size_t totals = weights_->product.widen ? sums * sizeof(int32_t) : 0;
-    return on_cache_lines(tables_.entries * tables_.entry_bytes(table_rows())) +
+    return on_cache_lines(tables_.entries * entry_bytes_) +
            on_cache_lines(sums * tables_.number_bytes) + on_cache_lines(totals);
 }
 
@@ -159,7 +168,7 @@ void SharedConvolution::run(const Rows<const uint8_t>& sources, size_t images, c
 void SharedConvolution::run_tile(Tile& tile, const Rows<const uint8_t>& sources, const Output& output) const {
     const Product& product = weights_->product;
     const size_t sums = sum_count(weights_->planes * tile.outputs);
-    tile.sums = tile.table + on_cache_lines(tables_.entries * tables_.entry_bytes(table_rows()));
+    tile.sums = tile.table + on_cache_lines(tables_.entries * entry_bytes_);
     tile.totals = reinterpret_cast<int32_t*>(tile.sums + on_cache_lines(sums * tables_.number_bytes));
     std::memset(tile.sums, 0, sums * tables_.number_bytes);
     if (product.widen) std::memset(tile.totals, 0, sums * sizeof(int32_t));
@@ -193,7 +202,8 @@ void SharedConvolution::find_taps(Tile& tile) const {
             for (int64_t c = 0; c < column_phase.taps; ++c) {
                 const auto down = static_cast<size_t>(row_phase.tap(r).delta - rows_.deltas().begin);
                 const auto across = static_cast<size_t>(column_phase.tap(c).delta - columns_.deltas().begin);
-                tile.shifts[tap++] = (down * tables_.pitch + across) * tables_.number_bytes;
+                const size_t further = tables_.narrow() ? across * table_rows_ * tables_.pitch : across;
+                tile.shifts[tap++] = (down * tables_.pitch + further) * tables_.number_bytes;
             }
         }
         tile.most_entries = std::max(tile.most_entries, phase.taps);
@@ -202,19 +212,21 @@ void SharedConvolution::find_taps(Tile& tile) const {
 
 void SharedConvolution::find_sources(Tile& tile, const Rows<const uint8_t>& sources) const {
     const void** to = tile.sources;
-    for (size_t row = 0; row < table_rows(); ++row)
-        for (size_t column = 0; column < tables_.pitch; ++column) {
-            const int64_t y = tile.area.rows.begin + rows_.deltas().begin + static_cast<int64_t>(row);
-            const int64_t x = tile.area.columns.begin + columns_.deltas().begin + static_cast<int64_t>(column);
-            const bool met = sources.rows.begin <= y && y < sources.rows.end && 0 <= x && x < input_.width;
-            *to++ = met ? sources.at(tile.image, y, x) + tile.group * group_bytes_ : nullptr;
-        }
+    for (size_t copy = 0; copy < table_copies_; ++copy)
+        for (size_t row = 0; row < table_rows_; ++row)
+            for (size_t column = copy; column < copy + tables_.pitch; ++column) {
+                const int64_t y = tile.area.rows.begin + rows_.deltas().begin + static_cast<int64_t>(row);
+                const int64_t x = tile.area.columns.begin + columns_.deltas().begin + static_cast<int64_t>(column);
+                const bool met = sources.rows.begin <= y && y < sources.rows.end && 0 <= x && x < input_.width;
+                *to++ = met ? sources.at(tile.image, y, x) + tile.group * group_bytes_ : nullptr;
+            }
+    std::fill(to, tile.sources + table_pixels_, nullptr);
 }
 
 void SharedConvolution::add_inputs(Tile& tile, size_t first) const {
     const Weights& w = *weights_;
-    const size_t count = std::min(tables_.inputs, w.inputs - first), bytes = tables_.entry_bytes(table_rows());
-    tables_.fill(tile.sources, table_rows(), first, count, tile.table);
+    const size_t count = std::min(tables_.inputs, w.inputs - first), bytes = entry_bytes_;
+    tables_.fill(tile.sources, table_pixels_, first, count, tile.table);
     const uint8_t* indices = w.tap(tile.group, tile.block, 0) + first / tables_.inputs * w.block_channels(tile.block) * w.taps;
     for (size_t plane = 0; plane < w.planes; ++plane) {
         const size_t channel = plane * w.block_outputs(tile.block) + tile.first_output;

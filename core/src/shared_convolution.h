@@ -28,7 +28,6 @@ public:
 private:
     struct Tile;
 
-    size_t table_rows() const;
     size_t phases() const { return static_cast<size_t>(rows_.count() * columns_.count()); }
     int64_t row_of(size_t phase) const { return static_cast<int64_t>(phase) / columns_.count(); }
     int64_t column_of(size_t phase) const { return static_cast<int64_t>(phase) % columns_.count(); }
@@ -41,6 +40,8 @@ private:
     void finish_phase(const Tile& tile, size_t phase, const Output& output, Extremes& extremes) const;
 
     const SharedTables& tables_;
+    const size_t table_rows_, table_copies_;  // [copies][rows][pitch] pixels of an entry
+    const size_t table_pixels_, entry_bytes_;
 };
 
 }  // namespace pbgen

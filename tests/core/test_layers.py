@@ -54,6 +54,10 @@ LAYERS = {
     "wide, many channels": Layer(29, 130, (5, 15), (5, 5), (2, 2), (2, 2), (1, 1)),
     "wide, more than a block": Layer(20, 300, (3, 15), (3, 3), (1, 1), (1, 1)),
     "wide, groups": Layer(30, 400, (2, 16), (3, 3), (1, 1), (1, 1), groups=2),
+    "four columns": Layer(29, 130, (5, 4), (5, 5), (2, 2), (2, 2), (1, 1)),
+    "four columns, more than a block": Layer(20, 300, (9, 4), (3, 3), (1, 1), (1, 1)),
+    "four columns, a row, groups": Layer(30, 400, (1, 4), (3, 3), (1, 1), (1, 1), groups=2),
+    "four columns, taps beyond them": Layer(16, 64, (4, 4), (9, 9), (1, 1), (4, 4)),
     # linear
     "linear": Layer(100, 257, ()),
     "linear, few": Layer(7, 3, ()),

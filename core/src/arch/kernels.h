@@ -36,8 +36,8 @@ struct TapWeights {
     ptrdiff_t shift;
 };
 
-// Most rows of pixels of a table.
-constexpr size_t most_table_rows = 16;
+// Most pixels of a table.
+constexpr size_t most_table_pixels = 256;
 
 // Tables that all taps of a layer share (arch/vector/shared_tables.h), for a tile of tile_pixels output positions.
 struct SharedTables {
@@ -45,17 +45,19 @@ struct SharedTables {
     size_t columns;       // of a tile
     size_t pitch;         // pixels of a row of the table: those of the tile, and those beyond that taps may reach
     size_t number_bytes;  // of an entry's numbers, [rows][pitch], and of sums
-    size_t row_vectors;   // of a row of the tile
+    size_t lanes;         // of a vector: some columns of a row, or some rows
 
-    // An entry's, of so many rows.
-    size_t (*entry_bytes)(size_t rows);
+    // Makes the table of inputs first .. first + count - 1 of some pixels, a multiple of `lanes`, whose inputs are
+    // `sources`, or nullptr for zeros.
+    void (*fill)(const void* const* sources, size_t pixels, size_t first, size_t count, void* table);
 
-    // Makes the table of inputs first .. first + count - 1 of pixels [rows][pitch], whose inputs are `sources`, or nullptr
-    // for zeros.
-    void (*fill)(const void* const* sources, size_t rows, size_t first, size_t count, void* table);
+    // Whether a row has no pixels beyond the tile's, so that rows lie side by side in a vector; an entry then has these
+    // rows for each of the columns where a tap's pixels may begin.
+    bool narrow() const { return columns < lanes; }
 
-    // Adds to `rows` rows, or as many more as make a power of 2, of sums [outputs][tile_pixels] what `taps` taps say: of each, where its inputs lie in an entry, so
-    // many bytes on; and for each output an index, `step` of them from one output's to the next's.
+    // Adds to `rows` rows, or as many more as make a power of 2, of sums [outputs][tile_pixels] what `taps` taps say: of
+    // each, where its inputs lie in an entry of `bytes` bytes, so many bytes on; and for each output an index, `step` of
+    // them from one output's to the next's.
     void (*look_up)(const size_t* shifts, size_t taps, const uint8_t* indices, size_t step, size_t rows, size_t outputs,
                     const void* table, size_t bytes, void* sums);
 };

@@ -54,6 +54,7 @@ constexpr SharedTables shared_floats[] = {
 
 constexpr SharedTables shared_shorts[] = {
     Shared<SharedShorts, EightShorts, 8, 12>::tables,
+    Shared<SharedShorts, EightShorts, 4, 4>::tables,
 };
 
 const Product shared_product = {

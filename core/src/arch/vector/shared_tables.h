@@ -33,8 +33,8 @@ struct SharedFloats {
     template <class Vector>
     static inline void round(Vector (&)[1 << inputs / 2]) {}
 
-    // values[i * stride + pixel] = input first + i of each of `pixels` pixels, a multiple of 4, and 0 where there is none.
-    static void gather(const void* const* sources, size_t pixels, size_t first, size_t count, Number* values, size_t stride) {
+    // values[i * pixels + pixel] = input first + i of each of `pixels` pixels, a multiple of 4, and 0 where there is none.
+    static void gather(const void* const* sources, size_t pixels, size_t first, size_t count, Number* values) {
         const auto at = [&](size_t p) { return reinterpret_cast<const char*>(static_cast<const float*>(sources[p]) + first); };
         float rest[4][inputs] = {};
         for (size_t p = 0; p < pixels; p += 4) {
@@ -46,8 +46,8 @@ struct SharedFloats {
                     from[i] = reinterpret_cast<const char*>(rest[i]);
                 }
             auto* to = reinterpret_cast<int32_t*>(values + p);
-            transpose(from, 2 * sizeof(float), to + 2 * stride, stride);
-            transpose(from, 0, to, stride);
+            transpose(from, 2 * sizeof(float), to + 2 * pixels, pixels);
+            transpose(from, 0, to, pixels);
         }
     }
 };
@@ -64,12 +64,12 @@ struct SharedShorts {
     }
 
     // Sources are padded with zeros. Words of two inputs of eight pixels are taken apart.
-    static void gather(const void* const* sources, size_t pixels, size_t first, size_t, Number* values, size_t stride) {
+    static void gather(const void* const* sources, size_t pixels, size_t first, size_t, Number* values) {
         constexpr size_t low_half = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__, some = 8;
         for (size_t p = 0; p < pixels; p += some) {
-            const char* from[some] = {};
+            const char* from[some];
             for (size_t i = 0; i < some; ++i) {
-                const auto* source = p + i < pixels ? static_cast<const int16_t*>(sources[p + i]) : nullptr;
+                const auto* source = static_cast<const int16_t*>(sources[p + i]);
                 from[i] = source ? reinterpret_cast<const char*>(source + first) : zero_row;
             }
             alignas(16) int32_t words[inputs / 2][some];
@@ -77,34 +77,30 @@ struct SharedShorts {
             transpose(from + 4, 0, words[0] + 4, some);
             UNROLL for (size_t i = 0; i < inputs / 2; ++i) {
                 const auto a = load<EightShorts>(words[i]), b = load<EightShorts>(words[i] + 4);
-                store(values + (2 * i + low_half) * stride + p, SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14));
-                store(values + (2 * i + 1 - low_half) * stride + p, SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15));
+                store(values + (2 * i + low_half) * pixels + p, SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14));
+                store(values + (2 * i + 1 - low_half) * pixels + p, SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15));
             }
         }
     }
 };
 
-// A tile is `columns` positions wide, whole vectors of them, and its tables have `pitch` lanes a row.
+// A tile is `columns` positions wide, whole vectors of them or a part of one, and its tables have `pitch` lanes a row.
 template <class Kind, class Vector, size_t columns_, size_t pitch_>
 struct Shared {
     using Number = typename Kind::Number;
-    static constexpr size_t columns = columns_, pitch = pitch_, rows = tile_pixels / columns;
-    static constexpr size_t vectors = columns / numbers_of<Vector>;  // of a row
-    static constexpr size_t entries = size_t{1} << Kind::inputs;
-    static_assert(columns % numbers_of<Vector> == 0);
+    static constexpr size_t numbers = numbers_of<Vector>, entries = size_t{1} << Kind::inputs;
+    static constexpr bool narrow = columns_ < numbers;
+    // Lines of whole vectors: rows, or some rows side by side.
+    static constexpr size_t columns = narrow ? numbers : columns_, pitch = narrow ? numbers : pitch_;
+    static constexpr size_t rows = tile_pixels / columns, vectors = columns / numbers;
+    static_assert(narrow ? numbers % columns_ == 0 && pitch_ == columns_ : columns_ % numbers == 0);
 
-    static constexpr size_t entry_pixels(size_t table_rows) {
-        return divide_up(table_rows * pitch, numbers_of<Vector>) * numbers_of<Vector>;
-    }
-    static size_t entry_bytes(size_t table_rows) { return entry_pixels(table_rows) * sizeof(Number); }
-
-    static void fill(const void* const* sources, size_t table_rows, size_t first, size_t count, void* to) {
+    static void fill(const void* const* sources, size_t pixels, size_t first, size_t count, void* to) {
         constexpr size_t half = Kind::inputs / 2;
-        const size_t pixels = entry_pixels(table_rows);
-        alignas(64) Number values[Kind::inputs * entry_pixels(most_table_rows)];
-        Kind::gather(sources, table_rows * pitch, first, count, values, pixels);
+        alignas(64) Number values[Kind::inputs * most_table_pixels];
+        Kind::gather(sources, pixels, first, count, values);
         auto* table = static_cast<Number*>(to);
-        for (size_t lane = 0; lane < pixels; lane += numbers_of<Vector>) {
+        for (size_t lane = 0; lane < pixels; lane += numbers) {
             Vector x[half], low[1 << half], high[1 << half];
             UNROLL for (size_t i = 0; i < half; ++i) x[i] = load<Vector>(values + i * pixels + lane);
             half_table(x, low);
@@ -131,7 +127,7 @@ struct Shared {
         UNROLL for (size_t o = 0; o < outputs; ++o)
             UNROLL for (size_t r = 0; r < tile_rows; ++r)
                 UNROLL for (size_t v = 0; v < vectors; ++v)
-                    sum[o][r][v] = load<Vector>(sums + o * tile_pixels + r * columns + v * numbers_of<Vector>);
+                    sum[o][r][v] = load<Vector>(sums + o * tile_pixels + r * columns + v * numbers);
         for (size_t t = 0; t < taps.count; ++t) {
             const char* entries_at = taps.table + taps.shifts[t];
             UNROLL for (size_t o = 0; o < outputs; ++o) {
@@ -141,34 +137,33 @@ struct Shared {
 #endif
                 UNROLL for (size_t r = 0; r < tile_rows; ++r)
                     UNROLL for (size_t v = 0; v < vectors; ++v)
-                        sum[o][r][v] += load<Vector>(entry + (r * pitch + v * numbers_of<Vector>) * sizeof(Number));
+                        sum[o][r][v] += load<Vector>(entry + (r * pitch + v * numbers) * sizeof(Number));
             }
         }
         UNROLL for (size_t o = 0; o < outputs; ++o)
             UNROLL for (size_t r = 0; r < tile_rows; ++r)
                 UNROLL for (size_t v = 0; v < vectors; ++v)
-                    store(sums + o * tile_pixels + r * columns + v * numbers_of<Vector>, sum[o][r][v]);
+                    store(sums + o * tile_pixels + r * columns + v * numbers, sum[o][r][v]);
     }
 
     template <size_t tile_rows = rows>
     static void look_up(const size_t* shifts, size_t count, const uint8_t* indices, size_t step, size_t some_rows,
                         size_t outputs, const void* table, size_t bytes, void* to) {
         if constexpr (tile_rows > 1)
-            if (some_rows <= tile_rows / 2)
+            if (some_rows * columns_ <= tile_rows / 2 * columns)
                 return look_up<tile_rows / 2>(shifts, count, indices, step, some_rows, outputs, table, bytes, to);
         // Enough sums at a time to hide an addition's latency, and few enough for the registers.
-        constexpr size_t at_once = tile_rows * vectors <= 4 ? 2 : 1;
+        constexpr size_t at_once = tile_rows * vectors <= 2 ? 4 : tile_rows * vectors <= 4 ? 2 : 1;
         const Taps taps = {shifts, count, step, static_cast<const char*>(table), bytes};
         auto* sums = static_cast<Number*>(to);
         size_t o = 0;
         for (; o + at_once <= outputs; o += at_once, indices += at_once * step)
             add<tile_rows, at_once>(taps, indices, sums + o * tile_pixels);
-        if (o < outputs) add<tile_rows, 1>(taps, indices, sums + o * tile_pixels);
+        for (; o < outputs; ++o, indices += step) add<tile_rows, 1>(taps, indices, sums + o * tile_pixels);
     }
 
     static constexpr SharedTables tables = {
-        Kind::inputs, entries, columns, pitch, sizeof(Number), vectors,
-        entry_bytes, fill, look_up<>,
+        Kind::inputs, entries, columns_, pitch_, sizeof(Number), numbers, fill, look_up<>,
     };
 };
 
