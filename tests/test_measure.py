@@ -528,7 +528,7 @@ def test_what_is_read_by_an_index_is_named_so():
 
 
 def test_a_module_without_a_layer_names_its_weights():
-    with pytest.raises(PBGenError, match=r"^LSTM: nothing to plan: .* none of ConvTranspose1d, .*; it has LSTM$"):
+    with pytest.raises(PBGenError, match=r"^LSTM: nothing to plan: .* none of ConvTranspose1d, .*; it has LSTM; give"):
         pbgen.plan(nn.LSTM(3, 4), torch.zeros(1, 5, 3))
 
 

@@ -70,7 +70,10 @@ def plan(
     if not found:
         kinds = ", ".join(kind.__name__ for kind in LAYER_KINDS)
         others = f"; it has {', '.join(str(other) for other in unplanned[:4])}" if unplanned else ""
-        raise PBGenError(f"{type(module).__name__}: nothing to plan: the example input passes none of {kinds}{others}")
+        raise PBGenError(
+            f"{type(module).__name__}: nothing to plan: the example input passes none of {kinds}{others}; "
+            "give the module that holds such layers, and an example that passes them"
+        )
     return decide((layer.dimensions() for layer in found), threshold, unplanned, bits)
 
 

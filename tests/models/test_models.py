@@ -185,7 +185,7 @@ def test_any_module_with_an_example_or_shapes(model_file, factory, shapes):
 @pytest.mark.parametrize(
     ("factory", "reason"),
     [
-        ("missing", "has no function 'missing'"),
+        ("missing", "has no function 'missing'; it has "),
         ("value", "has no function 'value'"),
         ("", "has no function ''"),
         ("triple", "the factory returned (Generator, Flatten, Flatten); return a torch generator, or a pair"),

@@ -236,6 +236,17 @@ def test_a_size_of_one_is_fixed(compare, shape) -> None:
     assert compare(conv(12, 3, 3, padding=2), shape).free == []
 
 
+def test_a_latent_that_a_view_makes_several_of_is_fixed(tmp_path) -> None:
+    """`z.view(-1, 12, 1, 1)` takes 24 numbers and makes two images: that is no other size of one."""
+    path = tmp_path / "g.safetensors"
+    weight = torch.randn(12, 3, 4, 4)
+    module = Function(lambda self, z: F.conv_transpose2d(z.view(-1, 12, 1, 1), self.weight), weight=weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PBGenWarning)
+        pack(module, torch.randn(1, 12), path)
+    assert read(path)[0].free == []
+
+
 class Source(nn.Module):
     """A vocoder's beginning: frames of a mel spectrogram, and the pitch of each of their 16 samples."""
 

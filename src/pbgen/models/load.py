@@ -1,6 +1,7 @@
 """A model by its name, or from a user's Python file."""
 
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -89,10 +90,17 @@ def load_function(spec: str) -> Any:
 def _factory(spec: str, file: Path, name: str) -> Callable[[], Any]:
     if not file.is_file():
         raise PBGenError(f"{spec}: there is no file {file}; give file.py:factory")
-    factory: Callable[[], Any] | None = getattr(_module(spec, file), name, None)
+    module = _module(spec, file)
+    factory: Callable[[], Any] | None = getattr(module, name, None)
     if factory is None or not callable(factory):
-        raise PBGenError(f"{spec}: {file} has no function '{name}'")
+        own = [found.__name__ for found in vars(module).values() if _is_factory(found, module)]
+        there = f"it has {', '.join(own)}" if own else "write one that takes nothing and returns the module"
+        raise PBGenError(f"{spec}: {file} has no function '{name}'; {there}")
     return factory
+
+
+def _is_factory(value: Any, module: ModuleType) -> bool:
+    return inspect.isfunction(value) and value.__module__ == module.__name__ and not inspect.signature(value).parameters
 
 
 def _module(spec: str, file: Path) -> ModuleType:

@@ -29,7 +29,16 @@ from pbgen.packing.rebuilt import rebuild
 from pbgen.packing.steps import begins, told
 from pbgen.packing.to_onnx import export_onnx
 from pbgen.packing.translate import batch_norms, translate
-from pbgen.packing.verify import Inputs, Made, MixedError, SizesDifferError, made, verify, verify_sizes
+from pbgen.packing.verify import (
+    Inputs,
+    Made,
+    MixedError,
+    SeveralImagesError,
+    SizesDifferError,
+    made,
+    verify,
+    verify_sizes,
+)
 
 __all__ = ["LayerInfo", "PackInfo", "export_onnx", "file", "pack", "rebuild", "told"]
 
@@ -86,6 +95,8 @@ def _free_or_fixed(frozen: Frozen, inputs: Inputs) -> _Trial:
     try:
         trial = _trial(frozen, inputs, expected, traced=inputs)
         refused = trial.refused
+    except SeveralImagesError:
+        return _trial(frozen, inputs, expected, traced=None)
     except PBGenError as error:
         reason, refused = error, error.inputs if isinstance(error, SizesDifferError) else None
     if refused is not None:  # what the module does there may be the more general

@@ -84,6 +84,11 @@ class LostDigitsError(PBGenError):
     """The file differs from the module by no more than that does from itself in another precision."""
 
 
+class SeveralImagesError(PBGenError):
+    """Of an input of another size the module makes several images, as `z.view(-1, 100, 1, 1)` of a longer latent: that
+    is no size of one image."""
+
+
 class MixedError(PBGenError):
     """An image of the module depends on the others of its batch."""
 
@@ -125,7 +130,7 @@ def verify_sizes(
     and beyond the sizes between which, as torch knows, the module does one thing.
 
     Raises SizesDifferError where the file makes something else at larger sizes, or takes none of those that were tried
-    and that the module takes; tells where it does at smaller ones, or refuses some.
+    and that the module takes, and SeveralImagesError; tells where it does at smaller ones, or refuses some.
     """
     sources = [source for source in read(path)[0].inputs if source.noise is None]
     shapes = [tuple(size if isinstance(size, str) else None for size in source.shape) for source in sources]
@@ -172,6 +177,8 @@ def _agrees(
         expected = made(module.float(), other)
     except PBGenError:
         return False
+    if len(sizes) == 1 and any(len(output) != 1 for output in expected.outputs):
+        raise SeveralImagesError(f"{type(module).__name__} makes several images of an input of another size")
     said = ", ".join(f"{name} = {size}" for name, size in sizes.items())
     try:
         packed = runs(expected.inputs, expected.drawn)
