@@ -13,6 +13,13 @@
 
 namespace pbgen {
 
+// What decides about a layer's product beside its shape.
+struct Manner {
+    bool integers = false;  // whether it rounds what it reads to integers of 8 bits, where that is faster
+    bool resizes = false;   // whether it is run with images of other sizes, too
+    bool sound = false;     // whether an image is a single row at every size
+};
+
 // Some rows of each of a number of images, with the channels innermost.
 template <class Number>
 struct Rows {

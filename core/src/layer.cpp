@@ -59,8 +59,10 @@ bool is_channelwise(const LayerShape& shape, const LayerSize& size) {
     return shape.groups > 1 && size.inputs == 1 && size.outputs == 1;
 }
 
-// A sound is a column rather than a row: bands and threads take rows. Dot products are long along rows.
-bool is_turned(const LayerShape& shape, const LayerSize& size) {
+// A sound is a column rather than a row: bands and threads take rows. Dot products are long along rows. What is turned at one
+// size must be so at all, as products are chosen once.
+bool is_turned(const LayerShape& shape, const LayerSize& size, Manner manner) {
+    if (manner.resizes && !manner.sound) return false;
     const bool is_row = shape.input.height == 1 && shape.output.height == 1 && shape.y.kernel == 1;
     return is_row && !DotRows::suit(shape, size);
 }
@@ -94,7 +96,7 @@ uint64_t ScratchSize::bytes(size_t threads) const {
 Layer::Layer(const std::string& name, const LayerShape& given, const CanonicalWeights& weights, Manner manner,
              const Arrange& arrange, const Epilogue& epilogue, const Kernels& kernels)
     : name_(name),
-      turned_(is_turned(given, weights.size())),
+      turned_(is_turned(given, weights.size(), manner)),
       taps_as_channels_(!manner.resizes && spreads(given)),
       input_(turned_ ? turned(given).input : given.input),
       output_(turned_ ? turned(given).output : given.output),
@@ -144,7 +146,7 @@ void Layer::choose(const LayerShape& shape, const CanonicalWeights& weights, Man
 
 const Product* Layer::shared_product(const LayerShape& shape, const LayerSize& size, Manner manner) const {
     const Product* product = size.planes ? kernels_.choose_shared(size, manner.integers && may_be_rounded(size)) : nullptr;
-    return product && SharedConvolution::suit(shape, manner.resizes, *product) ? product : nullptr;
+    return product && SharedConvolution::suit(shape, size, manner, *product) ? product : nullptr;
 }
 
 // Where things lie in the scratch memory.

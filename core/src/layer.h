@@ -36,12 +36,6 @@ struct ScratchSize {
 // Arranges weights for a product, or knows them arranged.
 using Arrange = std::function<std::shared_ptr<const Weights>(const CanonicalWeights&, const Product&)>;
 
-// What decides about a layer's product beside its shape.
-struct Manner {
-    bool integers = false;  // whether it rounds what it reads to integers of 8 bits, where that is faster
-    bool resizes = false;   // whether it is run with images of other sizes, too
-};
-
 class Layer {
 public:
     // `weights` need have no numbers where `arrange` knows them arranged.

@@ -100,7 +100,8 @@ void Model::load_layer(const Container& container, size_t index) {
 }
 
 Manner Model::manner(const Node& node) const {
-    return {integers_ && !is_input(node.inputs[0]), !known(graph_.shape(node.inputs[0])) || !known(node.shape)};
+    return {integers_ && !is_input(node.inputs[0]), !known(graph_.shape(node.inputs[0])) || !known(node.shape),
+            node.geometry.size() == 1};
 }
 
 // Whether a value is what the engine is given, wherever its numbers stand. It is never rounded: what a generator makes of

@@ -11,6 +11,8 @@ namespace {
 
 constexpr size_t most_taps = 256;  // of all phases
 
+constexpr auto tile_pixels_ = static_cast<int64_t>(tile_pixels);
+
 // Integers of 16 bits hold the sum of so many entries, each the sum of two.
 constexpr size_t most_entries = INT16_MAX / (2 * largest_entry);
 
@@ -32,33 +34,47 @@ int64_t tile_height(const SharedTables& tables, const Phases& rows) {
     return height;
 }
 
-// Rows of its tables, and how many of these there are side by side.
-int64_t table_height(const SharedTables& tables, const Phases& rows) { return tile_height(tables, rows) + rows.deltas().size(); }
+// How many times an entry has its rows.
 int64_t table_copies(const SharedTables& tables, const Phases& columns) {
     return tables.narrow() ? 1 + columns.deltas().size() : 1;
 }
 
-bool reaches(const SharedTables& tables, const Phases& rows, const Phases& columns) {
+// Whether an entry has room for what taps reach from a tile of that height, and taps look up often enough.
+bool serves(const SharedTables& tables, size_t lookups, int64_t height, const Phases& rows, const Phases& columns) {
     const auto width = static_cast<int64_t>(tables.columns), pitch = static_cast<int64_t>(tables.pitch);
-    const int64_t most = static_cast<int64_t>(most_table_pixels) / pitch, height = table_height(tables, rows);
-    return (tables.narrow() || width + columns.deltas().size() <= pitch) && height <= most &&
-           table_copies(tables, columns) <= most / height;
+    const int64_t most = static_cast<int64_t>(tables.most_pixels) / pitch, reach = columns.deltas().size();
+    const int64_t table_height = height + rows.deltas().size();
+    // A sound's table is larger than its tile by as much as its taps reach.
+    const int64_t fewest = static_cast<int64_t>(tables.fewest) * (tables.columns == 1 ? table_height : tile_pixels_) / tile_pixels_;
+    return static_cast<int64_t>(lookups) >= fewest && (tables.narrow() || width + reach <= pitch) && table_height <= most &&
+           table_copies(tables, columns) <= most / table_height;
 }
 
-// Those that take least; nullptr if taps reach too far for any.
-const SharedTables* best(const Product& product, const Phases& rows, const Phases& columns) {
+// Those that take least; nullptr if there are none for such images.
+const SharedTables* best(const Product& product, size_t lookups, const Phases& rows, const Phases& columns) {
     const SharedTables* best = nullptr;
     int64_t least = INT64_MAX;
     for (const SharedTables* tables = product.shared; tables != product.shared + product.shared_count; ++tables) {
-        const auto width = static_cast<int64_t>(tables->columns), height = static_cast<int64_t>(tile_pixels) / width;
+        const auto width = static_cast<int64_t>(tables->columns), height = tile_pixels_ / width;
         const int64_t vectors = divide_up(rows.longest() * width, static_cast<int64_t>(tables->lanes));
         const int64_t cost = divide_up(columns.longest(), width) * (divide_up(rows.longest(), height) + vectors);
-        if (cost >= least || !reaches(*tables, rows, columns)) continue;
+        if (cost >= least || (tables->narrow() && columns.longest() > width)) continue;
+        if (!serves(*tables, lookups, tile_height(*tables, rows), rows, columns)) continue;
         least = cost;
         best = tables;
     }
     return best;
 }
+
+// Whether there are some at every size. Those of one column are for sounds.
+bool always(const Product& product, size_t lookups, bool sound, const Phases& rows, const Phases& columns) {
+    return std::any_of(product.shared, product.shared + product.shared_count, [&](const SharedTables& tables) {
+        const bool any_width = sound ? tables.columns == 1 : !tables.narrow();
+        return any_width && serves(tables, lookups, static_cast<int64_t>(tile_pixels / tables.columns), rows, columns);
+    });
+}
+
+size_t lookups(const LayerSize& size) { return size.planes * size.outputs * size.taps; }
 
 }  // namespace
 
@@ -82,16 +98,20 @@ struct SharedConvolution::Tile {
 };
 
 // For other sizes, too, the product must be the same: the weights are arranged once.
-bool SharedConvolution::suit(const LayerShape& shape, bool resizes, const Product& product) {
+bool SharedConvolution::suit(const LayerShape& shape, const LayerSize& size, Manner manner, const Product& product) {
     if (!shape.transposed && (shape.y.stride > 1 || shape.x.stride > 1)) return false;
     const auto most = static_cast<int64_t>(most_taps);
-    if (shape.x.kernel == 1 || shape.x.kernel > most || shape.y.kernel > most / shape.x.kernel) return false;
+    // A sound, or an image of one column, but not if others are wider.
+    const bool column = shape.input.width == 1 && shape.output.width == 1 && (manner.sound || !manner.resizes);
+    if ((shape.x.kernel == 1 && !column) || shape.x.kernel > most || shape.y.kernel > most / shape.x.kernel) return false;
     const Phases rows = row_phases(shape), columns = column_phases(shape);
-    // Sums are loaded and stored once a phase: where it has few taps, that takes too long.
-    if (2 * shape.y.kernel * shape.x.kernel < 5 * rows.count() * columns.count()) return false;
+    // Sums are loaded and stored once a phase: where it has few taps, that takes too long, by twice as many for a column,
+    // whose pixels other tables prepare in runs.
+    if ((column ? 1 : 2) * shape.y.kernel * shape.x.kernel < 5 * rows.count() * columns.count()) return false;
     if (product.widen && rows[0].taps * columns[0].taps > static_cast<int64_t>(most_entries)) return false;
-    const SharedTables* tables = best(product, rows, columns);
-    if (!tables || resizes) return tables;
+    if (manner.resizes) return always(product, lookups(size), manner.sound, rows, columns);
+    const SharedTables* tables = best(product, lookups(size), rows, columns);
+    if (!tables) return false;
     // Few lanes should be empty.
     const auto width = static_cast<int64_t>(tables->columns), lanes = divide_up(columns.longest(), width) * width;
     return 10 * columns.longest() >= 9 * lanes;
@@ -112,8 +132,9 @@ SharedConvolution::SharedConvolution(const Phases& rows, const Phases& columns, 
                                      std::shared_ptr<const Weights> weights, const Epilogue& epilogue,
                                      const Kernels& kernels)
     : Convolution(rows, columns, input, output, std::move(weights), epilogue, kernels),
-      tables_(*best(weights_->product, rows, columns)),
-      table_rows_(static_cast<size_t>(table_height(tables_, rows))),
+      tables_(*best(weights_->product, lookups({weights_->planes, weights_->inputs, weights_->outputs, weights_->taps}), rows,
+                    columns)),
+      table_rows_(static_cast<size_t>(tile_height(tables_, rows) + rows.deltas().size())),
       table_copies_(static_cast<size_t>(table_copies(tables_, columns))),
       table_pixels_(divide_up(table_copies_ * table_rows_ * tables_.pitch, tables_.lanes) * tables_.lanes),
       entry_bytes_(table_pixels_ * tables_.number_bytes) {}
@@ -259,10 +280,15 @@ void SharedConvolution::finish_phase(const Tile& tile, size_t phase, const Outpu
     const size_t first_sum = phase * w.planes * tile.outputs * tile_pixels;
     const void* sums = w.product.widen ? static_cast<const void*>(tile.totals + first_sum)
                                        : tile.sums + first_sum * tables_.number_bytes;
-    const auto count = static_cast<size_t>(end_column - tile.area.columns.begin);
-    const Grid grid = {1, count, static_cast<size_t>(columns_.output_step() * output.layout.pixel), 0};
+    // A column is one run of pixels, as a row of others is.
+    const bool column = tables_.columns == 1;
+    const int64_t run = column ? end_row - tile.area.rows.begin : end_column - tile.area.columns.begin;
+    if (run <= 0) return;
+    const auto count = static_cast<size_t>(run);
+    const int64_t step = column ? rows_.output_step() * output.layout.row : columns_.output_step() * output.layout.pixel;
+    const Grid grid = {1, count, static_cast<size_t>(step), 0};
     alignas(64) float rows[tile_bytes / sizeof(float)];
-    for (int64_t i = tile.area.rows.begin; i < end_row; ++i) {
+    for (int64_t i = tile.area.rows.begin; i < end_row; i += column ? run : 1) {
         const int64_t y = row_phase.first + i * rows_.output_step();
         const int64_t x = column_phase.first + tile.area.columns.begin * columns_.output_step();
         float* to = output.pixels + output.layout.at(tile.image, y, x);

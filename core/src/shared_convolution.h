@@ -12,7 +12,7 @@ namespace pbgen {
 class SharedConvolution final : public Convolution {
 public:
     // Whether there are tiles of the product's for a layer of this shape, or of it and other sizes.
-    static bool suit(const LayerShape& shape, bool resizes, const Product& product);
+    static bool suit(const LayerShape& shape, const LayerSize& size, Manner manner, const Product& product);
     // The order of its taps: phase after phase.
     static std::vector<size_t> order(const Phases& rows, const Phases& columns);
 

@@ -58,6 +58,9 @@ LAYERS = {
     "four columns, more than a block": Layer(20, 300, (9, 4), (3, 3), (1, 1), (1, 1)),
     "four columns, a row, groups": Layer(30, 400, (1, 4), (3, 3), (1, 1), (1, 1), groups=2),
     "four columns, taps beyond them": Layer(16, 64, (4, 4), (9, 9), (1, 1), (4, 4)),
+    "sound": Layer(29, 70, (100,), (7,), (1,), (3,)),
+    "sound, dilated, more than a block": Layer(16, 520, (37,), (5,), (1,), (8,), dilation=(4,)),
+    "sound, groups": Layer(40, 300, (64,), (6,), (1,), (0,), groups=2),
     # linear
     "linear": Layer(100, 257, ()),
     "linear, few": Layer(7, 3, ()),
@@ -79,6 +82,8 @@ CONVOLUTIONS = {
     "wide, high kernel": Layer(20, 150, (4, 16), (11, 2), (1, 1), (5, 0)),
     "one channel": Layer(1, 1, (4, 5), (2, 3)),
     "one dimension": Layer(40, 33, (19,), (7,), (2,), (3,), dilation=(2,)),
+    "sound": Layer(60, 96, (131,), (11,), (1,), (15,), dilation=(3,)),
+    "a column": Layer(24, 80, (50, 1), (7, 1), (1, 1), (3, 0)),
 }
 LAYERS |= {f"conv, {name}": replace(layer, transposed=False) for name, layer in CONVOLUTIONS.items()}
 

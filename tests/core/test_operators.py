@@ -166,6 +166,21 @@ def test_residual_generator(free: bool, path: Path) -> None:
     assert_close(result, value.numpy())
 
 
+@pytest.mark.parametrize("activations", ["float32", "int8"])
+@pytest.mark.parametrize("kernel", [(1, 5), (5, 1), (3, 3), (3, 11), (7,), (5,)], ids=str)
+def test_a_layer_of_any_size(kernel: tuple[int, ...], activations: str, arch: str, path: Path) -> None:
+    """Its weights are arranged once, whatever images come: a row, a column, a few pixels."""
+    layer = Layer(40, 128, kernel, kernel, transposed=False, padding=tuple(size // 2 for size in kernel))
+    names = ("H", "W")[-len(kernel) :]
+    nodes = [nothing([0], (40, *names)), layer.node((128, *names), 1)]  # what is given itself is never rounded
+    engine = Engine(write(path, (40, *names), nodes, layer.tensors()), threads=2, activations=activations)
+    for size in [(1, 1), (1, 40), (40, 1), (3, 4), (4, 3), (9, 17), (33, 16)]:
+        x = numbers(2, 40, *size[-len(kernel) :])
+        expected = layer.reference(x)
+        tolerance = 1e-5 if activations == "float32" else 0.03
+        assert abs(engine(x) - expected).max() <= tolerance * abs(expected).max()
+
+
 CONV: dict[str, Any] = {
     "scale": "scale",
     "kernel": [3, 3],

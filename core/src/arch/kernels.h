@@ -46,6 +46,8 @@ struct SharedTables {
     size_t pitch;         // pixels of a row of the table: those of the tile, and those beyond that taps may reach
     size_t number_bytes;  // of an entry's numbers, [rows][pitch], and of sums
     size_t lanes;         // of a vector: some columns of a row, or some rows
+    size_t fewest;        // lookups by all taps for which a table is worth its making
+    size_t most_pixels;   // of an entry, at most most_table_pixels
 
     // Makes the table of inputs first .. first + count - 1 of some pixels, a multiple of `lanes`, whose inputs are
     // `sources`, or nullptr for zeros.

@@ -44,17 +44,23 @@ const Product integer_lookup_product = {
     true,
 };
 
-// Entries of one row and tap should not cross a cache line, and tables are to fit the first cache.
+// Entries of one row and tap should not cross a cache line, and tables are to fit the first cache. Those of a single column
+// are for sounds. One of eight inputs takes four times as long to make as one of six; where vectors have 32 bytes, too few
+// images are as wide as two of them.
 constexpr SharedTables shared_floats[] = {
-    Shared<SharedFloats, Floats, 8, 16>::tables,
+    Shared<SharedFloats, Floats, 8, 16, 128>::tables,
 #if VECTOR_BYTES == 16
-    Shared<SharedFloats, Floats, 4, 8>::tables,
+    Shared<SharedFloats, Floats, 4, 8, 128>::tables,
 #endif
+    Shared<SharedFloats, Floats, 1, 1, 128, table_bytes / 64 / sizeof(float)>::tables,
 };
 
 constexpr SharedTables shared_shorts[] = {
-    Shared<SharedShorts, EightShorts, 8, 12>::tables,
-    Shared<SharedShorts, EightShorts, 4, 4>::tables,
+#if VECTOR_BYTES == 16
+    Shared<SharedShorts, EightShorts, 8, 12, 1536>::tables,
+    Shared<SharedShorts, EightShorts, 4, 4, 1536>::tables,
+#endif
+    Shared<SharedShorts, Shorts, 1, 1, 384, table_bytes / 256 / sizeof(int16_t)>::tables,
 };
 
 const Product shared_product = {
@@ -128,13 +134,9 @@ const Product* channelwise() { return &channelwise_product; }
 
 const DotProducts& dots(bool integers) { return integers ? integer_dots : float_dots; }
 
-// A table is made for so many lookups at least; one of eight inputs takes four times as long as one of six. Vectors of 32 bytes
-// gain nothing from the latter: too few images are as wide as two of them.
 const Product* choose_shared(const LayerSize& size, bool integers) {
-    const size_t lookups = size.planes * size.outputs * size.taps;
-    if (!integers) return lookups < 128 ? nullptr : &shared_product;
-    const bool pays = vector_bytes == 16 && lookups >= 1536 && size.inputs >= SharedShorts::inputs;
-    return pays ? &integer_shared_product : nullptr;
+    if (!integers) return &shared_product;
+    return size.inputs < SharedShorts::inputs ? nullptr : &integer_shared_product;
 }
 
 const Product* choose(const LayerSize& size) { return size.planes ? &lookup_product : &broadcast_product; }

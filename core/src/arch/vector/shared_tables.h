@@ -85,7 +85,7 @@ struct SharedShorts {
 };
 
 // A tile is `columns` positions wide, whole vectors of them or a part of one, and its tables have `pitch` lanes a row.
-template <class Kind, class Vector, size_t columns_, size_t pitch_>
+template <class Kind, class Vector, size_t columns_, size_t pitch_, size_t fewest, size_t most_pixels = most_table_pixels>
 struct Shared {
     using Number = typename Kind::Number;
     static constexpr size_t numbers = numbers_of<Vector>, entries = size_t{1} << Kind::inputs;
@@ -163,7 +163,7 @@ struct Shared {
     }
 
     static constexpr SharedTables tables = {
-        Kind::inputs, entries, columns_, pitch_, sizeof(Number), numbers, fill, look_up<>,
+        Kind::inputs, entries, columns_, pitch_, sizeof(Number), numbers, fewest, most_pixels, fill, look_up<>,
     };
 };
 
