@@ -102,6 +102,21 @@ def test_adaptive_max_pooling_to_a_free_size(compare, name) -> None:
     assert len(compare(Function(function), shape, others=others).free) == 2
 
 
+BY_SIZES = {
+    "linspace": lambda x: x + torch.linspace(-1, 1, x.shape[3]) * torch.linspace(3, 2, steps=x.shape[2])[:, None],
+    "linspace of one": lambda x: x * torch.linspace(2, 3, (x.shape[3] + 15) // 16, dtype=torch.float32)[-1],
+    "avg_pool2d": lambda x: x - F.avg_pool2d(x, x.shape[2:]),
+    "avg_pool2d along one axis": lambda x: x - F.avg_pool2d(x, (1, x.shape[3]), stride=(1, x.shape[3])),
+    "max_pool2d": lambda x: x - F.max_pool2d(x, kernel_size=(x.shape[2], x.shape[3])),
+}
+
+
+@pytest.mark.parametrize("name", BY_SIZES)
+def test_functions_of_torch_that_take_sizes_as_numbers(compare, name) -> None:
+    packed = compare(Function(BY_SIZES[name]), (3, 16, 16), others=[(3, 19, 18), (3, 8, 31)])
+    assert packed.free == ["h", "w"]
+
+
 @pytest.mark.parametrize("name", ["cumsum", "prod"])
 def test_operators_along_a_free_axis_fix_it(tmp_path, name) -> None:
     module = Function(lambda x: getattr(x[..., : x.shape[2] // 2 * 2], name)(2))

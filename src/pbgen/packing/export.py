@@ -20,7 +20,6 @@ from torch.fx.experimental import _config as symbolic
 from torch.overrides import TorchFunctionMode
 
 from pbgen.errors import PBGenError
-from pbgen.packing.adaptive import adaptive_max_pool
 from pbgen.packing.apart import taken_apart
 from pbgen.packing.free import (
     Axis,
@@ -36,6 +35,7 @@ from pbgen.packing.free import (
     why_fixed,
 )
 from pbgen.packing.freeze import Frozen
+from pbgen.packing.of_free_size import of_free_size
 from pbgen.packing.sizes import count
 from pbgen.packing.untraced import InverseFourierError, untraced
 from pbgen.packing.written import written_anew
@@ -192,8 +192,8 @@ class _Freely(TorchFunctionMode):
                 return args[0].detach().copy_(args[1])
         if function in (torch.istft, Tensor.istft):
             raise InverseFourierError
-        if (pooled := adaptive_max_pool(function, *args, **kwargs)) is not None:
-            return pooled
+        if (made := of_free_size(function, *args, **kwargs)) is not None:
+            return made
         if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
             return _max_pool1d(*args, **kwargs)
         return function(*args, **kwargs)
