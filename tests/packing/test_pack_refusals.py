@@ -86,6 +86,11 @@ REFUSED = [
         r'layer "0" \(Function\): it calls istft, and Fourier .* let the module end at',
     ),
     (
+        Function(lambda x: torch.fft.irfft(torch.complex(x, x) * torch.polar(x, x))),
+        (3, 8),
+        r"complex numbers cannot be packed; leave Fourier transforms out of the module",
+    ),
+    (
         Cancelling(),
         (3, 32, 32),
         r"differs from the module's by \S+ of its scale, and the module's own in float32 .*: it loses its digits",

@@ -192,11 +192,23 @@ class _Freely(TorchFunctionMode):
                 return args[0].detach().copy_(args[1])
         if function in (torch.istft, Tensor.istft):
             raise InverseFourierError
+        if function is torch.complex:  # which torch would take apart into writing to real and imaginary part
+            return _complex(*args, **kwargs)
+        if function is torch.polar:
+            return _polar(*args, **kwargs)
         if (made := of_free_size(function, *args, **kwargs)) is not None:
             return made
         if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
             return _max_pool1d(*args, **kwargs)
         return function(*args, **kwargs)
+
+
+def _complex(real: Tensor, imag: Tensor) -> Tensor:
+    return real + imag * 1j
+
+
+def _polar(abs: Tensor, angle: Tensor) -> Tensor:
+    return _complex(abs * angle.cos(), abs * angle.sin())
 
 
 def _max_pool1d(
