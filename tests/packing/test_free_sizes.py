@@ -111,6 +111,18 @@ BY_SIZES = {
 }
 
 
+ROUNDED = {
+    "quotient": lambda x: F.pad(x, (0, (math.ceil((x.shape[3] - 3) / 4 + 1) - 1) * 4 + 3 - x.shape[3])),
+    "multiple": lambda x: F.interpolate(x, size=(x.shape[2], math.floor(x.shape[3] * 0.7 + 2))),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_sizes_that_are_rounded_with_an_integer_added(compare, name) -> None:
+    packed = compare(Function(ROUNDED[name]), (3, 16, 16), others=[(3, 19, 18), (3, 8, 31)])
+    assert packed.free == ["h", "w"]
+
+
 @pytest.mark.parametrize("name", BY_SIZES)
 def test_functions_of_torch_that_take_sizes_as_numbers(compare, name) -> None:
     packed = compare(Function(BY_SIZES[name]), (3, 16, 16), others=[(3, 19, 18), (3, 8, 31)])

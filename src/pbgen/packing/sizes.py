@@ -68,16 +68,23 @@ def _plain(expression: sympy.Expr) -> sympy.Expr:
 def _to_integer(part: sympy.Expr) -> sympy.Expr:
     """Sizes are not negative, so cutting off is rounding down."""
     (inner,) = part.args
+    whole, inner = _whole(inner)
     up = part.func is torch_functions.CeilToInt
     if inner.func is torch_functions.ToFloat:
-        return inner.args[0]
+        return inner.args[0] + whole
     if inner.func is torch_functions.IntTrueDiv:
         a, b = inner.args
-        return -torch_functions.FloorDiv(-a, b) if up else torch_functions.FloorDiv(a, b)
+        return (-torch_functions.FloorDiv(-a, b) if up else torch_functions.FloorDiv(a, b)) + whole
     factor, rest = inner.as_coeff_Mul()
-    if rest.func is torch_functions.ToFloat and factor == int(factor):
-        return int(factor) * rest.args[0]
-    return part
+    if rest.func is torch_functions.ToFloat and float(factor).is_integer():
+        return int(factor) * rest.args[0] + whole
+    return part.func(inner) + whole
+
+
+def _whole(value: sympy.Expr) -> tuple[int, sympy.Expr]:
+    """An integer that is added to a real number, and the number without it: the 1 of math.ceil(size / 4 + 1)."""
+    added, rest = value.as_coeff_Add()
+    return (int(added), rest) if float(added).is_integer() else (0, value)
 
 
 _TO_INTEGER = (torch_functions.TruncToInt, torch_functions.FloorToInt, torch_functions.CeilToInt)
