@@ -324,6 +324,27 @@ class Ungraded(nn.Module):
         return self.end(self.layer(x))
 
 
+class Gate(nn.Module):
+    """Of its input, in place on what the gradient of its last operator needs, or not."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.layers, self.in_place = nn.Sequential(nn.Linear(6, 24), nn.ReLU(), nn.Linear(24, 6)), in_place
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layers(x).sigmoid()
+        return y.mul_(x) if self.in_place else y * x
+
+
+def test_what_is_written_in_place_is_learned_like_what_is_not(tmp_path) -> None:
+    batches = [torch.randn(16, 6) for _ in range(3)]
+    found = []
+    for in_place in (True, False):
+        torch.manual_seed(0)
+        found.append(compress(Gate(in_place), batches, tmp_path / "g.safetensors", bits=2, steps=4))
+    assert found[0].psnr == found[1].psnr
+
+
 def classed() -> nn.Module:
     module = nn.Bilinear(3, 1, 2)
     module.example_input = torch.zeros(1, 3), torch.tensor([[3]])

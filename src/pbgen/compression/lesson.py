@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from statistics import median
 from typing import Any, NamedTuple, TypedDict, cast
 
@@ -9,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
+from torch.autograd.graph import allow_mutation_on_saved_tensors
 from torch.utils import _pytree as pytree
 
 from pbgen.binarize import binary_weights, estimator_of
@@ -16,6 +18,7 @@ from pbgen.compression.inputs import Batch
 from pbgen.compression.judge import ImageSet, log_error
 from pbgen.compression.opponent import Opponent, OpponentState
 from pbgen.compression.sound import is_sound, spectral_distance
+from pbgen.compression.student import writes_on_saved
 from pbgen.training.teacher import Teacher, held
 
 SIGN_RATE, LEVEL_RATE, RATE = 3e-2, 1e-2, 3e-3
@@ -68,6 +71,7 @@ class Lesson:
         self._adam = torch.optim.Adam(_groups(student), betas=(0.5 if images else 0.9, 0.99))
         self._optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(self._adam))
         self._lengths: list[float] = []
+        self._writes: bool | None = None  # unknown before the first step
 
     def state(self) -> LessonState:
         """What is to be kept of it."""
@@ -117,12 +121,15 @@ class Lesson:
             group["lr"] = group["full_rate"] * order.rate
         expected = self._whole(self._teacher.outputs(batch, order.number), count)
         self._adam.zero_grad()
-        made = self._whole(self._made(batch, order.number), count)
-        loss = torch.stack(list(map(_loss, made, expected, self._variances))).mean()
-        if self._opponent:
-            self._opponent.step(expected[0], made[0], order.rate)
-            loss = loss + self._opponent.loss(made[0], expected[0], order.number)
-        self._fabric.backward(loss)
+        if self._writes is None:
+            self._writes = writes_on_saved(self._student, batch)
+        with allow_mutation_on_saved_tensors() if self._writes else nullcontext():
+            made = self._whole(self._made(batch, order.number), count)
+            loss = torch.stack(list(map(_loss, made, expected, self._variances))).mean()
+            if self._opponent:
+                self._opponent.step(expected[0], made[0], order.rate)
+                loss = loss + self._opponent.loss(made[0], expected[0], order.number)
+            self._fabric.backward(loss)
         self._add_up_gradients()
         if not self._shorten_gradient():
             return False

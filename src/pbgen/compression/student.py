@@ -1,9 +1,11 @@
 """A copy of a float module with weights of few bits."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import allow_mutation_on_saved_tensors
 from torch.utils import _pytree as pytree
 
 from pbgen.binarize import LearnedScale, binarize, binary_layers, binary_weights, estimator_of
@@ -37,17 +39,34 @@ def can_learn(teacher: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
     """
     student = duplicate(teacher).requires_grad_(True).eval()
     try:
-        with torch.enable_grad():
-            leaves = pytree.tree_leaves(student(*(value.clone() for value in inputs)))
+        with torch.enable_grad(), allow_mutation_on_saved_tensors():
+            gradients = _gradients(student, inputs)
     except Exception as error:  # whatever a user's forward may raise
         raise PBGenError(f"{type(teacher).__name__} fails where gradients are kept: {first_line(error)}") from error
+    return any(gradient is not None and bool(gradient.any()) for gradient in gradients)
+
+
+def writes_on_saved(student: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
+    """Whether it writes in place on what its gradient is computed of, as `y = x.sigmoid(); y *= x` does: torch refuses
+    that unless it keeps copies."""
+    try:
+        _gradients(student, inputs)
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        return True
+    return False
+
+
+def _gradients(student: nn.Module, inputs: tuple[Tensor, ...]) -> Sequence[Tensor | None]:
+    """Of its parameters, none where its outputs have none."""
+    leaves = pytree.tree_leaves(student(*(value.clone() for value in inputs)))
     made = [value for value in leaves if isinstance(value, Tensor) and value.requires_grad]
     if not made:
-        return False
+        return []
     random = torch.Generator().manual_seed(0)  # a plain sum may be the same for all weights, as behind a norm
-    total = torch.stack([(value * torch.randn(value.shape, generator=random)).sum() for value in made]).sum()
-    gradients = torch.autograd.grad(total, list(student.parameters()), allow_unused=True)
-    return any(gradient is not None and bool(gradient.any()) for gradient in gradients)
+    total = torch.stack([(value * torch.randn(value.shape, generator=random).to(value)).sum() for value in made]).sum()
+    return torch.autograd.grad(total, list(student.parameters()), allow_unused=True)
 
 
 @torch.no_grad()
