@@ -14,8 +14,8 @@ _READ = (
     "what hangs on weights, compute once before and keep as a buffer"
 )
 _LOST = (
-    "its forward makes a tensor, such as a weight, in a way that torch.export does not follow; compute it once before "
-    "and keep it as a parameter or buffer"
+    "its forward makes a tensor, such as a weight, in a way that torch.export does not follow, or keeps one outside of "
+    "the module from one call to the next; compute it once before and keep it as a parameter or buffer"
 )
 _MOVED = "its forward moves a module (to, cuda, float, half), which torch.export does not follow; do it before packing"
 _FOURIER = (
