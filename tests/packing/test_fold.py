@@ -188,6 +188,17 @@ def test_constants_beside_each_other_are_computed_now(compare) -> None:
     assert packed.programs == ["map mul"]
 
 
+def test_a_table_from_which_many_numbers_are_added_is_stored_instead_of_them(compare) -> None:
+    """As the windows of attention add what belongs to each distance."""
+    index = (torch.arange(16)[:, None] - torch.arange(16) + 15).view(-1)
+
+    def biased(module, x):
+        return x + module.table[index].view(16, 16, 8).permute(2, 0, 1).unsqueeze(0)
+
+    packed = compare(Function(biased, table=torch.randn(31, 8)), (8, 16, 16))
+    assert sum(tensor.size for tensor in packed.tensors.values()) == 31 * 8 + 16 * 16
+
+
 def test_a_value_read_twice_keeps_its_steps_apart(compare) -> None:
     class Skip(nn.Module):
         def __init__(self) -> None:

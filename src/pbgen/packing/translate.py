@@ -124,7 +124,9 @@ class _Translation:
             return self._noise(node)
         given = arguments(node, self.values)
         if not _depends(given):
-            return _computed_now(node, self.values)
+            made = _computed_now(node, self.values)
+            if not _is_spread(node, made, self.values):
+                return made
         _check_known(node)
         call = self._call(node, given)
         made = _find(node)(call)
@@ -233,6 +235,26 @@ def _computed_now(node: fx.Node, values: dict[fx.Node, Any]) -> Any:
     if isinstance(result, tuple | list):
         return [_constant(node, value, binary) for value in result]
     return _constant(node, result, binary)
+
+
+_TAKES = {"index", "index_select", "embedding"}
+_VIEWS = {"view", "_unsafe_view", "reshape", "permute", "transpose", "unsqueeze", "squeeze", "clone", "contiguous"}
+_MUCH = 2  # times the numbers that it is made of
+
+
+def _is_spread(node: fx.Node, made: Any, values: dict[fx.Node, Any]) -> bool:
+    """Whether it takes many numbers of a small table, to add them, as windows of attention do with what belongs to
+    each distance: table and indices, which all windows share, are stored instead."""
+    if name_of(node.target) not in _TAKES or not isinstance(made, Constant) or made.binary:
+        return False
+    numbers = sum(values[source].tensor.numel() for source in node.all_input_nodes)
+    return made.tensor.numel() > _MUCH * numbers and _is_added(node)
+
+
+def _is_added(node: fx.Node) -> bool:
+    """Whether nothing but sums read it, in whatever shape."""
+    names = [(user, name_of(user.target)) for user in node.users]
+    return bool(names) and all(name == "add" or (name in _VIEWS and _is_added(user)) for user, name in names)
 
 
 def _plain(value: Any) -> Any:
