@@ -3,6 +3,7 @@
 import math
 import re
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -272,6 +273,31 @@ def test_a_latent_that_a_view_makes_several_of_is_fixed(tmp_path) -> None:
         warnings.simplefilter("error", PBGenWarning)
         pack(module, torch.randn(1, 12), path)
     assert read(path)[0].free == []
+
+
+KEPT: dict[str, Tensor] = {}
+
+
+class Keeping(nn.Module):
+    """What networks that warp frames do with their grids, outside of themselves."""
+
+    kept: ClassVar[dict[str, Tensor]] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        for kept in (KEPT, self.kept):
+            if (size := str(x.size())) not in kept:
+                kept[size] = torch.linspace(-1, 1, x.shape[3]).view(1, 1, 1, -1)
+            x = x + kept[size]
+        return x
+
+
+def test_what_is_kept_outside_of_a_module_is_never_a_trace(tmp_path) -> None:
+    """Else the next trace would meet it, and take it for a number."""
+    path = tmp_path / "g.safetensors"
+    for _ in range(2):
+        pack(Keeping(), torch.randn(1, 3, 8, 12), path)
+        assert len(read(path)[0].free) == 2
+    assert KEPT and all(type(value) is Tensor for value in [*KEPT.values(), *Keeping.kept.values()])
 
 
 class Source(nn.Module):

@@ -35,6 +35,7 @@ from pbgen.packing.free import (
     why_fixed,
 )
 from pbgen.packing.freeze import Frozen
+from pbgen.packing.left_behind import nothing_left_behind
 from pbgen.packing.of_free_size import of_free_size
 from pbgen.packing.sizes import count
 from pbgen.packing.untraced import InverseFourierError, untraced
@@ -156,7 +157,8 @@ class _NoSwitches(TorchFunctionMode):
 
 def _exported(module: nn.Module, inputs: Inputs, free: bool, fixed: Sequence[Axis] = ()) -> ExportedProgram:
     shapes = free_shapes(module, inputs, list(fixed)) if free else None
-    return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
+    with nothing_left_behind():
+        return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
 
 
 def _freest(module: nn.Module, program: ExportedProgram, inputs: Inputs) -> tuple[ExportedProgram, Inputs, list[str]]:
