@@ -28,6 +28,11 @@ def conv(inputs: int, outputs: int, size: int, k: int, stride: int = 1, groups: 
     return nn.Conv2d(inputs, outputs, k, stride, k // 2, groups=groups, bias=False), (inputs, size, size)
 
 
+def sound(channels: int, length: int, k: int, dilation: int = 1) -> Case:
+    layer = nn.Conv1d(channels, channels, k, 1, k // 2 * dilation, dilation, bias=False)
+    return layer, (channels, length)
+
+
 CASES: dict[str, Case] = {
     "deconvolution 512 to 256, 8x8, 5x5": deconv(512, 256, 8, 5),
     "deconvolution 512 to 256, 8x8, 4x4": deconv(512, 256, 8, 4),
@@ -46,6 +51,7 @@ CASES: dict[str, Case] = {
     "1x1 image": deconv(512, 512, 1, 4, 1),
     "2x2 image": deconv(512, 512, 2, 4),
     "3x3 image": deconv(512, 512, 3, 4),
+    "4x4 image": deconv(1024, 512, 4, 5),
     "7x7 image": deconv(256, 256, 7, 4),
     "64x64 image": deconv(64, 32, 64, 4),
     "128x128 image": deconv(32, 16, 128, 4),
@@ -57,6 +63,10 @@ CASES: dict[str, Case] = {
     "convolution 64 to 3, 9x9": conv(64, 3, 32, 9),
     "convolution 64 to 64, 1x1": conv(64, 64, 64, 1),
     "convolution, depthwise": conv(256, 256, 16, 3, groups=256),
+    "sound, 64 channels, 3 taps": sound(64, 6400, 3),
+    "sound, 64 channels, 7 taps": sound(64, 6400, 7),
+    "sound, 64 channels, 7 taps, dilation 5": sound(64, 6400, 7, 5),
+    "sound, 32 channels, 11 taps": sound(32, 25600, 11),
     "linear 100 to 16384": (nn.Linear(100, 16384, bias=False), (100,)),
     "linear 1024 to 1024": (nn.Linear(1024, 1024, bias=False), (1024,)),
 }
