@@ -65,7 +65,7 @@ struct SharedShorts {
 
     // Sources are padded with zeros. Words of two inputs of eight pixels are taken apart.
     static void gather(const void* const* sources, size_t pixels, size_t first, size_t, Number* values) {
-        constexpr size_t low_half = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__, some = 8;
+        constexpr size_t some = 8;
         for (size_t p = 0; p < pixels; p += some) {
             const char* from[some];
             for (size_t i = 0; i < some; ++i) {
@@ -77,8 +77,8 @@ struct SharedShorts {
             transpose(from + 4, 0, words[0] + 4, some);
             UNROLL for (size_t i = 0; i < inputs / 2; ++i) {
                 const auto a = load<EightShorts>(words[i]), b = load<EightShorts>(words[i] + 4);
-                store(values + (2 * i + low_half) * pixels + p, SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14));
-                store(values + (2 * i + 1 - low_half) * pixels + p, SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15));
+                store(values + 2 * i * pixels + p, SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14));
+                store(values + (2 * i + 1) * pixels + p, SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15));
             }
         }
     }
@@ -174,14 +174,16 @@ void widen(void* from, size_t count, void* to) {
     static_assert(tile_pixels % (2 * lanes) == 0);
     for (size_t i = 0; i < count; i += 2 * lanes) {
         const auto sum = load<Shorts>(sums + i);
+        const Shorts sign = sum >> 15;
+        // An integer of 32 bits is its lower half and the sign, in the processor's order.
+        constexpr bool big_endian = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
+        const Shorts first = big_endian ? sign : sum, second = big_endian ? sum : sign;
 #if VECTOR_BYTES == 32
-        const Shorts sign = sum >> 15;
-        const auto low = (Ints)SHUFFLE(sum, sign, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-        const auto high = (Ints)SHUFFLE(sum, sign, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        const auto low = (Ints)SHUFFLE(first, second, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        const auto high = (Ints)SHUFFLE(first, second, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 #else
-        const Shorts sign = sum >> 15;
-        const auto low = (Ints)SHUFFLE(sum, sign, 0, 8, 1, 9, 2, 10, 3, 11);
-        const auto high = (Ints)SHUFFLE(sum, sign, 4, 12, 5, 13, 6, 14, 7, 15);
+        const auto low = (Ints)SHUFFLE(first, second, 0, 8, 1, 9, 2, 10, 3, 11);
+        const auto high = (Ints)SHUFFLE(first, second, 4, 12, 5, 13, 6, 14, 7, 15);
 #endif
         store(totals + i, load<Ints>(totals + i) + low);
         store(totals + i + lanes, load<Ints>(totals + i + lanes) + high);
