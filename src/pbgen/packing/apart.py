@@ -1,7 +1,7 @@
 """Operators that are not known, as those of which torch makes them."""
 
 import operator
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ import torch.utils._pytree as pytree
 from torch import Tensor, fx
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.export import ExportedProgram
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from pbgen.operators import EachOperator
 from pbgen.packing.targets import name_of, overload_of
 
 _SIZES = (torch.SymInt, torch.SymFloat, torch.SymBool)
@@ -77,11 +77,11 @@ class _Part:
     result: Any
 
 
-class _Parts(TorchDispatchMode):
+class _Parts:
     """The operators of which torch makes that of a node, of the values that torch traced it with."""
 
     def __init__(self, node: fx.Node, known: Collection[str]) -> None:
-        TorchDispatchMode.__init__(self)
+        self._each = EachOperator(self._recorded)
         self._node, self._known = node, known
         self._nodes: dict[int, fx.Node] = {}  # by the value's id
         self._read = [source.meta["val"] for source in _sources(node)]
@@ -92,7 +92,7 @@ class _Parts(TorchDispatchMode):
     def make(self) -> None:
         """Raises an error where the operator cannot be taken apart alone; nothing of the graph is changed."""
         args, kwargs = fx.node.map_arg((self._node.args, self._node.kwargs), lambda source: source.meta["val"])
-        with _fake_mode(self._node.graph), self:
+        with _fake_mode(self._node.graph), self._each:
             self._result = self._apart(self._node.target, args, kwargs)
         made = {id(value) for part in self._parts for value in _tensors(part.result)} | set(map(id, self._read))
         several = not isinstance(self._result, Tensor)
@@ -115,18 +115,11 @@ class _Parts(TorchDispatchMode):
                 graph.erase_node(user)
         graph.erase_node(self._node)
 
-    def __torch_dispatch__(
-        self,
-        func: torch._ops.OpOverload,
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
+    def _recorded(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if func._schema.is_mutable:
             raise _NotAloneError
         if func not in self._within and _decomposition(func, self._known) is not None:
-            with self:
+            with self._each:
                 return self._apart(func, args, kwargs)
         result = func(*args, **kwargs)
         if any(isinstance(value, _SIZES) for value in pytree.tree_leaves(result)):
