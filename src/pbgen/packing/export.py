@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppres
 from dataclasses import dataclass
 from functools import partial, wraps
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
 import sympy
 import torch
@@ -18,6 +18,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx.experimental import _config as symbolic
 from torch.overrides import TorchFunctionMode
+from torch.utils._config_module import ConfigModule
 
 from pbgen.errors import PBGenError
 from pbgen.packing.apart import taken_apart
@@ -89,7 +90,7 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
     # Where torch need not tell sizes of 1 from others, it asks less of free ones, and traces them many times as fast;
     # but it does not find out then that two of them must be the same.
     if free:
-        with suppress(PBGenError), symbolic.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+        with suppress(PBGenError), cast(ConfigModule, symbolic).patch("backed_size_oblivious", True):
             return _export(frozen, inputs, known, free)
     return _export(frozen, inputs, known, free)
 

@@ -2,7 +2,7 @@
 in other words, in the trace alone."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, library, nn
@@ -38,7 +38,7 @@ def _spaced(start: Any, end: Any, steps: Any, *, dtype: Any = None, **others: An
     """Evenly from start to end."""
     if not isinstance(steps, torch.SymInt):
         return None
-    numbers: Tensor = torch.arange(steps, dtype=dtype or torch.get_default_dtype(), **others)  # type: ignore[call-overload]
+    numbers = torch.arange(cast(int, steps), dtype=dtype or torch.get_default_dtype(), **others)
     spaced: Tensor = numbers * ((end - start) / torch.sym_max(steps - 1, 1)) + start
     return spaced
 
