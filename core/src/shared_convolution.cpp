@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t most_taps = 256;  // of all phases
 
-constexpr auto tile_pixels_ = static_cast<int64_t>(tile_pixels);
+constexpr auto pixels_of_tile = static_cast<int64_t>(tile_pixels);
 
 // Integers of 16 bits hold the sum of so many entries, each the sum of two.
 constexpr size_t most_entries = INT16_MAX / (2 * largest_entry);
@@ -45,7 +45,7 @@ bool serves(const SharedTables& tables, size_t lookups, int64_t height, const Ph
     const int64_t most = static_cast<int64_t>(tables.most_pixels) / pitch, reach = columns.deltas().size();
     const int64_t table_height = height + rows.deltas().size();
     // A sound's table is larger than its tile by as much as its taps reach.
-    const int64_t fewest = static_cast<int64_t>(tables.fewest) * (tables.columns == 1 ? table_height : tile_pixels_) / tile_pixels_;
+    const int64_t fewest = static_cast<int64_t>(tables.fewest) * (tables.columns == 1 ? table_height : pixels_of_tile) / pixels_of_tile;
     return static_cast<int64_t>(lookups) >= fewest && (tables.narrow() || width + reach <= pitch) && table_height <= most &&
            table_copies(tables, columns) <= most / table_height;
 }
@@ -55,7 +55,7 @@ const SharedTables* best(const Product& product, size_t lookups, const Phases& r
     const SharedTables* best = nullptr;
     int64_t least = INT64_MAX;
     for (const SharedTables* tables = product.shared; tables != product.shared + product.shared_count; ++tables) {
-        const auto width = static_cast<int64_t>(tables->columns), height = tile_pixels_ / width;
+        const auto width = static_cast<int64_t>(tables->columns), height = pixels_of_tile / width;
         const int64_t vectors = divide_up(rows.longest() * width, static_cast<int64_t>(tables->lanes));
         const int64_t cost = divide_up(columns.longest(), width) * (divide_up(rows.longest(), height) + vectors);
         if (cost >= least || (tables->narrow() && columns.longest() > width)) continue;
