@@ -339,9 +339,7 @@ void Convolution::finish_block(const Tile& tile, size_t block, const Output& out
     const Weights& w = *weights_;
     const size_t channels = w.block_outputs(block);
     const size_t channel = tile.group * w.outputs + block * w.block();
-    Epilogue epilogue = epilogue_;
-    if (epilogue.scale) epilogue.scale += channel;
-    if (epilogue.shift) epilogue.shift += channel;
+    const Epilogue epilogue = epilogue_.from(channel);
 
     const auto number = [](int64_t size) { return static_cast<size_t>(size); };
     const Layout& layout = output.layout;

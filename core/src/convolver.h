@@ -53,6 +53,8 @@ inline std::vector<float> repeat(const float* values, size_t channels, size_t pi
     return all;
 }
 
+inline const float* data_or_null(const std::vector<float>& values) { return values.empty() ? nullptr : values.data(); }
+
 class Convolver {
 public:
     virtual ~Convolver() = default;

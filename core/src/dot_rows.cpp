@@ -59,8 +59,7 @@ DotRows::DotRows(const LayerShape& shape, const CanonicalWeights& weights, const
       planes_(weights.planes()),
       products_(products),
       kernels_(kernels),
-      piece_(piece_pixels(output_)),
-      epilogue_(epilogue) {
+      piece_(piece_pixels(output_)) {
     const auto channels = static_cast<size_t>(output_.channels);
     if (epilogue.scale) scale_.assign(epilogue.scale, epilogue.scale + channels);
     size_t begin = 0;
@@ -72,8 +71,8 @@ DotRows::DotRows(const LayerShape& shape, const CanonicalWeights& weights, const
     const auto piece = static_cast<size_t>(piece_);
     scale_ = repeat(scale_.empty() ? nullptr : scale_.data(), channels, piece);
     shift_ = repeat(epilogue.shift, channels, piece);
-    if (!scale_.empty()) epilogue_.scale = scale_.data();
-    if (!shift_.empty()) epilogue_.shift = shift_.data();
+    slopes_ = repeat(epilogue.slopes, channels, piece);
+    epilogue_ = {data_or_null(scale_), data_or_null(shift_), epilogue.activation, epilogue.slope, data_or_null(slopes_)};
 }
 
 // Taps are few; the positions at which another set of them is met are those where one begins or ends to lie inside.

@@ -82,7 +82,7 @@ private:
     std::vector<ColumnPhase> phases_;
     Aligned<uint8_t> weights_;  // [groups][kernel rows][phases][outputs][taps of the phase][inputs]
     int64_t piece_;             // pixels of a row that are finished at a time
-    std::vector<float> scale_, shift_;
+    std::vector<float> scale_, shift_, slopes_;
     Epilogue epilogue_;
 };
 

@@ -126,8 +126,9 @@ void Layer::choose(const LayerShape& shape, const CanonicalWeights& weights, Man
         const CanonicalWeights spread = weights.taps_as_outputs();
         scale_ = repeat(epilogue.scale, size.outputs, size.taps);
         shift_ = repeat(epilogue.shift, size.outputs, size.taps);
-        const Epilogue all = {epilogue.scale ? scale_.data() : nullptr, epilogue.shift ? shift_.data() : nullptr,
-                              epilogue.activation, epilogue.slope};
+        slopes_ = repeat(epilogue.slopes, size.outputs, size.taps);
+        const Epilogue all = {data_or_null(scale_), data_or_null(shift_), epilogue.activation, epilogue.slope,
+                              data_or_null(slopes_)};
         const Image one_pixel = {static_cast<int64_t>(spread.outputs), 1, 1};
         convolver_ = std::make_unique<Convolution>(one_tap(), one_tap(), input_, one_pixel,
                                                    arrange(spread, product(spread.size())), all, kernels_);

@@ -42,26 +42,21 @@ unsigned bits_of(const CanonicalWeights& weights, DType dtype) {
     return weights.planes() ? static_cast<unsigned>(weights.planes()) : dtype == DType::f16 ? 16 : 32;
 }
 
+// Whether it is a constant with one number for each channel that the layer makes.
+bool is_each_channel(const Node& node, const Node& layer) {
+    const size_t trailing = layer.op == Op::linear ? 1 : 1 + layer.geometry.size();
+    if (node.op != Op::constant || node.shape.size() < trailing) return false;
+    int64_t count = 1;
+    for (const Count& size : node.shape) count *= size.integer;
+    const int64_t channels = layer.shape[layer.shape.size() - trailing].integer;
+    return count == channels && node.shape[node.shape.size() - trailing].integer == channels;
+}
+
 }  // namespace
 
 LayerShape layer_shape(const Node& node, const Shape& input, const Shape& output) {
     const Geometry x = node.geometry.back(), y = node.geometry.size() == 2 ? node.geometry[0] : Geometry{};
     return {node.op == Op::conv_transpose, y, x, node.groups, image(node, input), image(node, output)};
-}
-
-bool is_activation(const Program& program, Epilogue* epilogue) {
-    if (program.inputs != 1 || program.steps.size() != 1 || program.steps[0].operands[0] != 0) return false;
-    switch (program.steps[0].instruction) {
-        case Instruction::relu: epilogue->activation = Activation::relu; return true;
-        case Instruction::tanh: epilogue->activation = Activation::tanh; return true;
-        case Instruction::sigmoid: epilogue->activation = Activation::sigmoid; return true;
-        case Instruction::leaky:
-            if (program.steps[0].operands[1] != 1) return false;
-            epilogue->activation = Activation::leaky_relu;
-            epilogue->slope = program.numbers[0];
-            return true;
-        default: return false;
-    }
 }
 
 Model::Model(const Container& container, const Kernels& kernels, unsigned threads, bool integers)
@@ -128,12 +123,33 @@ std::unique_ptr<Layer> Model::layer(size_t index, const LayerShape& shape) const
 
 Epilogue Model::epilogue(const Node& node) const {
     const auto vector = [&](size_t tensor) { return tensor == none ? nullptr : constants_[tensor].data(); };
-    Epilogue epilogue{vector(node.scale), vector(node.shift), Activation::none, 0};
-    Program program{node.program.inputs, {}, node.program.steps};
-    for (const Number& number : node.program.numbers)
-        if (number.size == none) program.numbers.push_back(number.number);
-    if (program.numbers.size() == node.program.numbers.size()) is_activation(program, &epilogue);
+    Epilogue epilogue{vector(node.scale), vector(node.shift)};
+    const std::vector<Step>& steps = node.program.steps;
+    if (steps.size() != 1 || steps[0].operands[0] != 0) return epilogue;
+    switch (steps[0].instruction) {
+        case Instruction::relu: epilogue.activation = Activation::relu; break;
+        case Instruction::tanh: epilogue.activation = Activation::tanh; break;
+        case Instruction::sigmoid: epilogue.activation = Activation::sigmoid; break;
+        case Instruction::leaky: find_slope(node, steps[0].operands[1], &epilogue); break;
+        default: break;
+    }
     return epilogue;
+}
+
+// Leaky ReLU, if its slope is a number, or one a channel.
+void Model::find_slope(const Node& node, size_t operand, Epilogue* epilogue) const {
+    if (operand >= node.program.inputs) {
+        const Number& slope = node.program.numbers[operand - node.program.inputs];
+        if (slope.size != none) return;
+        epilogue->slope = slope.number;
+    } else if (operand == 0) {
+        return;
+    } else {
+        const size_t value = node.inputs[node.own_inputs() + operand - 1];
+        if (graph_.is_input(value) || !is_each_channel(graph_.nodes[graph_.maker(value)], node)) return;
+        epilogue->slopes = constant(graph_.nodes[graph_.maker(value)].tensor);
+    }
+    epilogue->activation = Activation::leaky_relu;
 }
 
 std::shared_ptr<const Weights> Model::arrange(size_t tensor, const CanonicalWeights& canonical,

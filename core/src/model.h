@@ -37,6 +37,7 @@ public:
 
     // The layer that node `node` is, which has weights, for images of these sizes.
     std::unique_ptr<Layer> layer(size_t node, const LayerShape& shape) const;
+    // With its program, if that is an activation which layers do themselves.
     Epilogue epilogue(const Node& node) const;
 
     // No more layers will be asked for.
@@ -53,6 +54,7 @@ private:
     void load_layer(const Container& container, size_t node);
     Manner manner(const Node& node) const;
     bool is_input(size_t value) const;
+    void find_slope(const Node& node, size_t operand, Epilogue* epilogue) const;
     std::shared_ptr<const Weights> arrange(size_t tensor, const CanonicalWeights& canonical,
                                            const Product& product) const;
 
@@ -67,9 +69,6 @@ private:
     mutable std::vector<Arranged> arranged_;  // all that any size needs, once it is loaded
     bool loaded_ = false;
 };
-
-// What a program of one instruction does to a layer's sum, if that is an activation that layers do themselves.
-bool is_activation(const Program& program, Epilogue* epilogue);
 
 // The images between which a layer stands.
 LayerShape layer_shape(const Node& node, const Shape& input, const Shape& output);

@@ -274,9 +274,7 @@ void SharedConvolution::finish_phase(const Tile& tile, size_t phase, const Outpu
     const int64_t end_column = std::min(tile.area.columns.end, column_phase.count);
     if (end_column <= tile.area.columns.begin) return;
     const size_t channel = tile.group * w.outputs + tile.block * w.block() + tile.first_output;
-    Epilogue epilogue = epilogue_;
-    if (epilogue.scale) epilogue.scale += channel;
-    if (epilogue.shift) epilogue.shift += channel;
+    const Epilogue epilogue = epilogue_.from(channel);
     const size_t first_sum = phase * w.planes * tile.outputs * tile_pixels;
     const void* sums = w.product.widen ? static_cast<const void*>(tile.totals + first_sum)
                                        : tile.sums + first_sum * tables_.number_bytes;

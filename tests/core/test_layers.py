@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packed_files import Layer, assert_close
+from packed_files import Layer, assert_close, node, write
 
 from pbgen import Engine
 
@@ -116,6 +116,33 @@ def test_any_batch(name: str, batch: int, arch: str, tmp_path: Path) -> None:
 def test_epilogue(activation: str, epilogue: tuple[str, ...], arch: str, tmp_path: Path) -> None:
     layer = Layer(24, 21, (3, 3), (3, 3), (2, 2), (1, 1), activation=activation, epilogue=epilogue)
     check(layer, tmp_path / "g.safetensors", 2)
+
+
+@pytest.mark.parametrize("one_bit", [True, False], ids=["one-bit", "float"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_slope_for_each_channel(name: str, one_bit: bool, arch: str, tmp_path: Path) -> None:
+    layer = replace(LAYERS[name], one_bit=one_bit, activation="none")
+    check_slopes(layer, (layer.outputs, *(1 for _ in layer.size)), tmp_path / "g.safetensors")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 6), (1, 6, 1), (6,), (6, 6, 1), (1, 1, 1)], ids=str)
+def test_slopes_along_other_axes(shape: tuple[int, ...], arch: str, tmp_path: Path) -> None:
+    """As many as there are channels, or one for all: where they lie tells whose they are."""
+    layer = Layer(8, 6, (6, 6), (3, 3), (1, 1), (1, 1), transposed=False)
+    check_slopes(layer, shape, tmp_path / "g.safetensors")
+
+
+def check_slopes(layer: Layer, shape: tuple[int, ...], path: Path) -> None:
+    x = layer.input(2)
+    sums = layer.reference(x)
+    slopes = np.random.default_rng(0).standard_normal((1, *shape)).astype(np.float32)
+    constant = node("constant", [], shape, tensor="slopes")
+    bent = replace(
+        layer.node(sums.shape[1:], 0, 1),
+        attributes=layer.node(sums.shape[1:]).attributes | {"program": [["leaky", 0, 1]]},
+    )
+    write(path, x.shape[1:], [constant, bent], layer.tensors() | {"slopes": slopes})
+    assert_close(Engine(path, threads=2)(x), np.where(sums < 0, sums * slopes.astype(np.float64), sums))
 
 
 @pytest.mark.parametrize("one_bit", [True, False], ids=["one-bit", "float"])

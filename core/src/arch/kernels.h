@@ -169,7 +169,14 @@ struct Epilogue {
     const float* scale = nullptr;  // nullptr stands for ones
     const float* shift = nullptr;  // nullptr stands for zeros
     Activation activation = Activation::none;
-    float slope = 0;
+    float slope = 0;                // of leaky ReLU
+    const float* slopes = nullptr;  // nullptr stands for the same of each channel
+
+    // That of the channels from this one on.
+    Epilogue from(size_t channel) const {
+        const auto later = [=](const float* values) { return values ? values + channel : nullptr; };
+        return {later(scale), later(shift), activation, slope, later(slopes)};
+    }
 };
 
 // The lowest and the highest of some values and 0, and the largest that the magnitudes of four neighbours come to: of the

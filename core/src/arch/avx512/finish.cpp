@@ -53,18 +53,6 @@ INLINE __m512 leaky_relu(__m512 x, __m512 slope) {
     return _mm512_mask_mul_ps(x, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), x, slope);
 }
 
-__m512 activate(__m512 x, const Epilogue& epilogue) {
-    const __m512 zero = _mm512_setzero_ps();
-    switch (epilogue.activation) {
-        case Activation::none: return x;
-        case Activation::relu: return _mm512_max_ps(zero, x);
-        case Activation::leaky_relu: return leaky_relu(x, _mm512_set1_ps(epilogue.slope));
-        case Activation::tanh: return tanh(x);
-        case Activation::sigmoid: return sigmoid(x);
-    }
-    return x;
-}
-
 // min and max with the value as the first operand pass over a NaN.
 struct Ends {
     __m512 low = _mm512_setzero_ps(), high = _mm512_setzero_ps(), four = _mm512_setzero_ps();
@@ -108,6 +96,7 @@ void finish_all(const float* in, size_t in_step, size_t channels, const Epilogue
         const __mmask16 mask = first_lanes(channels - c);
         const __m512 scale = epilogue.scale ? _mm512_maskz_loadu_ps(mask, epilogue.scale + c) : _mm512_set1_ps(1);
         const __m512 shift = epilogue.shift ? _mm512_maskz_loadu_ps(mask, epilogue.shift + c) : _mm512_set1_ps(-0.0f);
+        const __m512 slope = epilogue.slopes ? _mm512_maskz_loadu_ps(mask, epilogue.slopes + c) : _mm512_set1_ps(epilogue.slope);
         const auto all = [&](auto activate) {
             const float* from = in + c;
             for (size_t row = 0; row < grid.rows; ++row) {
@@ -126,9 +115,9 @@ void finish_all(const float* in, size_t in_step, size_t channels, const Epilogue
         else if (epilogue.activation == Activation::relu)
             all([](__m512 x) { return _mm512_max_ps(_mm512_setzero_ps(), x); });
         else if (epilogue.activation == Activation::leaky_relu)
-            all([slope = _mm512_set1_ps(epilogue.slope)](__m512 x) { return leaky_relu(x, slope); });
+            all([=](__m512 x) { return leaky_relu(x, slope); });
         else
-            all([&](__m512 x) { return activate(x, epilogue); });
+            all([&](__m512 x) { return epilogue.activation == Activation::tanh ? tanh(x) : sigmoid(x); });
     }
     if constexpr (ends) found.add_to(*extremes);
 }

@@ -35,7 +35,20 @@ struct Bend {
         : slope(epilogue.activation == Activation::leaky_relu ? epilogue.slope : 1),
           kept(Ints{} - (epilogue.activation != Activation::relu)) {}
 
-    Floats operator()(Floats x) const { return x < 0 ? (Floats)((Ints)(x * slope) & kept) : x; }
+    template <class Get>
+    Floats operator()(Floats x, const Get&) const {
+        return x < 0 ? (Floats)((Ints)(x * slope) & kept) : x;
+    }
+};
+
+// Leaky ReLU with a slope of each channel (PReLU).
+struct BendEach {
+    const float* slopes;
+
+    template <class Get>
+    Floats operator()(Floats x, const Get& of_channels) const {
+        return x < 0 ? x * of_channels(slopes) : x;
+    }
 };
 
 template <bool with_ends, class Activate>
@@ -44,10 +57,11 @@ void finish_all(const float* in, size_t in_step, size_t channels, const Epilogue
     Ends ends;
     const auto finish_pixel = [&](const float* from, float* to) {
         const auto result = [&](size_t c, const auto& get) {
-            Floats x = get(from + c);
-            if (epilogue.scale) x *= get(epilogue.scale + c);
-            if (epilogue.shift) x += get(epilogue.shift + c);
-            return activate(x);
+            const auto of_channels = [&](const float* values) { return get(values + c); };
+            Floats x = of_channels(from);
+            if (epilogue.scale) x *= of_channels(epilogue.scale);
+            if (epilogue.shift) x += of_channels(epilogue.shift);
+            return activate(x, of_channels);
         };
         size_t c = 0;
         for (; c + lanes <= channels; c += lanes) {
@@ -74,7 +88,9 @@ void finish(const float* in, size_t in_step, size_t channels, const Epilogue& ep
     };
     const Activation activation = epilogue.activation;
     if (activation == Activation::tanh || activation == Activation::sigmoid)
-        with([=](Floats x) { return activation == Activation::tanh ? tanh(x) : sigmoid(x); });
+        with([=](Floats x, const auto&) { return activation == Activation::tanh ? tanh(x) : sigmoid(x); });
+    else if (epilogue.slopes)
+        with(BendEach{epilogue.slopes});
     else
         with(Bend(epilogue));
 }
