@@ -8,13 +8,39 @@
 namespace pbgen {
 namespace {
 
-// Every `step`th bit from `at` on.
-void copy_bits(const uint8_t* bits, uint64_t at, size_t step, size_t count, uint8_t* row) {
-    for (size_t i = 0; i < count; i += 8) {
-        unsigned byte = 0;
-        for (size_t j = 0; j < 8 && i + j < count; ++j, at += step) byte |= (bits[at / 8] >> at % 8 & 1u) << j;
-        *row++ = static_cast<uint8_t>(byte);
-    }
+// Bits that are read at a time, from any bit of a byte on.
+constexpr size_t word_bits = 56;
+
+// Those from `at` on; beyond the last byte there are zeros.
+uint64_t bits_from(const uint8_t* bits, uint64_t bytes, uint64_t at) {
+    const uint64_t left = bytes - at / 8;
+    uint64_t word = 0;
+    if (left >= sizeof word)
+        std::memcpy(&word, bits + at / 8, sizeof word);  // one load
+    else
+        std::memcpy(&word, bits + at / 8, static_cast<size_t>(left));
+    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) word = __builtin_bswap64(word);
+    return word >> at % 8;
+}
+
+// Bit j of a byte of word k becomes bit k of that byte of word j (Warren, Hacker's Delight, 7-3).
+void transpose(uint64_t (&words)[8]) {
+    const auto swap = [&](int distance, uint64_t chosen) {
+        for (int k = 0; k < 8; ++k) {
+            if (k & distance) continue;
+            const uint64_t differing = (words[k] >> distance ^ words[k + distance]) & chosen;
+            words[k + distance] ^= differing;
+            words[k] ^= differing << distance;
+        }
+    };
+    swap(4, 0x0f0f0f0f0f0f0f0f);
+    swap(2, 0x3333333333333333);
+    swap(1, 0x5555555555555555);
+}
+
+// How far apart taps have so many bytes each: were it a power of 2, all taps would share a few places of the first cache.
+size_t apart(size_t bytes) {
+    return bytes < cache_line ? bytes : ((bytes + cache_line - 1) / cache_line | 1) * cache_line;
 }
 
 size_t planes_of(const Tensor& tensor) {
@@ -108,7 +134,8 @@ CanonicalWeights CanonicalWeights::channels_as_outputs() const {
 
 CanonicalWeights CanonicalWeights::ordered(const std::vector<size_t>& order) const {
     CanonicalWeights result = *this;
-    result.order_ = order;
+    result.places_.resize(taps);
+    for (size_t t = 0; t < taps; ++t) result.places_[order[t]] = t;
     return result;
 }
 
@@ -119,13 +146,25 @@ CanonicalWeights::Place CanonicalWeights::place(size_t group, size_t output) con
 
 void CanonicalWeights::copy_signs(size_t group, size_t output, size_t plane, uint8_t* rows, size_t stride) const {
     const Place at = place(group, output);
-    for (size_t t = 0; t < taps; ++t, rows += stride) {
-        const size_t tap = at.tap + (order_.empty() ? t : order_[t]);
-        if (rows_)
-            std::memcpy(rows, rows_ + (plane * groups * outputs * taps + at.channel * at.step + tap) * row_words_, row_bytes());
-        else
-            copy_bits(bits_ + plane * plane_bytes(), uint64_t{at.channel} * inputs * at.step + tap, at.step, inputs, rows);
+    std::vector<uint8_t*> to(taps);
+    for (size_t t = 0; t < taps; ++t) to[t] = rows + (places_.empty() ? t : places_[t]) * stride;
+    if (rows_) {
+        const uint32_t* first = rows_ + (plane * groups * outputs * taps + at.channel * at.step + at.tap) * row_words_;
+        for (size_t t = 0; t < taps; ++t) std::memcpy(to[t], first + t * row_words_, row_bytes());
+        return;
     }
+    const uint64_t bytes = plane_bytes(), first = uint64_t{at.channel} * inputs * at.step + at.tap;
+    const uint8_t* bits = bits_ + plane * bytes;
+    for (size_t i = 0; i < inputs; i += 8)
+        for (size_t begin = 0; begin < taps; begin += word_bits) {
+            uint64_t words[8] = {};
+            for (size_t k = 0; k < 8 && i + k < inputs; ++k)
+                words[k] = bits_from(bits, bytes, first + (i + k) * at.step + begin);
+            transpose(words);
+            const size_t end = std::min(taps, begin + word_bits);
+            for (size_t t = begin, shift = 0; t < end; t += 8, shift += 8)
+                for (size_t k = 0; k < 8 && t + k < end; ++k) to[t + k][i / 8] = static_cast<uint8_t>(words[k] >> shift);
+        }
 }
 
 void CanonicalWeights::copy_numbers(size_t group, size_t output, float* numbers, size_t stride) const {
@@ -167,7 +206,8 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
 
 void Weights::arrange(const CanonicalWeights& canonical, size_t group, size_t block) {
     const size_t count = block_outputs(block), channels = block_channels(block);
-    const size_t row = product.takes_signs ? canonical.row_bytes() : inputs * sizeof(float), stride = channels * row;
+    const size_t row = product.takes_signs ? canonical.row_bytes() : inputs * sizeof(float);
+    const size_t stride = apart(channels * row);
     std::vector<uint8_t> rows(taps * stride);
     for (size_t o = 0; o < count; ++o) {
         const size_t output = block * block_ + o;
@@ -175,9 +215,9 @@ void Weights::arrange(const CanonicalWeights& canonical, size_t group, size_t bl
             canonical.copy_signs(group, output, plane, rows.data() + (plane * count + o) * row, stride);
         if (product.takes_signs) continue;
         auto* numbers = reinterpret_cast<float*>(rows.data() + o * row);
-        canonical.copy_numbers(group, output, numbers, count * inputs);
+        canonical.copy_numbers(group, output, numbers, stride / sizeof(float));
         if (!scales_.size()) continue;
-        scales_.data()[group * outputs + output] = round_weights(numbers, taps, inputs, count * inputs, 127);
+        scales_.data()[group * outputs + output] = round_weights(numbers, taps, inputs, stride / sizeof(float), 127);
     }
     if (product.shared) return arrange_by_turns(rows.data(), stride, group, block);
     for (size_t t = 0; t < taps; ++t)
@@ -186,12 +226,12 @@ void Weights::arrange(const CanonicalWeights& canonical, size_t group, size_t bl
 
 void Weights::arrange_by_turns(const uint8_t* rows, size_t stride, size_t group, size_t block) {
     const size_t channels = block_channels(block);
-    std::vector<uint8_t> arranged(product.weight_bytes(inputs, channels));
+    const size_t bytes = product.weight_bytes(inputs, channels), step = apart(bytes);
+    std::vector<uint8_t> arranged(taps * step);
+    for (size_t t = 0; t < taps; ++t) product.arrange(rows + t * stride, inputs, channels, arranged.data() + t * step);
     uint8_t* to = data_.data() + offset(group, block, 0);
-    for (size_t t = 0; t < taps; ++t) {
-        product.arrange(rows + t * stride, inputs, channels, arranged.data());
-        for (size_t i = 0; i < arranged.size(); ++i) to[i * taps + t] = arranged[i];
-    }
+    for (size_t i = 0; i < bytes; ++i)
+        for (size_t t = 0; t < taps; ++t) *to++ = arranged[t * step + i];
 }
 
 size_t Weights::offset(size_t group, size_t block, size_t tap) const {

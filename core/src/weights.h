@@ -77,7 +77,7 @@ private:
     size_t row_words_ = 0;
     size_t output_taps_ = 1;  // how many taps became output channels
     bool channelwise_ = false;
-    std::vector<size_t> order_;  // of taps, if it is another
+    std::vector<size_t> places_;  // of taps, if they are in another order
 };
 
 // Makes the weights of an output channel, `count` for each tap and those of taps `stride` numbers apart, integers from

@@ -32,12 +32,12 @@ void arrange(const void* weights, size_t inputs, size_t outputs, void* arranged)
     auto* byte = static_cast<uint8_t*>(arranged);
     for (size_t first = 0; first < inputs; first += 2 * table_inputs)
         for (size_t output = 0; output < divide_up(outputs, lanes) * lanes; ++output) {
-            const uint8_t* row = rows + output * row_bytes(inputs);
-            const auto index = [&](size_t input) {
-                return output < outputs && input < inputs ? read_bits(row, inputs, input, group_inputs) : 0;
-            };
-            for (size_t input = first; input < first + table_inputs; input += group_inputs)
-                *byte++ = static_cast<uint8_t>(index(input) | index(input + table_inputs) << 4);
+            const uint64_t bits = output < outputs ? read_bits(rows + output * row_bytes(inputs), inputs, first) : 0;
+            const uint64_t low = bits & 0xffff, high = bits >> table_inputs & 0xffff;
+            for (size_t g = 0; g < groups; ++g) {
+                const auto index = [&](uint64_t table) { return table >> g * group_inputs & 15; };
+                *byte++ = static_cast<uint8_t>(index(low) | index(high) << 4);
+            }
         }
 }
 

@@ -32,15 +32,15 @@ constexpr bool two_tables(size_t vector, size_t vectors) { return vector >= (vec
 
 // Index and sign of five weights, the first in bit 0.
 uint32_t index_and_sign(uint32_t weights, bool two_tables) {
-    const uint32_t others = weights >> 1, same = weights & 1 ? others : ~others & 15;
-    return same | (~weights & 1) << (two_tables ? table_bits - 1 : 31);
+    const uint32_t negative = ~weights & 1, same = (weights >> 1 ^ -negative) & 15;
+    return same | negative << (two_tables ? table_bits - 1 : 31);
 }
 
 // Those of table `table` and on of a row of bits, which may end before the word is full.
 uint32_t make_word(const uint8_t* row, size_t inputs, size_t table, bool two_tables) {
     uint32_t word = 0;
-    for (size_t t = 0; t < word_tables && table + t < tables(inputs); ++t) {
-        const uint32_t weights = read_bits(row, inputs, (table + t) * table_inputs, table_inputs);
+    auto weights = static_cast<uint32_t>(read_bits(row, inputs, table * table_inputs));
+    for (size_t t = 0; t < word_tables && table + t < tables(inputs); ++t, weights >>= table_inputs) {
         const uint32_t bits = index_and_sign(weights, two_tables);
         const size_t shift = t * table_bits;
         word |= bits << shift | bits >> (32 - shift) % 32;

@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "../kernels.h"
 
 namespace pbgen::avx512 {
@@ -39,12 +41,15 @@ constexpr size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
 
 constexpr size_t row_bytes(size_t inputs) { return divide_up(inputs, 8); }
 
-// Up to 16 bits of a row of weights from `first` on; zeros beyond its end.
-inline uint32_t read_bits(const uint8_t* row, size_t inputs, size_t first, size_t count) {
-    uint32_t bits = 0;
-    for (size_t byte = first / 8, i = 0; i < 3 && byte + i < row_bytes(inputs); ++i)
-        bits |= uint32_t{row[byte + i]} << 8 * i;
-    return bits >> first % 8 & ((1u << count) - 1);
+// At least 57 bits of a row of weights from `first` on; zeros beyond its end.
+inline uint64_t read_bits(const uint8_t* row, size_t inputs, size_t first) {
+    const size_t byte = first / 8, left = row_bytes(inputs) - byte;
+    uint64_t bits = 0;
+    if (left >= sizeof bits)
+        std::memcpy(&bits, row + byte, sizeof bits);  // one load
+    else
+        std::memcpy(&bits, row + byte, left);
+    return bits >> first % 8;
 }
 
 // Unrolled early, so that arrays of registers stay in registers.
