@@ -73,7 +73,9 @@ struct LookUp {
     // Enough sums at a time to hide an addition's latency.
     static constexpr size_t outputs_at_once = vectors < 4 ? 8 / vectors : 1;
 
-    static void run(const uint8_t* weights, size_t inputs, size_t outputs, const Rows& rows, void* tile) {
+    // By itself: engines of WebAssembly translate a function whole, however little of it is used.
+    static __attribute__((noinline)) void run(const uint8_t* weights, size_t inputs, size_t outputs, const Rows& rows,
+                                              void* tile) {
         alignas(64) Table<Tables, vectors> table[max_tables];
         auto* sums = static_cast<typename Tables::Sums*>(tile) + rows.first() / lanes;
         for (size_t first = 0; first < inputs; first += max_tables * table_inputs) {
@@ -146,28 +148,44 @@ void lookup_accumulate(const void* weights, size_t inputs, size_t outputs, const
         look_up_rows<Tables>(bytes, inputs, outputs, rows, sums);
 }
 
-// What some pixels' planes of a channel come to: as many pixels as a Value has numbers.
-template <class Value, class Number>
-inline Value add_planes(const Number* highest, size_t plane, size_t planes) {
-    auto sum = load<Value>(highest);
-    for (size_t i = 1; i < planes; ++i) sum = sum + sum + load<Value>(highest -= plane);
-    return sum;
+using FloatQuad = float __attribute__((vector_size(16)));
+
+template <class Number>
+using NumberQuad = std::conditional_t<std::is_same_v<Number, float>, FloatQuad, Quad>;
+
+// What planes of sums, [planes][outputs][tile_pixels], come to, for `count` pixels of each output.
+template <class Number>
+__attribute__((noinline)) void add_planes(const Number* sums, size_t planes, size_t outputs, size_t count, Number* added) {
+    const size_t plane = outputs * tile_pixels;
+    const auto add = [&](auto value, size_t at) {
+        using Value = decltype(value);
+        const Number* highest = sums + (planes - 1) * plane + at;
+        value = load<Value>(highest);
+        for (size_t i = 1; i < planes; ++i) value = value + value + load<Value>(highest -= plane);
+        store(added + at, value);
+    };
+    for (size_t o = 0; o < plane; o += tile_pixels) {
+        size_t p = 0;
+        for (; p + 4 <= count; p += 4) add(NumberQuad<Number>{}, o + p);
+        for (; p < count; ++p) add(Number{}, o + p);
+    }
 }
 
 // Sums: [planes][outputs][tile_pixels]. Squares of four pixels and four channels change places in registers.
 template <class Number>
 const float* lookup_collect(const void* sums, size_t outputs, size_t planes, size_t pixel, size_t count, float scale,
                             float* rows) {
-    using FloatQuad = float __attribute__((vector_size(16)));
-    using NumberQuad = std::conditional_t<std::is_same_v<Number, float>, FloatQuad, Quad>;
-    const size_t plane = outputs * tile_pixels;
-    const Number* highest = static_cast<const Number*>(sums) + (planes - 1) * plane + pixel;
+    alignas(64) Number added[lookup_block / 2 * tile_pixels];
+    const auto* all = static_cast<const Number*>(sums) + pixel;
+    if (planes > 1) {
+        add_planes(all, planes, outputs, count, added);
+        all = added;
+    }
     const auto one = [&](size_t p, size_t o) {
-        rows[p * lookup_block + o] = static_cast<float>(add_planes<Number>(highest + o * tile_pixels + p, plane, planes)) * scale;
+        rows[p * lookup_block + o] = static_cast<float>(all[o * tile_pixels + p]) * scale;
     };
     const auto four = [&](size_t p, size_t o) {
-        const auto sum = add_planes<NumberQuad>(highest + o * tile_pixels + p, plane, planes);
-        return (Quad)(__builtin_convertvector(sum, FloatQuad) * scale);
+        return (Quad)(__builtin_convertvector(load<NumberQuad<Number>>(all + o * tile_pixels + p), FloatQuad) * scale);
     };
     size_t p = 0;
     for (; p + 4 <= count; p += 4) {
