@@ -1,4 +1,4 @@
-"""benchmarks/web.html in Chromium, opened anew several times: the first picture's time, and a picture's, as Markdown.
+"""benchmarks/web.html in Chromium, several times: a picture's time, and each engine's first in a browser of its own.
 
 python benchmarks/web_browser.py [opened] [rounds]
 
@@ -14,9 +14,10 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import ClassVar
+from typing import Any, ClassVar
+from urllib.parse import quote
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import BrowserType, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,6 +29,18 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
+def visit(chromium: BrowserType, address: str) -> dict[str, Any]:
+    """What the page found, in a browser that has not compiled anything before."""
+    browser = chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+    page = browser.new_page()
+    page.on("console", lambda message: print(message.text, file=sys.stderr))
+    page.goto(address)
+    page.wait_for_function("window.results", timeout=600_000)
+    results: dict[str, Any] = page.evaluate("window.results")
+    browser.close()
+    return results
+
+
 def main(opened: int, rounds: int) -> None:
     first: dict[str, list[float]] = defaultdict(list)
     times: dict[str, list[float]] = defaultdict(list)
@@ -36,19 +49,15 @@ def main(opened: int, rounds: int) -> None:
         sync_playwright() as playwright,
     ):
         Thread(target=server.serve_forever, daemon=True).start()
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        address = f"http://127.0.0.1:{server.server_address[1]}/benchmarks/web.html"
         for _ in range(opened):
-            page = browser.new_page()
-            page.on("console", lambda message: print(message.text, file=sys.stderr))
-            page.goto(f"http://127.0.0.1:{server.server_address[1]}/benchmarks/web.html?rounds={rounds}")
-            page.wait_for_function("window.results", timeout=600_000)
-            for name, measured in page.evaluate("window.results").items():
-                first[name].append(measured["first"])
+            for name, measured in visit(playwright.chromium, f"{address}?rounds={rounds}").items():
                 times[name] += measured["times"]
-            page.close()
-        print(f"Chromium {browser.version}, opened {opened} times, {rounds} rounds, load {os.getloadavg()[0]:.1f}\n")
-        browser.close()
+            for name in times:
+                alone = visit(playwright.chromium, f"{address}?rounds=0&only={quote(name)}")
+                first[name].append(alone[name]["first"])
         server.shutdown()
+    print(f"Opened {opened} times, {rounds} rounds, load {os.getloadavg()[0]:.1f}\n")
     print("| | first picture, ms | least | a picture: median, ms | 10% | 90% |\n|---|---|---|---|---|---|")
     for name, found in times.items():
         tenths = statistics.quantiles(found, n=10)
