@@ -208,7 +208,7 @@ void Weights::arrange(const CanonicalWeights& canonical, size_t group, size_t bl
     const size_t count = block_outputs(block), channels = block_channels(block);
     const size_t row = product.takes_signs ? canonical.row_bytes() : inputs * sizeof(float);
     const size_t stride = apart(channels * row);
-    std::vector<uint8_t> rows(taps * stride);
+    Aligned<uint8_t> rows(taps * stride);
     for (size_t o = 0; o < count; ++o) {
         const size_t output = block * block_ + o;
         for (size_t plane = 0; product.takes_signs && plane < planes; ++plane)
@@ -227,11 +227,11 @@ void Weights::arrange(const CanonicalWeights& canonical, size_t group, size_t bl
 void Weights::arrange_by_turns(const uint8_t* rows, size_t stride, size_t group, size_t block) {
     const size_t channels = block_channels(block);
     const size_t bytes = product.weight_bytes(inputs, channels), step = apart(bytes);
-    std::vector<uint8_t> arranged(taps * step);
+    Aligned<uint8_t> arranged(taps * step);
     for (size_t t = 0; t < taps; ++t) product.arrange(rows + t * stride, inputs, channels, arranged.data() + t * step);
     uint8_t* to = data_.data() + offset(group, block, 0);
     for (size_t i = 0; i < bytes; ++i)
-        for (size_t t = 0; t < taps; ++t) *to++ = arranged[t * step + i];
+        for (size_t t = 0; t < taps; ++t) *to++ = arranged.data()[t * step + i];
 }
 
 size_t Weights::offset(size_t group, size_t block, size_t tap) const {

@@ -50,15 +50,21 @@ async function compiled(wasm) {
 
 /** Runs a small layer of binary weights in both ways and compares it with the same sums in plain JavaScript. */
 async function selfTest(module) {
-  const [from, to, pixels] = [64, 16, 16];
-  const input = Float32Array.from({ length: from * pixels }, (_, i) => ((i * 37) % 255) - 127);
+  const [from, to, pixels] = [64, 64, 16];
+  // Products of a number of the channel and one of the pixel: so the sums take few steps, for nothing is compiled yet.
+  const channels = Array.from({ length: from }, (_, c) => ((c * 37) % 15) - 7);
+  const columns = Array.from({ length: pixels }, (_, p) => (p % 2 ? p + 1 : -p - 1));
+  const input = Float32Array.from(channels.flatMap((channel) => columns.map((column) => channel * column)));
   const bits = Uint8Array.from({ length: (from * to) / 8 }, (_, i) => (i * i * 31 + i * 7) >> 3);
-  const wanted = new Float32Array(to * pixels); // by plain loops: nothing is compiled yet, and a page waits for this
+  const wanted = new Float32Array(to * pixels);
   for (let row = 0, i = 0; row < to; ++row) {
+    let [sum, ones] = [0, 0];
     for (let c = 0; c < from; ++c, ++i) {
       const sign = (bits[i >> 3] >> (i & 7)) & 1 ? 1 : -1;
-      for (let p = 0; p < pixels; ++p) wanted[row * pixels + p] += sign * (input[c * pixels + p] + 1);
+      sum += sign * channels[c];
+      ones += sign;
     }
+    for (let p = 0; p < pixels; ++p) wanted[row * pixels + p] = sum * columns[p] + ones;
   }
   const largest = Math.max(...wanted.map(Math.abs));
   for (const int8 of [false, true]) {
