@@ -66,3 +66,25 @@ SHARED(int16_eight, int16x8_t, int16_t, 4, 1, 12, vld1q_s16, vaddq_s16)
 
 DENSE(float32_dense, float32x4_t, float, float32x4_t, vld1q_f32, vfmaq_laneq_f32)
 DENSE(int8_dense, int8x16_t, int8_t, int32x4_t, vld1q_s8, vdotq_laneq_s32)
+
+// Tables of four inputs in registers, for 4 pixels and 32 output channels: sums of 8 bits, of which those of two tables are
+// added and widened. (Two tables in two registers, whose sums lie side by side and are added in pairs, do less.)
+void int8_tbl(const uint8_t* weights, const int8_t* tables, size_t step, size_t count, int16x8_t* to) {
+    int16x8_t sum[4][4];
+    UNROLL for (int p = 0; p < 4; ++p) UNROLL for (int v = 0; v < 4; ++v) sum[p][v] = to[p * 4 + v];
+    for (; count; --count, weights += 32, tables += 32) {
+        BEGIN("int8_tbl");
+        UNROLL for (int v = 0; v < 2; ++v) {
+            const uint8x16_t both = vld1q_u8(weights + v * 16);
+            const uint8x16_t low = vandq_u8(both, vdupq_n_u8(15)), high = vshrq_n_u8(both, 4);
+            UNROLL for (int p = 0; p < 4; ++p) {
+                const int8x16_t a = vqtbl1q_s8(vld1q_s8(tables + p * step), low);
+                const int8x16_t b = vqtbl1q_s8(vld1q_s8(tables + p * step + 16), high);
+                sum[p][2 * v] = vaddq_s16(sum[p][2 * v], vaddl_s8(vget_low_s8(a), vget_low_s8(b)));
+                sum[p][2 * v + 1] = vaddq_s16(sum[p][2 * v + 1], vaddl_high_s8(a, b));
+            }
+        }
+        END;
+    }
+    UNROLL for (int p = 0; p < 4; ++p) UNROLL for (int v = 0; v < 4; ++v) to[p * 4 + v] = sum[p][v];
+}

@@ -21,6 +21,7 @@ OPERATIONS = {  # multiply-adds of an iteration
     "int16_four": 8 * 32,
     "int16_eight": 8 * 32,
     "int8_dense": 16 * 4 * 16,
+    "int8_tbl": 8 * 4 * 32,
 }
 
 
