@@ -130,10 +130,10 @@ def test_functions_of_torch_that_take_sizes_as_numbers(compare, name) -> None:
     assert packed.free == ["h", "w"]
 
 
-@pytest.mark.parametrize("name", ["cumsum", "prod"])
+@pytest.mark.parametrize("name", ["cumprod", "prod"])
 def test_operators_along_a_free_axis_fix_it(tmp_path, name) -> None:
     module = Function(lambda x: getattr(x[..., : x.shape[2] // 2 * 2], name)(2))
-    with pytest.warns(PBGenWarning, match=rf"{name} in .*: along an axis of free size cannot be packed; up to"):
+    with pytest.warns(PBGenWarning, match=rf"{name} in .*: along an axis of free size cannot be packed; "):
         pack(module, torch.randn(1, 3, 12), tmp_path / "g.safetensors")
 
 
