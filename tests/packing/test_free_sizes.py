@@ -137,6 +137,39 @@ def test_operators_along_a_free_axis_fix_it(tmp_path, name) -> None:
         pack(module, torch.randn(1, 3, 12), tmp_path / "g.safetensors")
 
 
+def the_last_window(x: Tensor) -> Tensor:
+    """Of as many as there are."""
+    windows = x.shape[3] // 4
+    return x[..., -(x.shape[3] // windows) :] * 2
+
+
+def box(x: Tensor) -> Tensor:
+    """Sums of twelve neighbours, or of all that there are."""
+    sums, width = F.pad(x.cumsum(3), (1, 0)), min(x.shape[3], 12)
+    return sums[..., width:] - sums[..., :-width]
+
+
+@pytest.mark.parametrize("function", [the_last_window, box])
+def test_ends_of_a_free_size(compare, function) -> None:
+    packed = compare(Function(function), (3, 16, 16), others=[(3, 9, 50), (3, 10, 31)])
+    assert packed.free == ["h", "w"]
+
+
+class Square(nn.Module):
+    """Takes tokens for a square picture."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(2)
+        side = next(side for side in range(99) if side * side == tokens.shape[2])
+        return tokens.unflatten(2, (side, side)) * 2
+
+
+def test_that_both_sides_are_fixed_is_told_where_the_module_takes_squares(tmp_path) -> None:
+    with pytest.warns(PBGenWarning, match="at one size alone along dimension 3 .* in test_free_sizes.py, line") as told:
+        pack(Square(), torch.randn(1, 3, 8, 8), tmp_path / "g.safetensors")
+    assert len(told) == 2
+
+
 NEARBY = {
     "interpolate": lambda x: F.interpolate(x, size=int(x.shape[2] // 2)),
     "max_pool2d": lambda x: F.max_pool2d(x, x.shape[2] // 16),

@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx.experimental import _config as symbolic
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.overrides import TorchFunctionMode
 from torch.utils._config_module import ConfigModule
 
@@ -88,11 +89,19 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
     Raises PBGenError where torch.export cannot follow the module.
     """
     # Where torch need not tell sizes of 1 from others, it asks less of free ones, and traces them many times as fast;
-    # but it does not find out then that two of them must be the same.
+    # but it does not find out then that two of them must be the same, nor how long `x[-size:]` is.
     if free:
         with suppress(PBGenError), cast(ConfigModule, symbolic).patch("backed_size_oblivious", True):
-            return _export(frozen, inputs, known, free)
+            exported = _export(frozen, inputs, known, free)
+            if not _hangs_on_values(exported):
+                return exported
     return _export(frozen, inputs, known, free)
+
+
+def _hangs_on_values(exported: Exported) -> bool:
+    """Whether torch does not know what a size is, be it that of x[mask] or one of which it asked too little."""
+    values = (value for node in exported.nodes for value in pytree.tree_leaves(node.meta.get("val")))
+    return any(free_unbacked_symbols(tuple(value.shape)) for value in values if isinstance(value, Tensor))
 
 
 def _export(frozen: Frozen, inputs: Inputs, known: Collection[str], free: bool) -> Exported:

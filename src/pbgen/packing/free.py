@@ -67,7 +67,7 @@ def larger_where_fixed(module: nn.Module, inputs: Inputs, fixed: list[Axis]) -> 
     because another that hangs on it is 1 (an image that a network makes one pixel) is free there."""
     taken = [one for one in fixed if _takes(module, _twice(inputs, [one]))]
     together = [(number, axis) for number, axis in fixed if axis > 1 and (number, axis) not in taken]
-    if len({number for number, _ in together}) > 1 and _takes(module, _twice(inputs, together)):
+    if len(together) > 1 and _takes(module, _twice(inputs, together)):
         taken += together
     return _twice(inputs, taken), taken
 
