@@ -103,9 +103,27 @@ def test_adaptive_max_pooling_to_a_free_size(compare, name) -> None:
     assert len(compare(Function(function), shape, others=others).free) == 2
 
 
+def _turned(x: Tensor) -> Tensor:
+    """Maps of coordinates that hang on the image."""
+    maps = torch.tensor([[0.9, 0.3, 0.1], [-0.2, 0.8, -0.1]]).to(x)
+    return maps + 0.1 * x.mean((1, 2, 3))[:, None, None]
+
+
 BY_SIZES = {
     "linspace": lambda x: x + torch.linspace(-1, 1, x.shape[3]) * torch.linspace(3, 2, steps=x.shape[2])[:, None],
     "linspace of one": lambda x: x * torch.linspace(2, 3, (x.shape[3] + 15) // 16, dtype=torch.float32)[-1],
+    "logspace": lambda x: x * torch.logspace(0, 1, x.shape[3]) + torch.logspace(0, 3, x.shape[2], base=2)[:, None],
+    "windows": lambda x: (
+        x * torch.hann_window(x.shape[3], periodic=False) * torch.hamming_window(x.shape[2], True, 0.6)[:, None]
+        + torch.blackman_window(x.shape[3])
+        - torch.bartlett_window(x.shape[2])[:, None]
+    ),
+    "affine_grid": lambda x: F.grid_sample(x, F.affine_grid(_turned(x), list(x.shape), False), align_corners=False),
+    "affine_grid to the corners": lambda x: F.affine_grid(_turned(x), [*x.shape], align_corners=True),
+    "affine_grid of volumes": lambda x: F.affine_grid(
+        torch.cat([_turned(x)] * 2, 1)[:, :3].repeat(1, 1, 2)[..., :4], (len(x), 1, 3, *x.shape[2:]), False
+    ),
+    "lp_pool2d": lambda x: x - F.lp_pool2d(x, 4, x.shape[2:]) + F.lp_pool2d(x, 2, (x.shape[2], 1), stride=1),
     "avg_pool2d": lambda x: x - F.avg_pool2d(x, x.shape[2:]),
     "avg_pool2d along one axis": lambda x: x - F.avg_pool2d(x, (1, x.shape[3]), stride=(1, x.shape[3])),
     "max_pool2d": lambda x: x - F.max_pool2d(x, kernel_size=(x.shape[2], x.shape[3])),
