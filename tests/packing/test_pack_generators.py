@@ -135,3 +135,19 @@ def test_state_that_forward_writes_is_not_kept(compare) -> None:
             return self.conv(x)
 
     assert compare(Counting(), (3, 4, 5)).ops == ["conv"]
+
+
+class Moving(nn.Module):
+    """Brings a layer to where its input is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner.to(x.device)(x)
+
+
+def test_a_module_whose_forward_moves_another(compare) -> None:
+    assert compare(Moving(), (3, 4, 4), others=[(3, 5, 7)]).free == ["h", "w"]
+    assert nn.Conv2d(1, 1, 1).half().weight.dtype == torch.float16  # modules move as ever

@@ -66,17 +66,6 @@ class Cancelling(nn.Module):
         return (x - mean) * torch.rsqrt((x**2).mean((2, 3), keepdim=True) - mean**2 + 1e-8)
 
 
-class Moving(nn.Module):
-    """Brings a layer to where its input is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = nn.Conv2d(3, 3, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.inner.to(x.device)(x)
-
-
 IMAGE = (3, 4, 4)
 REFUSED = [
     # module, shape of its input, what the message must say
@@ -101,7 +90,6 @@ REFUSED = [
         (3, 32, 32),
         r"differs from the module's by \S+ of its scale, and the module's own in float32 .*: it loses its digits",
     ),
-    (Moving(), IMAGE, r'layer "inner" \(Conv2d\): its forward moves a module .* do it before packing'),
     (
         Function(written_at_two_axes),
         IMAGE,

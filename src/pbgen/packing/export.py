@@ -130,7 +130,7 @@ def _export(frozen: Frozen, inputs: Inputs, known: Collection[str], free: bool) 
 
 @contextmanager
 def _traceable(module: nn.Module) -> Iterator[None]:
-    with _quiet(), torch.no_grad(), _Freely(), _without_switches(module):
+    with _quiet(), torch.no_grad(), _Freely(), _without_switches(module), _unmoved():
         try:
             yield
         except PBGenError:
@@ -158,6 +158,22 @@ def _without_switches(module: nn.Module) -> Iterator[None]:
             module.forward = forward
         else:
             del module.forward
+
+
+@contextmanager
+def _unmoved() -> Iterator[None]:
+    """While entered, `self.conv.to(x.device)` in a forward does nothing: all is where it is computed, and torch would
+    not follow it."""
+    moved = nn.Module._apply
+
+    def stays(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
+        return module
+
+    nn.Module._apply = stays  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        nn.Module._apply = moved  # type: ignore[method-assign]
 
 
 class _NoSwitches(TorchFunctionMode):
