@@ -3,6 +3,8 @@
 import math
 import re
 import warnings
+from math import sqrt
+from types import BuiltinFunctionType
 from typing import ClassVar
 
 import numpy as np
@@ -62,11 +64,17 @@ def padded_to_even(x: Tensor) -> Tensor:
     return F.pixel_shuffle(F.pixel_unshuffle(x, 2) * 2, 2)[..., :h, :w]
 
 
-INT = r"int\(\) makes a number of a size in"
+def unshuffled_where_even(x: Tensor) -> Tensor:
+    if x.shape[2] % 2:
+        return x * 3
+    return F.pixel_unshuffle(x, 2)
+
+
+PLACED = "what it does hangs on that size in"
 DECIDED = {  # how, and the line of the function that does
-    "the file refuses others": (padded_to_even, rf"as \(1, 3, 8, 2, 9, 2\); {INT}", 2),
-    "the file makes others": (lambda x: F.interpolate(x, size=int(x.shape[-1] * 0.7)), f"sizes; {INT}", 0),
-    "branch": (lambda x: x * 3 if x.shape[2] % 2 else x * 2, "sizes; what it does hangs on that size in", 0),
+    "the file refuses others": (unshuffled_where_even, rf"as \(1, 3, 8, 2, 9, 2\); {PLACED}", 1),
+    "the file makes others": (lambda x: x * 2 if x.shape[3] % 2 else x.tile(1, 1, 1, 2), f"sizes; {PLACED}", 0),
+    "branch": (lambda x: x * 3 if x.shape[2] % 2 else x * 2, f"sizes; {PLACED}", 0),
 }
 
 
@@ -136,6 +144,39 @@ ROUNDED = {
 }
 
 
+class Counted(nn.Module):
+    """Divides by numbers of sizes, and asks whether they are such."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = map(float, x.shape[2:])
+        count = int(height * width) if isinstance(x.shape[2], int) and isinstance(height, float) else int("0")
+        return x * (count - 1) / count + sqrt(int(width)) / math.sqrt(height)
+
+
+class Typed(nn.Module):
+    """Names the kinds of Python's numbers to torch, which takes no others for them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.arange(x.shape[3], dtype=float) + torch.ones(1, dtype=int)
+
+
+NUMBERS = {
+    "padded": Function(padded_to_even),
+    "multiple": Function(lambda x: F.interpolate(x, size=(int(x.shape[2] * 0.7), int(x.shape[3] * 1.3 + 1)))),
+    "numpy": Function(lambda x: F.pad(x, (0, int(np.ceil(x.shape[3] / 4) * 4 - x.shape[3])))),
+    "counted": Counted(),
+    "typed": Typed(),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_that_python_makes_of_sizes(compare, name) -> None:
+    assert compare(NUMBERS[name], (3, 16, 16), others=[(3, 19, 18), (3, 8, 31)]).free == ["h", "w"]
+    assert not {"int", "float"} & set(globals())  # which are Python's again
+    assert sqrt is math.sqrt
+    assert isinstance(math.sqrt, BuiltinFunctionType)
+
+
 @pytest.mark.parametrize("name", ROUNDED)
 def test_sizes_that_are_rounded_with_an_integer_added(compare, name) -> None:
     packed = compare(Function(ROUNDED[name]), (3, 16, 16), others=[(3, 19, 18), (3, 8, 31)])
@@ -189,7 +230,7 @@ def test_that_both_sides_are_fixed_is_told_where_the_module_takes_squares(tmp_pa
 
 
 NEARBY = {
-    "interpolate": lambda x: F.interpolate(x, size=int(x.shape[2] // 2)),
+    "interpolate": lambda x: F.interpolate(x, size=x.shape[2] // 2 if x.shape[2] < 40 else 8),
     "max_pool2d": lambda x: F.max_pool2d(x, x.shape[2] // 16),
 }
 

@@ -38,6 +38,7 @@ from pbgen.packing.free import (
 )
 from pbgen.packing.freeze import Frozen
 from pbgen.packing.left_behind import nothing_left_behind
+from pbgen.packing.numbers_of_sizes import numbers_of_sizes
 from pbgen.packing.of_free_size import of_free_size
 from pbgen.packing.sizes import count
 from pbgen.packing.untraced import InverseFourierError, untraced
@@ -183,6 +184,9 @@ class _NoSwitches(TorchFunctionMode):
 
 def _exported(module: nn.Module, inputs: Inputs, free: bool, fixed: Sequence[Axis] = ()) -> ExportedProgram:
     shapes = free_shapes(module, inputs, list(fixed)) if free else None
+    if free:  # where the code does not take torch's numbers for Python's, with these
+        with suppress(AttributeError, LookupError, TypeError), nothing_left_behind(), numbers_of_sizes(module):
+            return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
     with nothing_left_behind():
         return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
 
