@@ -43,6 +43,7 @@ from pbgen.packing.of_free_size import of_free_size
 from pbgen.packing.sizes import count
 from pbgen.packing.untraced import InverseFourierError, untraced
 from pbgen.packing.written import written_anew
+from pbgen.packing.written_down import WrittenDown
 
 MOST = 2**28  # the largest size of a packed file
 
@@ -184,10 +185,10 @@ class _NoSwitches(TorchFunctionMode):
 
 def _exported(module: nn.Module, inputs: Inputs, free: bool, fixed: Sequence[Axis] = ()) -> ExportedProgram:
     shapes = free_shapes(module, inputs, list(fixed)) if free else None
-    if free:  # where the code does not take torch's numbers for Python's, with these
-        with suppress(AttributeError, LookupError, TypeError), nothing_left_behind(), numbers_of_sizes(module):
-            return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
     with nothing_left_behind():
+        if free:  # where the code does not take torch's numbers for Python's, with these
+            with suppress(AttributeError, LookupError, TypeError), numbers_of_sizes(module):
+                return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
         return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
 
 
@@ -215,8 +216,18 @@ def _plain(program: ExportedProgram, known: Collection[str]) -> ExportedProgram:
 class _Freely(TorchFunctionMode):
     """What torch traces only with fixed sizes, or not at all, in other words of the same meaning."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._written_down = WrittenDown()
+
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
+        if found := self._written_down.read(function, args):
+            return found[0]
+        made = self._made(function, args, dict(kwargs or {}))
+        self._written_down.follow(function, args, kwargs or {}, made)
+        return made
+
+    def _made(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if getattr(function, "__self__", None) is Tensor.data:  # which passes by what torch traces
             if function.__name__ == "__get__":
                 return args[0].detach()
