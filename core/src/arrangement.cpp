@@ -112,7 +112,7 @@ Arrangement::Place Arrangement::home(size_t value) {
     const Home& home_of = homes_[value];
     if (home_of.in == none) return reserved_[value] = buffer(shape(value), channels_innermost(shape(value)));
     Place place = home(home_of.in);
-    place.offset += home_of.offset;
+    for (size_t axis = 0; axis < place.shape.rank; ++axis) place.offset += home_of.begin[axis] * place.strides[axis];
     place.shape = shape(value);
     return place;
 }

@@ -151,7 +151,20 @@ private:
     }
 
     void require_size(const Shape& shape) const {
-        if (shape.size() != input().size()) refuse("cannot see ", text(input()), " as ", text(shape));
+        if (shape.size() == input().size()) return;
+        const size_t read = node_->inputs[0];
+        if (graph_.inputs.size() > 1 && read < graph_.inputs.size() && shape.rank == input().rank) refuse_beside(read, shape);
+        refuse("cannot see ", text(input()), " as ", text(shape));
+    }
+
+    // An input that is read with as many dimensions, and others, is not as large as the sizes of the others make it.
+    [[noreturn]] void refuse_beside(size_t read, const Shape& shape) const {
+        std::string others;
+        for (size_t i = 0; i < graph_.inputs.size(); ++i)
+            if (i != read && graph_.inputs[i].noise == Noise::given)
+                others += concat(others.empty() ? "" : " and ", quote(graph_.inputs[i].name), " of ", text(bound_.shapes[i]));
+        fail("input ", quote(graph_.inputs[read].name), ": has the shape ", text(input()), "; beside ", others, " it must be ",
+             text(shape));
     }
 
     void check_broadcast(size_t first, const Shape& shape) const {

@@ -41,11 +41,10 @@ private:
     }
 
     void join(const Node& node, size_t value) {
-        const int64_t step = channels_innermost(bound_.shapes[value])[node.axis()];
-        int64_t offset = 0;
+        Home home{value};
         for (size_t part : node.inputs) {
-            if (is_free(part)) homes_[part] = {value, offset};
-            offset += bound_.shapes[part][node.axis()] * step;
+            if (is_free(part)) homes_[part] = home;
+            home.begin[node.axis()] += bound_.shapes[part][node.axis()];
         }
     }
 
@@ -54,14 +53,12 @@ private:
         const size_t part = node.inputs[0];
         if (!is_free(part)) return;
         const Shape &made = bound_.shapes[value], &from = bound_.shapes[part];
-        const Strides strides = channels_innermost(made);
-        int64_t offset = 0;
+        Home home{value};
         for (size_t axis = 0; axis < node.before.size(); ++axis) {
-            const int64_t before = bound_(node.before[axis]);
+            const int64_t before = home.begin[axis] = bound_(node.before[axis]);
             if (before < 0 || before + from[axis] > made[axis]) return;
-            offset += before * strides[axis];
         }
-        homes_[part] = {value, offset};
+        homes_[part] = home;
     }
 
     const Graph& graph_;

@@ -1,16 +1,17 @@
 // Which values are made inside others, so that these need no copy of them: the parts of what is joined, and what is padded.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "bind.h"
 
 namespace pbgen {
 
-// Where a value begins in another, which has the channels innermost.
+// Where a value begins in another, which has the channels innermost: along each axis, as that may be part of a larger one.
 struct Home {
     size_t in = none;
-    int64_t offset = 0;
+    std::array<int64_t, max_rank> begin{};
 };
 
 // By value. `innermost`: which have the channels innermost; `output_of`: which are outputs, the others being none: they go

@@ -81,6 +81,18 @@ def nested(net: Network, x: Tensor) -> tuple[Tensor, list[Tensor]]:
     return net["last"](higher), [two, four, higher]
 
 
+def padded_and_joined(net: Network, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """What is padded lies in what is padded or joined again, which has other rows."""
+    a, b = F.pad(net["a"](x), (3, 2, 1, 2)), F.pad(torch.tanh(net["b"](x)), (1, 4, 2, 1))
+    both = torch.cat([b, a], 1)
+    higher = torch.cat([torch.sigmoid(a), torch.tanh(a)], 2)
+    twice = F.pad(F.pad(F.relu(higher[:, :, : both.shape[2]]), (1, 0)), (0, 2, 0, 0), "replicate")[..., :-3]
+    wide = torch.cat([F.pad(F.pad(torch.sin(a), (1, 2)), (2, 1, 0, 0), "reflect"), F.pad(both, (3, 3))], 1)
+    joined = torch.cat([torch.cat([torch.sin(b), torch.cos(b)], 2), torch.cat([torch.sin(a), torch.cos(a)], 2)], 1)
+    last = net["last"](torch.cat([both, twice], 1)), net["wide"](wide), net["joined"](joined)
+    return sum(value.mean((2, 3), keepdim=True) for value in last) + last[0], [a, b, both, higher, wide, joined]
+
+
 def repeated(net: Network, x: Tensor) -> tuple[Tensor, list[Tensor]]:
     up = F.interpolate(F.relu(net["first"](x)), scale_factor=2)
     around = F.pad(up, (1, 1, 1, 1), "replicate")
@@ -137,6 +149,17 @@ CASES: dict[str, tuple[Forward, Callable[[], dict[str, nn.Module]], tuple[int, .
     "cropped": (cropped, lambda: {"first": conv(5, 24, 3), "last": conv(24, 16, 3)}, (5, 9, 12)),
     "cut": (cut, cut_layers, (5, 10, 13)),
     "nested": (nested, lambda: {"a": conv(5, 16, 3), "b": conv(5, 20, 1), "last": conv(61, 16, 3)}, (5, 7, 8)),
+    "padded and joined": (
+        padded_and_joined,
+        lambda: {
+            "a": conv(5, 16, 3),
+            "b": conv(5, 20, 1),
+            "last": nn.Conv2d(52, 16, 3),
+            "wide": nn.Conv2d(52, 16, 3),
+            "joined": nn.Conv2d(36, 16, 3),
+        },
+        (5, 7, 8),
+    ),
     "repeated": (repeated, lambda: {"first": conv(5, 16, 3), "last": nn.Conv2d(16, 17, 3)}, (5, 7, 8)),
     "few and holes": (
         rest,

@@ -135,3 +135,35 @@ def test_state_that_forward_writes_is_not_kept(compare) -> None:
             return self.conv(x)
 
     assert compare(Counting(), (3, 4, 5)).ops == ["conv"]
+
+
+class Moving(nn.Module):
+    """Brings a layer to where its input is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner.to(x.device)(x)
+
+
+def test_a_module_whose_forward_moves_another(compare) -> None:
+    assert compare(Moving(), (3, 4, 4), others=[(3, 5, 7)]).free == ["h", "w"]
+    assert nn.Conv2d(1, 1, 1).half().weight.dtype == torch.float16  # modules move as ever
+
+
+class Normalized(nn.Module):
+    """Checks the numbers that it writes down, as torchvision's normalize does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, std = torch.as_tensor([0.5, 0.4, 0.3], dtype=x.dtype), torch.tensor([0.2, 0.0, 0.1], dtype=x.dtype)
+        if (std == 0).any():
+            std[1] = 0.3
+        if std[1] == 0 or int(std.numel() * std.sum()) != 1:
+            raise ValueError("std has a 0")
+        return (x - mean[:, None, None]) / std[:, None, None]
+
+
+def test_a_module_that_reads_numbers_which_it_writes_down(compare) -> None:
+    assert compare(Normalized(), (3, 4, 4), others=[(3, 5, 7)]).free == ["h", "w"]

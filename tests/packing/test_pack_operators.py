@@ -223,8 +223,73 @@ REDUCTIONS = {
     "prod": lambda x: x.prod(1),
     "any_all": lambda x: (x > 0).any(1).float() + (x > -1).all(1).float(),
     "cumsum": lambda x: x.cumsum(1),
+    "cumsum_free": lambda x: x.cumsum(2),
+    "cumsum_long": lambda x: x.repeat(1, 1, 1, 150).cumsum(3),
+    "cumprod": lambda x: x.cumprod(1),
+    "cumulative_extremes": lambda x: x.cummax(1)[0] + x.cummin(1).values,
     "cosine": lambda x: F.cosine_similarity(x, x.flip(1), dim=1),
 }
+
+RANKS = {
+    "sort": lambda x: x.sort(1)[0] + x.sort(1, descending=True)[1],
+    "sort_free": lambda x: x.sort(2, descending=True)[0],
+    "sort_equal": lambda x: x.sign().sort(dim=1, stable=True)[1] * 1.0,
+    "argsort": lambda x: x.argsort(1) * 1.0,
+    "largest": lambda x: x.topk(2, 1)[0] + x.topk(2, 1).indices,
+    "smallest": lambda x: x.topk(3, 2, largest=False)[0],
+    "median": lambda x: x.median(1)[1] + x.median(1, keepdim=True).values.squeeze(1),
+    "median_free": lambda x: x.median(3)[0],
+    "kth": lambda x: x.kthvalue(2, 1)[0],
+    "quantile": lambda x: x.quantile(0.3, dim=2),
+}
+
+WRITING = {
+    "masked": lambda x: _masked(x, x > 0.5, 0.25),
+    "masked_part": lambda x: _masked(x, x[:, 0] > 0, -1.0),
+    "masked_each": lambda x: _masked(x.permute(0, 2, 3, 1), x[:, 0] > 0, torch.arange(4.0).to(x)),
+    "listed": lambda x: _put(x, [2, -4], x[:, 1:3] * 2),
+    "listed_one": lambda x: _put(x, [0, 3], 0.5),
+    "listed_twice": lambda x: _put(x, [0, 2, 0], x[:, 1:]),
+    "every_other": lambda x: _every_other(x),
+    "into_every_other": lambda x: _interleaved(x),
+    "one_hot": lambda x: torch.zeros_like(x).scatter_(1, x.argmax(1, keepdim=True), 1.0),
+    "scatter_largest": lambda x: torch.zeros_like(x).scatter(1, x.topk(2, 1)[1], 2.0),
+    "scatter_free": lambda x: x.scatter(2, (x > 0).long() + 1, x * 3),
+    "scatter_add": lambda x: x.scatter_add(1, (x > 0).long() + 1, x),
+    "index_add": lambda x: torch.zeros_like(x).index_add_(1, torch.tensor([0, 2, 0, 1]), x),
+    "index_copy": lambda x: x.index_copy(1, torch.tensor([0, 2]), x[:, 2:] * 3),
+    "index_fill": lambda x: x.index_fill(1, torch.tensor([0, 2]), 3.0),
+}
+
+
+def _masked(x: Tensor, mask: Tensor, value: Tensor | float) -> Tensor:
+    x = x.clone()
+    if x.shape != mask.shape and x.shape[-1] != 4:
+        x[:, 1][mask] = value
+    else:
+        x[mask] = value
+    return x
+
+
+def _put(x: Tensor, places: list[int], value: Tensor | float) -> Tensor:
+    x = x.clone()
+    x[:, places] = value
+    return x
+
+
+def _every_other(x: Tensor) -> Tensor:
+    x = x.clone()
+    x[..., 1:-1:3] = 2 * x[..., 1:-1:3]
+    x[:, 1::2] += 3
+    return x
+
+
+def _interleaved(x: Tensor) -> Tensor:
+    made = x.new_zeros(x.shape[0], 1, 2 * x.shape[2], 2 * x.shape[3])
+    for channel in range(4):
+        made[:, :, channel // 2 :: 2, channel % 2 :: 2] = x[:, channel : channel + 1]
+    return made
+
 
 INDEXING = {
     "listed": lambda x: x[:, [2, 0]],
@@ -287,7 +352,9 @@ GROUPS = {
     "resampling": (RESAMPLING, IMAGE, OTHER_IMAGE),
     "views": (VIEWS, IMAGE, OTHER_IMAGE),
     "reductions": (REDUCTIONS, IMAGE, OTHER_IMAGE),
+    "ranks": (RANKS, IMAGE, OTHER_IMAGE),
     "indexing": (INDEXING, IMAGE, OTHER_IMAGE),
+    "writing": (WRITING, IMAGE, OTHER_IMAGE),
     "products": (PRODUCTS, SOUND, OTHER_SOUND),
 }
 

@@ -44,7 +44,7 @@ class Call:
     weights: Weights
     hints: dict[sympy.Symbol, int]
     dtype: torch.dtype  # of its value
-    dtypes: dict[str, torch.dtype]  # of the tensors that it reads, by argument
+    dtypes: dict[str, torch.dtype]  # of the tensors that it reads, by argument; of a list's last
     results: tuple[Counts, ...] = ()  # shapes, where it has several values
 
     def __getitem__(self, argument: str) -> Any:
@@ -173,8 +173,12 @@ def dtypes(node: fx.Node) -> dict[str, torch.dtype]:
     assert isinstance(node.target, OpOverload)
     names = [argument.name for argument in node.target._schema.arguments]
     given = dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
-    tensors = {name: one.meta.get("val") for name, one in given.items() if isinstance(one, fx.Node)}
+    tensors = {name: _last(one).meta.get("val") for name, one in given.items() if isinstance(_last(one), fx.Node)}
     return {name: one.dtype for name, one in tensors.items() if isinstance(one, torch.Tensor)}
+
+
+def _last(given: Any) -> Any:
+    return given[-1] if isinstance(given, list | tuple) and given else given
 
 
 def place(node: fx.Node) -> str:

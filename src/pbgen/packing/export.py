@@ -14,9 +14,11 @@ import sympy
 import torch
 import torch.utils._pytree as pytree
 from torch import Tensor, fx, nn
+from torch._decomp.decompositions import upsample_compute_output_size
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx.experimental import _config as symbolic
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.overrides import TorchFunctionMode
 from torch.utils._config_module import ConfigModule
 
@@ -37,10 +39,12 @@ from pbgen.packing.free import (
 )
 from pbgen.packing.freeze import Frozen
 from pbgen.packing.left_behind import nothing_left_behind
+from pbgen.packing.numbers_of_sizes import numbers_of_sizes
 from pbgen.packing.of_free_size import of_free_size
 from pbgen.packing.sizes import count
 from pbgen.packing.untraced import InverseFourierError, untraced
 from pbgen.packing.written import written_anew
+from pbgen.packing.written_down import WrittenDown
 
 MOST = 2**28  # the largest size of a packed file
 
@@ -88,11 +92,19 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
     Raises PBGenError where torch.export cannot follow the module.
     """
     # Where torch need not tell sizes of 1 from others, it asks less of free ones, and traces them many times as fast;
-    # but it does not find out then that two of them must be the same.
+    # but it does not find out then that two of them must be the same, nor how long `x[-size:]` is.
     if free:
         with suppress(PBGenError), cast(ConfigModule, symbolic).patch("backed_size_oblivious", True):
-            return _export(frozen, inputs, known, free)
+            exported = _export(frozen, inputs, known, free)
+            if not _hangs_on_values(exported):
+                return exported
     return _export(frozen, inputs, known, free)
+
+
+def _hangs_on_values(exported: Exported) -> bool:
+    """Whether torch does not know what a size is, be it that of x[mask] or one of which it asked too little."""
+    values = (value for node in exported.nodes for value in pytree.tree_leaves(node.meta.get("val")))
+    return any(free_unbacked_symbols(tuple(value.shape)) for value in values if isinstance(value, Tensor))
 
 
 def _export(frozen: Frozen, inputs: Inputs, known: Collection[str], free: bool) -> Exported:
@@ -121,7 +133,7 @@ def _export(frozen: Frozen, inputs: Inputs, known: Collection[str], free: bool) 
 
 @contextmanager
 def _traceable(module: nn.Module) -> Iterator[None]:
-    with _quiet(), torch.no_grad(), _Freely(), _without_switches(module):
+    with _quiet(), torch.no_grad(), _Freely(), _without_switches(module), _unmoved():
         try:
             yield
         except PBGenError:
@@ -151,6 +163,22 @@ def _without_switches(module: nn.Module) -> Iterator[None]:
             del module.forward
 
 
+@contextmanager
+def _unmoved() -> Iterator[None]:
+    """While entered, `self.conv.to(x.device)` in a forward does nothing: all is where it is computed, and torch would
+    not follow it."""
+    moved = nn.Module._apply
+
+    def stays(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
+        return module
+
+    nn.Module._apply = stays  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        nn.Module._apply = moved  # type: ignore[method-assign]
+
+
 class _NoSwitches(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return None if function is torch._C._set_grad_enabled else function(*args, **(kwargs or {}))
@@ -158,8 +186,37 @@ class _NoSwitches(TorchFunctionMode):
 
 def _exported(module: nn.Module, inputs: Inputs, free: bool, fixed: Sequence[Axis] = ()) -> ExportedProgram:
     shapes = free_shapes(module, inputs, list(fixed)) if free else None
-    with nothing_left_behind():
+    with _resized_in_shape(), nothing_left_behind():
+        if free:  # where the code does not take torch's numbers for Python's, with these
+            with suppress(AttributeError, LookupError, TypeError), numbers_of_sizes(module):
+                return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
         return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
+
+
+_RESIZING = {
+    getattr(torch.ops.aten, f"upsample_{kind}").vec
+    for kind in ("linear1d", "bilinear2d", "trilinear3d", "bicubic2d", "nearest1d", "nearest2d", "nearest3d")
+}
+
+
+@contextmanager
+def _resized_in_shape() -> Iterator[None]:
+    """While entered, torch works out of what is resized how large it is, not all that it is computed by, which takes a
+    third of some traces."""
+
+    def resized(x: Tensor, size: Any, *options: Any) -> Tensor:
+        return x.new_empty((*x.shape[:2], *upsample_compute_output_size(x.shape, size, options[-1])))
+
+    kept = [(operator, dict(operator.py_kernels)) for operator in _RESIZING]
+    for operator, kernels in kept:
+        operator.py_kernels.update(dict.fromkeys(kernels, resized))
+        operator._dispatch_cache.clear()
+    try:
+        yield
+    finally:
+        for operator, kernels in kept:
+            operator.py_kernels.update(kernels)
+            operator._dispatch_cache.clear()
 
 
 def _freest(module: nn.Module, program: ExportedProgram, inputs: Inputs) -> tuple[ExportedProgram, Inputs, list[str]]:
@@ -186,8 +243,18 @@ def _plain(program: ExportedProgram, known: Collection[str]) -> ExportedProgram:
 class _Freely(TorchFunctionMode):
     """What torch traces only with fixed sizes, or not at all, in other words of the same meaning."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._written_down = WrittenDown()
+
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
+        if found := self._written_down.read(function, args):
+            return found[0]
+        made = self._made(function, args, dict(kwargs or {}))
+        self._written_down.follow(function, args, kwargs or {}, made)
+        return made
+
+    def _made(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if getattr(function, "__self__", None) is Tensor.data:  # which passes by what torch traces
             if function.__name__ == "__get__":
                 return args[0].detach()

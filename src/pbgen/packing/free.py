@@ -1,6 +1,5 @@
 """Which sizes of a traced module are free, and why others are not, as far as torch says."""
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -67,7 +66,7 @@ def larger_where_fixed(module: nn.Module, inputs: Inputs, fixed: list[Axis]) -> 
     because another that hangs on it is 1 (an image that a network makes one pixel) is free there."""
     taken = [one for one in fixed if _takes(module, _twice(inputs, [one]))]
     together = [(number, axis) for number, axis in fixed if axis > 1 and (number, axis) not in taken]
-    if len({number for number, _ in together}) > 1 and _takes(module, _twice(inputs, together)):
+    if len(together) > 1 and _takes(module, _twice(inputs, together)):
         taken += together
     return _twice(inputs, taken), taken
 
@@ -187,10 +186,7 @@ def free_sizes(nodes: list[fx.Node], inputs: Inputs) -> dict[sympy.Symbol, int]:
 
 
 def _decision(frame: FrameSummary) -> str:
-    place = f"{Path(frame.filename).name}, line {frame.lineno} ({frame.name})"
-    if re.search(r"\bint\(", frame.line or ""):
-        return f"int() makes a number of a size in {place}; compute it without int(), by //, %, math.floor or math.ceil"
-    return f"what it does hangs on that size in {place}"
+    return f"what it does hangs on that size in {Path(frame.filename).name}, line {frame.lineno} ({frame.name})"
 
 
 def _own_guards(program: ExportedProgram) -> Iterator[tuple[Any, FrameSummary]]:

@@ -1,7 +1,9 @@
 """What makes values of a free size by functions of torch whose operators take numbers, which fixes the size: the same
 in other words, in the trace alone."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -20,6 +22,11 @@ _POOLS: dict[Any, tuple[int, Callable[..., Tensor]]] = {
     **dict.fromkeys((torch.max_pool2d, nn.functional.max_pool2d), (2, torch.amax)),
     **dict.fromkeys((torch.max_pool3d, nn.functional.max_pool3d), (3, torch.amax)),
 }
+_LP_POOLS: dict[Any, int] = {
+    nn.functional.lp_pool1d: 1,
+    nn.functional.lp_pool2d: 2,
+    nn.functional.lp_pool3d: 3,
+}
 _DEFINED = library.Library("pbgen", "DEF")  # operators are defined as long as this is kept
 
 
@@ -27,10 +34,18 @@ def of_free_size(function: Any, *args: Any, **kwargs: Any) -> Tensor | None:
     """What a function of torch makes of these, if it is one of those here and a size is free; else None."""
     if function is torch.linspace:
         return _spaced(*args, **kwargs)
+    if function is torch.logspace:
+        return _log_spaced(*args, **kwargs)
+    if function in _WINDOWS:
+        return _WINDOWS[function](*args, **kwargs)
+    if function is nn.functional.affine_grid:
+        return _affine_grid(*args, **kwargs)
     if function in _ADAPTIVE:
         return _pooled(_ADAPTIVE[function], *args, **kwargs)
     if function in _POOLS:
         return _pooled_whole(*_POOLS[function], *args, **kwargs)
+    if function in _LP_POOLS:
+        return _lp_pooled_whole(_LP_POOLS[function], *args, **kwargs)
     return None
 
 
@@ -41,6 +56,58 @@ def _spaced(start: Any, end: Any, steps: Any, *, dtype: Any = None, **others: An
     numbers = torch.arange(cast(int, steps), dtype=dtype or torch.get_default_dtype(), **others)
     spaced: Tensor = numbers * ((end - start) / torch.sym_max(steps - 1, 1)) + start
     return spaced
+
+
+def _log_spaced(start: Any, end: Any, steps: Any, base: float = 10.0, **others: Any) -> Tensor | None:
+    spaced = _spaced(start, end, steps, **others)
+    return None if spaced is None else torch.pow(base, spaced)
+
+
+def _cosines(factors: Sequence[float], length: Any, periodic: bool = True, **others: Any) -> Tensor | None:
+    """A window that is a sum of cosines, each with its factor."""
+    angles = _spaced(0.0, 2 * math.pi, length + 1 if periodic else length, **others)
+    if angles is None:
+        return None
+    window = torch.zeros(())
+    for number, factor in enumerate(factors):
+        window = window + factor * torch.cos(number * angles)
+    return window[:length]
+
+
+def _hamming(
+    length: Any, periodic: bool = True, alpha: float = 0.54, beta: float = 0.46, **others: Any
+) -> Tensor | None:
+    return _cosines((alpha, -beta), length, periodic, **others)
+
+
+def _bartlett(length: Any, periodic: bool = True, **others: Any) -> Tensor | None:
+    along = _spaced(-1.0, 1.0, length + 1 if periodic else length, **others)
+    return None if along is None else (1 - along.abs())[:length]
+
+
+def _affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> Tensor | None:
+    """Where a map of coordinates from -1 to 1, the last axis first, brings each pixel."""
+    if not any(isinstance(count, torch.SymInt) for count in size[2:]):
+        return None
+    made = theta[:, :, -1].reshape(len(theta), *[1] * len(size[2:]), -1)
+    for number, count in enumerate(reversed(size[2:])):
+        places = torch.arange(count, dtype=theta.dtype, device=theta.device)
+        steps = torch.sym_max(count - 1, 1) if align_corners else count
+        along = (2 * places - (count - 1)) / steps
+        made = made + theta[:, :, number].reshape(len(theta), *[1] * len(size[2:]), -1) * along.view(
+            -1, *[1] * (number + 1)
+        )
+    return made
+
+
+def _lp_pooled_whole(
+    dims: int, input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> Tensor | None:
+    mean = _pooled_whole(dims, torch.mean, input.pow(norm_type), kernel_size, stride)
+    if mean is None:
+        return None
+    norm: Tensor = (mean.sign() * mean.abs() * math.prod(_listed(kernel_size, dims))).pow(1.0 / norm_type)
+    return norm
 
 
 def _pooled_whole(
@@ -94,6 +161,13 @@ def _define(dims: int, function: Callable[[Tensor, list[int]], Tensor]) -> None:
     _DEFINED.impl(_name(dims), function, "CompositeExplicitAutograd")
     _DEFINED.impl(_name(dims), _shaped, "Meta")
 
+
+_WINDOWS: dict[Any, Callable[..., Tensor | None]] = {
+    torch.hann_window: partial(_cosines, (0.5, -0.5)),
+    torch.hamming_window: _hamming,
+    torch.blackman_window: partial(_cosines, (0.42, -0.5, 0.08)),
+    torch.bartlett_window: _bartlett,
+}
 
 for _function, _dims in _ADAPTIVE.items():
     _define(_dims, _function)

@@ -1,6 +1,7 @@
 """Sizes of a traced module, torch's expressions of free sizes -> the sizes of docs/format.md."""
 
 import math
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
@@ -76,8 +77,9 @@ def _to_integer(part: sympy.Expr) -> sympy.Expr:
         a, b = inner.args
         return (-torch_functions.FloorDiv(-a, b) if up else torch_functions.FloorDiv(a, b)) + whole
     factor, rest = inner.as_coeff_Mul()
-    if rest.func is torch_functions.ToFloat and float(factor).is_integer():
-        return int(factor) * rest.args[0] + whole
+    sizes = rest.args if rest.func is sympy.Mul else (rest,)
+    if float(factor).is_integer() and all(size.func is torch_functions.ToFloat for size in sizes):
+        return int(factor) * math.prod(size.args[0] for size in sizes) + whole
     return part.func(inner) + whole
 
 
@@ -176,3 +178,12 @@ class SizeTable:
             self._made[key] = f"n{number}"
             self.sizes.append(graph.Size(f"n{number}", op, a, b))
         return self._made[key]
+
+
+def can_be_said(value: Any) -> bool:
+    """Whether a file has a way to say a size of torch's."""
+    size = count(value)
+    with suppress(PBGenError):
+        SizeTable({} if isinstance(size, int) else {symbol: str(symbol) for symbol in size.free_symbols})(size)
+        return True
+    return False

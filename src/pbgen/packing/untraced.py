@@ -17,7 +17,6 @@ _LOST = (
     "its forward makes a tensor, such as a weight, in a way that torch.export does not follow, or keeps one outside of "
     "the module from one call to the next; compute it once before and keep it as a parameter or buffer"
 )
-_MOVED = "its forward moves a module (to, cuda, float, half), which torch.export does not follow; do it before packing"
 _FOURIER = (
     "it calls istft, and Fourier transforms and complex numbers cannot be packed; let the module end at what goes into "
     "it, magnitude and phase or real and imaginary part"
@@ -25,7 +24,6 @@ _FOURIER = (
 _REASONS = (
     (_READ, re.compile("data-dependent|DataDependent|_local_scalar_dense|Cannot cast FakeTensor|numpy.. is not supp")),
     (_LOST, re.compile("found a fake tensor")),
-    (_MOVED, re.compile(r"_apply\(\): Couldn't swap")),
     (_FOURIER, re.compile("InverseFourierError")),
 )
 _ATTRIBUTE = re.compile(r"model attribute: (?:(\S+)\.)?\w+\.")

@@ -13,7 +13,10 @@ from pbgen.packing.operators import (
     layers,
     norms,
     pooling,
+    ranks,
     reductions,
+    scans,
+    scatters,
     views,
 )
 
@@ -26,17 +29,19 @@ OPERATORS: dict[str, Operator] = {
     **views.OPERATORS,
     **pooling.OPERATORS,
     **reductions.OPERATORS,
+    **ranks.OPERATORS,
+    **scans.OPERATORS,
     **indexing.OPERATORS,
+    **scatters.OPERATORS,
     **creation.OPERATORS,
     **attention.OPERATORS,
 }
 
 _RECURRENT = "recurrent layers cannot be packed; a packed generator has no loop"
-_PLACED = "values cannot be written or added where indices say (F.fold adds up frames that overlap)"
 
 REFUSALS: dict[str, str] = {
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell"), _RECURRENT),
-    **dict.fromkeys(("index_put", "scatter", "scatter_add", "scatter_reduce"), _PLACED),
+    "scatter_reduce": scatters.PLACED,
     **dict.fromkeys(("conv3d", "conv_transpose3d"), "three-dimensional convolutions cannot be packed"),
 }
 

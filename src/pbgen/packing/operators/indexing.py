@@ -27,7 +27,7 @@ def index(call: Call) -> Step:
     if axes != list(range(axes[0], axes[-1] + 1)):
         raise call.refuse("its indices stand in axes that are no neighbours")
     first, sizes_there = axes[0], [x.shape[axis] for axis in axes]
-    parts = [_not_negative(call, given[axis], x.shape[axis]) for axis in axes]
+    parts = [not_negative(call, given[axis], x.shape[axis]) for axis in axes]
     flat, stride = parts[-1], sizes_there[-1]
     for part, size in zip(reversed(parts[:-1]), reversed(sizes_there[:-1]), strict=True):
         shape = broadcast([part.shape, flat.shape])
@@ -37,7 +37,7 @@ def index(call: Call) -> Step:
     return _take(call, joined, first, flat)
 
 
-def _not_negative(call: Call, given: Any, size: Any) -> Step:
+def not_negative(call: Call, given: Any, size: Any) -> Step:
     """Indices that count from the end, counted from the beginning."""
     if isinstance(given, Constant):
         if given.tensor.dtype.is_floating_point or given.tensor.is_complex() or str(given.tensor.dtype) == "torch.bool":

@@ -16,7 +16,6 @@ from pbgen.packing.sizes import Count, Counts
 from pbgen.packing.step import Step, Weight
 from pbgen.packing.term import make, power
 
-MOST_SUMMED = 1024  # numbers along an axis whose sums up to each place are wanted
 MOST_IMAGES = 64  # that a convolution takes apart, where the module makes a batch of one image
 MOST_REPEATED = 2**22  # weights, where they are repeated for each of such a batch
 
@@ -258,20 +257,6 @@ def cdist(call: Call) -> Step:
     return call.map(lambda s: power(s, 1 / order), total, shape=total.shape)
 
 
-def cumsum(call: Call) -> Step:
-    """Sums up to each place: the product with a triangle of ones."""
-    x, axis = call.value(), call.axis()
-    size = x.shape[axis]
-    if not isinstance(size, int) or size > MOST_SUMMED:
-        raise call.refuse(f"along an axis of {sizes.said(size)} cannot be packed; up to {MOST_SUMMED} can")
-    axes = list(range(len(x.shape)))
-    axes[axis], axes[-1] = axes[-1], axes[axis]
-    swapped = call.permute(x, axes)
-    weight = Weight(np.tril(np.ones((size, size), np.float32)))
-    step = Step("linear", call.name, swapped.shape, [swapped], weight=weight, scale=np.ones(size), shift=np.zeros(size))
-    return call.permute(step, axes)
-
-
 def _each(value: Any, dims: int) -> list[int]:
     """One integer a dimension; torch also accepts one for all of them."""
     values = [value] if isinstance(value, int) else list(value)
@@ -298,5 +283,4 @@ OPERATORS: dict[str, Callable[[Call], Any]] = {
     "_trilinear": trilinear,
     "_cdist_forward": cdist,
     "cdist": cdist,
-    "cumsum": cumsum,
 }

@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import sympy
+
 from pbgen.packing import sizes
 from pbgen.packing.call import Call
 from pbgen.packing.sizes import Count
 from pbgen.packing.step import Step
-from pbgen.packing.term import LARGEST
+from pbgen.packing.term import LARGEST, Term, make
 
 
 def reshape(call: Call) -> Step:
@@ -216,11 +218,33 @@ def _outside(edge: Count) -> Count:
 
 def slice_scatter(call: Call) -> Step:
     """`self` with `src` in the place of a slice."""
-    x, axis = call.value("self"), call.axis()
-    if call["step"] != 1:
-        raise call.refuse("writes to every other element; only neighbours can be packed")
+    x, source, axis = call.value("self"), call.value("src"), call.axis()
     start = _inside(call, call["start"] or 0, x.shape[axis])
-    return _with_part(call, x, call.value("src"), axis, start)
+    if call["step"] != 1:
+        return _with_every(call, x, source, axis, start, call["step"])
+    return _with_part(call, x, source, axis, start)
+
+
+def _with_every(call: Call, x: Step, source: Step, axis: int, start: Count, step: int) -> Step:
+    """`x` with the source's elements at every so many places."""
+    size, count = x.shape[axis], source.shape[axis]
+    places, begin, end = call.range(size), sympy.sympify(start), sympy.sympify(count)
+
+    def number(place: Term, begin: Term) -> Term:
+        return (place - begin) / float(step)
+
+    def inside(place: Term, begin: Term, end: Term) -> Term:
+        return make("max", make("min", make("floor", number(place, begin)), end - 1.0), 0.0)
+
+    def written(x: Term, new: Term, place: Term, begin: Term, end: Term) -> Term:
+        at = number(place, begin)
+        here = make("eq", at, make("floor", at)) * make("ge", at, 0.0) * make("lt", at, end)
+        return make("where", here, new, x)
+
+    index = call.map(inside, places, begin, end, shape=places.shape)
+    spread = call.step("take", (*source.shape[:axis], size, *source.shape[axis + 1 :]), [source, index], axis=axis)
+    along = call.reshape(places, (size, *[1] * (len(x.shape) - 1 - axis)))
+    return call.map(written, x, spread, along, begin, end, shape=x.shape)
 
 
 def select_scatter(call: Call) -> Step:
