@@ -177,6 +177,27 @@ def test_numbers_that_python_makes_of_sizes(compare, name) -> None:
     assert isinstance(math.sqrt, BuiltinFunctionType)
 
 
+def compared(x: Tensor) -> Tensor:
+    rank, factors = len(x.shape), {int: 2, float: 3}
+    return x * factors[type(rank)] if type(rank) == int else x  # noqa: E721
+
+
+def exactly(x: Tensor) -> Tensor:
+    if type(len(x.shape)) is not int:
+        raise ValueError("no integer")
+    return x * int(x.shape[3] * 0.5) / x.shape[3]
+
+
+def test_code_that_asks_for_the_kind_of_a_number(compare, tmp_path) -> None:
+    """By `is` no other class can be taken for Python's; then all is traced as it stands."""
+    assert compare(Function(compared), (3, 16, 16), others=[(3, 9, 11)]).free == ["h", "w"]
+    path = tmp_path / "g.safetensors"
+    with pytest.warns(PBGenWarning, match="at the example's size alone"):
+        pack(Function(exactly), torch.randn(1, 3, 16, 16), path)
+    x = torch.randn(1, 3, 16, 16)
+    assert torch.allclose(rebuild(path)(x), x / 2)
+
+
 @pytest.mark.parametrize("name", ROUNDED)
 def test_sizes_that_are_rounded_with_an_integer_added(compare, name) -> None:
     packed = compare(Function(ROUNDED[name]), (3, 16, 16), others=[(3, 19, 18), (3, 8, 31)])

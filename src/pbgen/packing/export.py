@@ -47,6 +47,14 @@ from pbgen.packing.written import written_anew
 from pbgen.packing.written_down import WrittenDown
 
 MOST = 2**28  # the largest size of a packed file
+_MISTAKEN = (
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)  # of a module's code
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +196,7 @@ def _exported(module: nn.Module, inputs: Inputs, free: bool, fixed: Sequence[Axi
     shapes = free_shapes(module, inputs, list(fixed)) if free else None
     with _resized_in_shape(), nothing_left_behind():
         if free:  # where the code does not take torch's numbers for Python's, with these
-            with suppress(AttributeError, LookupError, TypeError), numbers_of_sizes(module):
+            with suppress(*_MISTAKEN), numbers_of_sizes(module):
                 return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
         return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
 

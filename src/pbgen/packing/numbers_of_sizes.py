@@ -32,6 +32,12 @@ class _OfSizes(type):
     def __instancecheck__(cls, value: Any) -> bool:
         return isinstance(value, (cls.__base__, cls.counted))  # type: ignore[arg-type]
 
+    def __eq__(cls, other: Any) -> bool:  # `type(scale) == int`
+        return other is cls or other is cls.__base__
+
+    def __hash__(cls) -> int:
+        return hash(cls.__base__)
+
 
 def _sayable_int(value: Any) -> Any:
     """Torch's number where a file can say that size: of windows / (height * width / 64) none can, and Python's is 1."""
