@@ -1,5 +1,6 @@
 """Values that are made where others want them, and layers that read parts of them: as if all was copied, to the bit."""
 
+import os
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -15,8 +16,11 @@ from torch import Tensor, nn
 import pbgen
 from pbgen import Engine
 
+DRAWN = int(os.environ.get("PBGEN_TEST_DRAWN", 6))
 Forward = Callable[["Network", Tensor], tuple[Tensor, list[Tensor]]]
 """What a network makes, and what is joined, padded or cut on the way."""
+Case = tuple[Forward, Callable[[], dict[str, nn.Module]], tuple[int, ...]]
+"""With its layers, and the input's shape."""
 
 
 class Network(nn.Module):
@@ -127,7 +131,59 @@ def padded_layers(conv: type[nn.Module]) -> dict[str, nn.Module]:
     return {"first": conv(5, 24, 3, padding=1), "a": conv(24, 18, 3), "last": conv(18, 20, 3)}
 
 
-CASES: dict[str, tuple[Forward, Callable[[], dict[str, nn.Module]], tuple[int, ...]]] = {
+def drawn(seed: int) -> Case:
+    """Values that are changed, padded, joined and cut at random, one of another, each that is left read by a layer."""
+    rng = np.random.default_rng(seed)
+    steps: list[Callable[[list[Tensor]], Tensor]] = []
+    shapes, unread = [(16, 7, 8), (20, 7, 8)], {0, 1}
+    for number in range(2, 14):
+        i = int(max(rng.integers(number, size=2)))
+        (channels, height, width), read = shapes[i], {i}
+        kind = rng.choice(["change", "pad", "join", "cut"], p=[0.3, 0.3, 0.3, 0.1])
+        if kind == "pad":
+            around = [int(n) for n in rng.integers(0, 3, 4)]
+            mode = str(rng.choice(["constant", "reflect", "replicate"]))
+            shape = (channels, height + around[2] + around[3], width + around[0] + around[1])
+            steps.append(lambda v, i=i, around=around, mode=mode: F.pad(v[i], around, mode))
+        elif kind == "join":
+            axis = int(rng.integers(3))
+            alike = [
+                k
+                for k, other in enumerate(shapes)
+                if np.delete(other, axis).tolist() == np.delete(shapes[i], axis).tolist()
+            ]
+            j = int(rng.choice(alike))
+            read.add(j)
+            joined = list(shapes[i])
+            joined[axis] += shapes[j][axis]
+            shape = (joined[0], joined[1], joined[2])
+            steps.append(lambda v, i=i, j=j, axis=axis: torch.cat([v[i], v[j]], 1 + axis))
+        elif kind == "cut":
+            begin = int(rng.integers(channels // 2))
+            shape = (channels - begin, height, width)
+            steps.append(lambda v, i=i, begin=begin: v[i][:, begin:])
+        else:
+            shape = shapes[i]
+            function = [torch.sin, torch.tanh, F.relu, torch.sigmoid][int(rng.integers(4))]
+            steps.append(lambda v, i=i, function=function: function(v[i]))
+        shapes.append(shape)
+        unread = unread - read | {number}
+
+    def forward(net: Network, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        values = [net["a"](x), net["b"](x)]
+        for step in steps:
+            values.append(step(values))
+        first, *rest = (net[f"last {i}"](values[i])[:, :, :5, :6] for i in sorted(unread))
+        return sum(rest, first), values
+
+    def layers() -> dict[str, nn.Module]:
+        ends = {f"last {i}": nn.Conv2d(shapes[i][0], 16, 3) for i in sorted(unread)}
+        return {"a": conv(5, 16, 3), "b": conv(5, 20, 1), **ends}
+
+    return forward, layers, (5, 7, 8)
+
+
+CASES: dict[str, Case] = {
     "dense block": (dense, lambda: dense_layers(conv, 8), (5, 11, 9)),
     "of odd channels": (dense, lambda: dense_layers(conv, 7), (5, 11, 9)),
     "of sounds": (dense, lambda: dense_layers(sound, 12), (5, 41)),
@@ -173,8 +229,8 @@ CASES: dict[str, tuple[Forward, Callable[[], dict[str, nn.Module]], tuple[int, .
 }
 
 
-def packed(case: str, binary: bool, shown: bool, path: Path) -> tuple[nn.Module, Path]:
-    forward, layers, shape = CASES[case]
+def packed(case: Case, binary: bool, shown: bool, path: Path) -> tuple[nn.Module, Path]:
+    forward, layers, shape = case
     torch.manual_seed(0)
     module = Network(forward, layers(), shown)
     if binary:
@@ -186,8 +242,8 @@ def packed(case: str, binary: bool, shown: bool, path: Path) -> tuple[nn.Module,
 @pytest.mark.parametrize("binary", [False, True], ids=["float", "binary"])
 @pytest.mark.parametrize("case", CASES)
 def test_as_if_copied(case: str, binary: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, path = packed(case, binary, False, tmp_path / "a.safetensors")
-    _, other = packed(case, binary, True, tmp_path / "b.safetensors")
+    module, path = packed(CASES[case], binary, False, tmp_path / "a.safetensors")
+    _, other = packed(CASES[case], binary, True, tmp_path / "b.safetensors")
     x = np.random.default_rng(0).standard_normal((3, *CASES[case][2])).astype(np.float32)
     with torch.no_grad():
         expected = module(torch.from_numpy(x)).numpy()
@@ -198,3 +254,15 @@ def test_as_if_copied(case: str, binary: bool, tmp_path: Path, monkeypatch: pyte
         np.testing.assert_array_equal(made, copied)
         if activations == "float32":
             np.testing.assert_allclose(made, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("seed", range(DRAWN))
+def test_drawn_networks(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, path = packed(drawn(seed), False, False, tmp_path / "g.safetensors")
+    x = torch.randn(3, 5, 7, 8)
+    with torch.no_grad():
+        expected = module(x).numpy()
+    for arch, threads in product(HERE, (1, 2)):
+        monkeypatch.setenv("PBGEN_ARCH", arch)
+        made = Engine(path, threads=threads)(x.numpy())
+        np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
