@@ -160,10 +160,16 @@ def why_fixed(program: ExportedProgram, inputs: Inputs, axes: list[Axis]) -> lis
 def _place(program: ExportedProgram, traced: Any, size: int) -> str:
     """Where the module's own code compares the size with a number or counts by it; `traced` is the size to torch."""
     symbols = traced.node.expr.free_symbols if isinstance(traced, torch.SymInt) else set()
+    symbols = symbols or _found_to_be(size, program)
     for guard, frame in _own_guards(program):
         if isinstance(guard, sympy.Eq) and (size in guard.args or guard.free_symbols & symbols):
             return _decision(frame)
     return "torch.export fixes it"
+
+
+def _found_to_be(size: int, program: ExportedProgram) -> set[sympy.Symbol]:
+    """The sizes that were free until the module's code asked of some multiple of them which number it is."""
+    return {symbol for one in _environments(program) for symbol, value in one.replacements.items() if value == size}
 
 
 def why_differs(program: ExportedProgram, inputs: Inputs) -> str | None:
@@ -198,7 +204,13 @@ def _own_guards(program: ExportedProgram) -> Iterator[tuple[Any, FrameSummary]]:
 
 def _guards(program: ExportedProgram) -> Iterator[tuple[Any, Any]]:
     """What torch took for granted about sizes, each with the place in Python where it was asked."""
+    for environment in _environments(program):
+        for guard in environment.guards:
+            yield guard.expr, guard.sloc.framework_loc
+
+
+def _environments(program: ExportedProgram) -> list[Any]:
+    """Where torch keeps what it knows of a program's sizes: one, if any."""
     values = [node.meta["val"] for node in placeholders(program)]
-    environments = [value.fake_mode.shape_env for value in values if getattr(value, "fake_mode", None) is not None]
-    for guard in environments[0].guards if environments and environments[0] is not None else ():
-        yield guard.expr, guard.sloc.framework_loc
+    found = [value.fake_mode.shape_env for value in values if getattr(value, "fake_mode", None) is not None]
+    return [one for one in found[:1] if one is not None]
