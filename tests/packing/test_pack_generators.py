@@ -167,3 +167,20 @@ class Normalized(nn.Module):
 
 def test_a_module_that_reads_numbers_which_it_writes_down(compare) -> None:
     assert compare(Normalized(), (3, 4, 4), others=[(3, 5, 7)]).free == ["h", "w"]
+
+
+class Keeping(nn.Module):
+    """Keeps the noise that it draws at first, as large as the batch is then."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not hasattr(self, "noise"):
+            self.register_buffer("noise", torch.randn(len(x), 1, *x.shape[2:]))
+        return x.view(len(x + self.noise), *x.shape[1:]) + self.noise
+
+
+def test_a_module_that_keeps_what_it_makes_first(tmp_path) -> None:
+    pack(Keeping(), torch.randn(1, 3, 4, 4), tmp_path / "g.safetensors")
+    x = torch.randn(3, 3, 4, 4)
+    noise = rebuild(tmp_path / "g.safetensors")(x) - x
+    assert noise.std() > 0.5
+    assert torch.allclose(noise, noise[:1, :1].expand_as(noise), atol=1e-5)

@@ -63,7 +63,8 @@ def pack(module: nn.Module, example_input: Tensor | tuple[Tensor, ...], path: st
     begins("running the module")
     inputs = _inputs(example_input)
     copy = inference_copy(module)
-    register_outputs(run(copy, inputs))
+    one = tuple(value[:1] for value in inputs)
+    register_outputs(run(copy, one))  # a module may keep what it makes first, such as noise: that of one image fits all
     frozen = freeze(copy)
     trial = _free_or_fixed(frozen, inputs)
     for line in trial.warnings:
