@@ -1,6 +1,5 @@
 """Values that are made where others want them, and layers that read parts of them: as if all was copied, to the bit."""
 
-import os
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 import pbgen
 from pbgen import Engine
 
-DRAWN = int(os.environ.get("PBGEN_TEST_DRAWN", 6))
 Forward = Callable[["Network", Tensor], tuple[Tensor, list[Tensor]]]
 """What a network makes, and what is joined, padded or cut on the way."""
 Case = tuple[Forward, Callable[[], dict[str, nn.Module]], tuple[int, ...]]
@@ -256,7 +254,7 @@ def test_as_if_copied(case: str, binary: bool, tmp_path: Path, monkeypatch: pyte
             np.testing.assert_allclose(made, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("seed", range(DRAWN))
+@pytest.mark.parametrize("seed", range(6))
 def test_drawn_networks(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module, path = packed(drawn(seed), False, False, tmp_path / "g.safetensors")
     x = torch.randn(3, 5, 7, 8)
