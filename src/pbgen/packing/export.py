@@ -4,11 +4,12 @@ import dataclasses
 import logging
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial, wraps
 from io import StringIO
 from typing import Any, cast
+from unittest.mock import patch
 
 import sympy
 import torch
@@ -47,14 +48,8 @@ from pbgen.packing.written import written_anew
 from pbgen.packing.written_down import WrittenDown
 
 MOST = 2**28  # the largest size of a packed file
-_MISTAKEN = (
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    TypeError,
-    ValueError,
-)  # of a module's code
+# What a module's own code raises that takes numbers of sizes for something else.
+_MISTAKEN = (AssertionError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,20 +166,10 @@ def _without_switches(module: nn.Module) -> Iterator[None]:
             del module.forward
 
 
-@contextmanager
-def _unmoved() -> Iterator[None]:
+def _unmoved() -> AbstractContextManager[Any]:
     """While entered, `self.conv.to(x.device)` in a forward does nothing: all is where it is computed, and torch would
     not follow it."""
-    moved = nn.Module._apply
-
-    def stays(module: nn.Module, *args: Any, **kwargs: Any) -> nn.Module:
-        return module
-
-    nn.Module._apply = stays  # type: ignore[method-assign,assignment]
-    try:
-        yield
-    finally:
-        nn.Module._apply = moved  # type: ignore[method-assign]
+    return patch.object(nn.Module, "_apply", lambda module, *args, **kwargs: module)
 
 
 class _NoSwitches(TorchFunctionMode):

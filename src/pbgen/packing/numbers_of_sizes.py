@@ -19,24 +19,25 @@ _plain_sqrt = math.sqrt
 
 
 class _OfSizes(type):
-    """A kind of number that is its base, and takes torch's numbers for such."""
+    """A kind of number that is Python's plain one, and takes torch's numbers for such."""
 
+    plain: type[Any]
     symbolic: Callable[[Any], Any]
     counted: type
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if args and isinstance(args[0], torch.SymInt | torch.SymFloat):
             return cls.symbolic(args[0])
-        return cls.__base__(*args, **kwargs)  # type: ignore[misc]
+        return cls.plain(*args, **kwargs)
 
     def __instancecheck__(cls, value: Any) -> bool:
-        return isinstance(value, (cls.__base__, cls.counted))  # type: ignore[arg-type]
+        return isinstance(value, (cls.plain, cls.counted))
 
     def __eq__(cls, other: Any) -> bool:  # `type(scale) == int`
-        return other is cls or other is cls.__base__
+        return other is cls or other is cls.plain
 
     def __hash__(cls) -> int:
-        return hash(cls.__base__)
+        return hash(cls.plain)
 
 
 def _sayable_int(value: Any) -> Any:
@@ -46,11 +47,13 @@ def _sayable_int(value: Any) -> Any:
 
 
 class _Int(int, metaclass=_OfSizes):
+    plain = int
     symbolic = staticmethod(_sayable_int)
     counted = torch.SymInt
 
 
 class _Float(float, metaclass=_OfSizes):
+    plain = float
     symbolic = staticmethod(torch.sym_float)
     counted = torch.SymFloat
 
