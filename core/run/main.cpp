@@ -29,6 +29,7 @@ constexpr const char* help =
     "  -o, --output NAME   the picture, such as grid.png; may be left out with --time\n"
     "  -n, --count N       number of images; default: 64\n"
     "  --seed N            seed of the latent vectors; default: 0\n"
+    "  --range LOW:HIGH    what the generator has for black and for white; default: -1:1\n"
     "  --threads N         threads to use; default: one for each usable core\n"
     "  --activations KIND  how layers with one-bit weights take their inputs, float32 (default) or int8\n"
     "  --time              print how long one image takes, and 16 at once\n"
@@ -45,7 +46,7 @@ void draw(const Generator& generator, const Options& options) {
         fail(options.file, ": makes (", dims, "), no images of 1 or 3 channels");
     }
     check_writable(options.output);
-    Grid grid(options.count, shape.dims[0], shape.dims[1], shape.dims[2]);
+    Grid grid(options.count, shape.dims[0], shape.dims[1], shape.dims[2], {options.black, options.white});
     for (size_t first = 0; first < options.count; first += images_at_once) {
         const size_t count = std::min(images_at_once, options.count - first);
         const std::vector<float> images = generator.images(options.seed, first, count);

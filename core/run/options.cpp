@@ -1,9 +1,11 @@
 #include "options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 
 #include "error.h"
+#include "json.h"
 
 namespace pbgen {
 namespace {
@@ -46,6 +48,7 @@ private:
         else if (name == "-n" || name == "--count") options_.count = static_cast<size_t>(number(name, 1, max_count));
         else if (name == "--threads") options_.threads = static_cast<unsigned>(number(name, 1, max_threads));
         else if (name == "--activations") options_.activations = activations(name);
+        else if (name == "--range") read_range(name);
         else fail(name, ": no such option; see pbgen-run --help");
     }
 
@@ -70,6 +73,27 @@ private:
         if (error != std::errc() || end != text.data() + text.size() || number < low || number > high)
             fail(name, " ", quote(text), ": must be a whole number from ", low, " to ", high);
         return number;
+    }
+
+    void read_range(std::string_view name) {
+        constexpr double most = 1e6;
+        const std::string text = value(name);
+        const size_t colon = std::min(text.find(':'), text.size());
+        double &black = options_.black, &white = options_.white;
+        if (!read_real(text.substr(0, colon), black) || !read_real(text.substr(std::min(colon + 1, text.size())), white) ||
+            black < -most || white > most || black >= white)
+            fail(name, " ", quote(text), ": give the numbers for black and white, such as 0:1, -1:1 or 0:255");
+    }
+
+    // A number as JSON has it: the standard library's parsers of such are as large as all else here.
+    static bool read_real(std::string text, double& number) {
+        try {
+            const Json json = parse_json(text.data(), text.data() + text.size());
+            number = json.is(Json::Type::integer) ? static_cast<double>(json.integer) : json.real;
+            return json.is(Json::Type::integer) || json.is(Json::Type::real);
+        } catch (const Error&) {
+            return false;
+        }
     }
 
     pbgen_activations activations(std::string_view name) {

@@ -16,6 +16,7 @@ struct Options {
     size_t count = 64;
     unsigned threads = 0;  // 0: one for each usable core
     pbgen_activations activations = PBGEN_FLOAT32;
+    double black = -1, white = 1;  // what the generator has for them
     bool time = false, help = false, version = false;
 };
 

@@ -16,6 +16,7 @@ from pbgen.engine import Engine
 from pbgen.errors import PBGenError
 from pbgen.files import write_atomically
 from pbgen.opening import Shape
+from pbgen.pictures import Range
 
 Floats = NDArray[np.float32]
 
@@ -31,26 +32,6 @@ TILE = 384
 """Pixels along a tile's edge there."""
 ROWS = 256
 """Of a picture, turned into pixels at a time."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """What a network has for black and for white."""
-
-    low: float
-    high: float
-
-    @staticmethod
-    def parse(text: str) -> "Range":
-        """From "low:high". Raises PBGenError where it is no such pair."""
-        low, _, high = text.partition(":")
-        try:
-            found = Range(float(low), float(high))
-        except ValueError:
-            found = Range(0, 0)
-        if not -1e6 <= found.low < found.high <= 1e6:
-            raise PBGenError(f"--range {text}: give the numbers for black and white, such as 0:1, -1:1 or 0:255")
-        return found
 
 
 @dataclass(frozen=True)
@@ -101,10 +82,11 @@ def check(path: Path, outputs: dict[str, Shape]) -> None:
         raise PBGenError(f"{path}: the network makes {_text(shape)}, no picture; give a name that ends in .npy")
 
 
-def write(path: Path, content: Content, values: Range, rate: int) -> None:
+def write(path: Path, content: Content, values: Range, rate: int) -> float:
     """The network's outputs to a file, whose ending says how; as `read` reads them.
 
-    Raises PBGenError where they are not what such a file can hold, or it cannot be written.
+    Returns the share of a picture's numbers that lie outside its range, 0 to 1. Raises PBGenError where they are not
+    what such a file can hold, or it cannot be written.
     """
     ending = path.suffix.lower()
     arrays = content.arrays
@@ -121,7 +103,8 @@ def write(path: Path, content: Content, values: Range, rate: int) -> None:
     elif ending in SOUNDS:
         _write_sound(path, array, content.rate or rate)
     else:
-        _write_picture(path, array, values)
+        return _write_picture(path, array, values)
+    return 0.0
 
 
 def run(engine: Engine, content: Content, tile: int | None, seed: int, progress: Callable[[int, int], None]) -> Content:
@@ -235,19 +218,20 @@ def _read_picture(path: Path, shape: Shape, values: Range) -> Floats:
     return numbers
 
 
-def _write_picture(path: Path, array: Floats, values: Range) -> None:
+def _write_picture(path: Path, array: Floats, values: Range) -> float:
     from PIL import Image
 
-    from pbgen.pictures import save_picture
+    from pbgen.pictures import save_picture, to_pixels
 
-    pixels = np.empty((*array.shape[1:], len(array)), np.uint8)
+    pixels, outside = np.empty((*array.shape[1:], len(array)), np.uint8), 0
     for first in range(0, len(pixels), ROWS):
         rows = array[:, first : first + ROWS]
         if np.isnan(rows).any():
             raise PBGenError(f"{path}: the network makes values that are no numbers (NaN)")
-        scaled = (rows - values.low) * (255 / (values.high - values.low))
-        pixels[first : first + ROWS] = scaled.clip(0, 255).round().transpose(1, 2, 0)
+        outside += values.outside(rows)
+        pixels[first : first + ROWS] = to_pixels(rows, values).transpose(1, 2, 0)
     save_picture(Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels), path)
+    return outside / array.size
 
 
 def _text(shape: Sequence[int | None]) -> str:

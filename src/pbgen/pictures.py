@@ -1,6 +1,8 @@
 """Many small images as one picture."""
 
 import os
+import warnings
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pbgen.errors import PBGenError
+from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.files import write_atomically
 
 if TYPE_CHECKING:
@@ -22,6 +24,48 @@ MAX_BYTES = 512 << 20
 
 LONGEST = {"PNG": inf, "JPEG": 65500, "WEBP": 16383, "GIF": 65535, "TIFF": inf, "BMP": inf, "PPM": inf}
 """The formats of pictures, and how many pixels long and wide they can be at most."""
+
+FEW = 0.05
+"""Of a picture's numbers: more do not lie outside its range by chance, as those beside sharp edges do."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a network has for black and for white."""
+
+    low: float
+    high: float
+
+    @staticmethod
+    def parse(text: str) -> "Range":
+        """From "low:high". Raises PBGenError where it is no such pair."""
+        low, _, high = text.partition(":")
+        try:
+            found = Range(float(low), float(high))
+        except ValueError:
+            found = Range(0, 0)
+        if not -1e6 <= found.low < found.high <= 1e6:
+            raise PBGenError(f"--range {text}: give the numbers for black and white, such as 0:1, -1:1 or 0:255")
+        return found
+
+    def outside(self, values: NDArray[np.float32]) -> int:
+        """How many numbers lie outside by more than a tenth of its width: few, unless the network has another range."""
+        tenth = (self.high - self.low) / 10
+        return int(np.count_nonzero((values < self.low - tenth) | (values > self.high + tenth)))
+
+    def doubt(self, share: float, picture: str | os.PathLike[str]) -> None:
+        """Warns where so large a share, 0 to 1, of a picture's numbers lie outside that it is another network's."""
+        if share > FEW:
+            warnings.warn(
+                f"--range {self.low:g}:{self.high:g}: {share:.0%} of the numbers of {os.fspath(picture)} lie outside it,"
+                " and are black or white; give what the network has for black and for white, such as 0:1, -1:1 or 0:255",
+                PBGenWarning,
+                stacklevel=2,
+            )
+
+
+SIGNED = Range(-1, 1)
+"""What a generator's last tanh makes."""
 
 
 class Grid:
@@ -79,9 +123,10 @@ def image_grid(images: NDArray[np.uint8], columns: int = 8, scale: int = 1) -> "
     return grid.picture
 
 
-def to_pixels(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A generator's output, floats in [-1, 1], as pixels: uint8 of the same shape. What lies outside is clipped."""
-    return ((values.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8)
+def to_pixels(values: NDArray[np.float32], ends: Range = SIGNED) -> NDArray[np.uint8]:
+    """A network's numbers as pixels: uint8 of the same shape. What lies outside the range is clipped."""
+    scale = 255 / (ends.high - ends.low)
+    return ((values.clip(ends.low, ends.high) - ends.low) * scale).round().astype(np.uint8)
 
 
 def beside(left: "Image.Image", right: "Image.Image", gap: int = 16) -> "Image.Image":

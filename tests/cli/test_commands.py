@@ -13,6 +13,7 @@ import pytest
 import torch
 from cli_runs import TINY, Command, finish, start
 from PIL import Image
+from torch import nn
 
 import pbgen as package
 from pbgen.binarize import METHODS
@@ -21,7 +22,7 @@ from pbgen.cli.train import train
 from pbgen.engine import Engine
 from pbgen.latents import latents, noise
 from pbgen.models import names
-from pbgen.pictures import image_grid, to_pixels
+from pbgen.pictures import Range, image_grid, to_pixels
 from pbgen.redundancy import Plan
 from pbgen.training import TrainConfig, load_run, sample
 from pbgen.training.config import CHOICES
@@ -230,6 +231,19 @@ def test_generate_draws_what_the_trained_generator_makes(
     expected = image_grid(to_pixels(images), columns=10, scale=2)
     drawn = np.asarray(Image.open(picture)).astype(int)
     assert abs(drawn - np.asarray(expected)).max() <= 1, "one of 256 levels: sums are rounded in another order"
+
+
+def test_generate_with_another_range(pbgen: Command, tmp_path: Path) -> None:
+    generator = nn.Sequential(nn.ConvTranspose2d(8, 3, 5), nn.Sigmoid()).eval()
+    file, picture = tmp_path / "g.safetensors", tmp_path / "grid.png"
+    package.pack(generator, torch.zeros(1, 8, 1, 1), file)
+    outcome = pbgen("generate", file, "-n", 5, "--range", "0:1", "-o", picture)
+    assert outcome.code == 0 and not outcome.err
+    with torch.no_grad():
+        images = generator(torch.from_numpy(latents(0, 5, (8, 1, 1)))).numpy()
+    drawn = np.asarray(Image.open(picture)).astype(int)
+    assert abs(drawn - np.asarray(image_grid(to_pixels(images, Range(0, 1))))).max() <= 1
+    assert "% of the numbers of" in pbgen("generate", file, "--range", "0.9:1", "-o", picture).err
 
 
 def test_generate_is_the_same_each_time(pbgen: Command, packed: Path, tmp_path: Path) -> None:

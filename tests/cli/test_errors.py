@@ -106,6 +106,7 @@ GENERATE = [
     ("foreign.safetensors -o grid.png", "foreign.safetensors: "),
     ("truncated.safetensors -o grid.png", "truncated.safetensors: "),
     ("empty -o grid.png", "empty: "),
+    ("PACKED -o grid.png --range 1:0", "--range 1:0: give the numbers for black and white, such as 0:1, -1:1 or 0:255"),
     ("PACKED -o grid", "grid: the ending '' is no picture's; give a name such as grid.png"),
     ("PACKED -o grid.txt", "the ending '.txt' is no picture's"),
     ("PACKED -o missing/grid.png", "--output missing/grid.png: there is no folder missing"),

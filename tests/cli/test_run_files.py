@@ -64,6 +64,19 @@ class Normed(nn.Sequential):
         super().__init__(nn.InstanceNorm2d(3), nn.Conv2d(3, 3, 3, padding=1))
 
 
+class Signed(nn.Module):
+    """The picture itself, black as -1 and white as 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+        self.conv.weight.data.copy_(2 * torch.eye(3)[:, :, None, None])
+        self.conv.bias.data.fill_(-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
 MODULES = {
     "doubling": (Doubling, torch.rand(1, 3, 8, 10)),
     "grey": (lambda: Doubling(1), torch.rand(1, 1, 8, 10)),
@@ -71,6 +84,7 @@ MODULES = {
     "halving": (Halving, torch.rand(1, 1, 32)),
     "mixed": (Mixed, (torch.rand(1, 1, 8, 10), torch.rand(1, 5))),
     "normed": (Normed, torch.rand(1, 3, 8, 10)),
+    "signed": (Signed, torch.rand(1, 3, 8, 10)),
     "vector": (lambda: nn.Linear(5, 7), torch.rand(1, 5)),
 }
 
@@ -129,6 +143,19 @@ def test_a_picture_becomes_a_picture(
     scale = (-1, 1) if "--range=-1:1" in options else (0, 1)
     lossy = 40 if ending == "webp" else 4 if "int8" in options else 1
     assert_like(here / f"out.{ending}", expected_pixels(networks["doubling"], picture, *scale), lossy)
+
+
+def test_a_range_that_is_not_the_networks(files: dict[str, Path], here: Path, pbgen: Command) -> None:
+    folder = here / "in"
+    folder.mkdir()
+    for number, dark in enumerate((1, 2)):
+        Image.fromarray(pixels(20, 30, 3) // dark).save(folder / f"{number}.png")
+    outcome = pbgen("run", files["signed"], "in", "-o", "out")
+    assert outcome.code == 0 and outcome.out == "out: 2 files\n"
+    (line,) = outcome.err.splitlines()[-1:]
+    assert line.startswith("pbgen: --range 0:1: 89%") and "of out/1.png lie outside it" in line and "-1:1" in line
+    assert outcome.err.count("--range") == 1
+    assert "--range" not in pbgen("run", files["doubling"], "in/0.png", "-o", "out.png").err
 
 
 def test_channels_transparency_and_turns(

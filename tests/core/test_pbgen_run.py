@@ -16,7 +16,7 @@ import pbgen
 from pbgen import Engine
 from pbgen.cli import main
 from pbgen.latents import latents
-from pbgen.pictures import image_grid, to_pixels
+from pbgen.pictures import Range, image_grid, to_pixels
 
 pytestmark = needs_cmake
 
@@ -65,13 +65,15 @@ def test_activations_and_threads(activations: str, program: Path, tmp_path: Path
     assert difference.max() <= 1 and (difference > 0).mean() < 1e-2
 
 
-def test_every_level_and_what_lies_outside(program: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ends", [Range(-1, 1), Range(0, 1), Range(0, 255), Range(-0.3, 2.5e3)], ids=str)
+def test_every_level_and_what_lies_outside(ends: Range, program: Path, tmp_path: Path) -> None:
     """A generator of fixed pictures: values at, between and beyond the 256 levels become what NumPy makes of them."""
-    values = np.concatenate([np.linspace(-1.2, 1.2, 4093), [-1, 0, 1]]).astype(np.float32)
+    within = np.concatenate([np.linspace(-0.1, 1.1, 4093), [0, 0.5, 1]])
+    values = (ends.low + within * (ends.high - ends.low)).astype(np.float32)
     nodes = [node("constant", [], (1, 64, 64), tensor="values")]
     file = write(tmp_path / "g.safetensors", (1,), nodes, {"values": values.reshape(1, 1, 64, 64)})
-    draw(program, file, "-n", 1, "-o", tmp_path / "c.png")
-    assert (pixels(tmp_path / "c.png") == to_pixels(values).reshape(64, 64)).all()
+    draw(program, file, "-n", 1, "--range", f"{ends.low:g}:{ends.high:g}", "-o", tmp_path / "c.png")
+    assert (pixels(tmp_path / "c.png") == to_pixels(values, ends).reshape(64, 64)).all()
 
 
 def test_a_picture_of_many_blocks(program: Path, tmp_path: Path) -> None:
@@ -154,6 +156,7 @@ def test_the_versions_agree() -> None:
     assert f"project(pbgen VERSION {pbgen.__version__} " in (CORE / "CMakeLists.txt").read_text()
 
 
+WRONG_RANGES = ["1", "1:", ":1", ":", "1:1", "1:0", "0:1:2", "0:1x", "nan:1", "0:inf", "-1e7:1"]
 BAD = [
     ("", "FILE is missing: give a packed generator"),
     ("FILE", "--output is missing: give the picture's name, -o grid.png"),
@@ -176,6 +179,10 @@ BAD = [
     ("BIG -o g.png -n 1000000", "--count 1000000: the picture would be larger than 512 MiB"),
     ("FILE -o g.png --threads 0", "--threads `0`: must be a whole number from 1 to 1024"),
     ("FILE -o g.png --activations int4", "--activations `int4`: must be float32 or int8"),
+    *(
+        (f"FILE -o g.png --range {text}", f"--range `{text}`: give the numbers for black and white")
+        for text in WRONG_RANGES
+    ),
     ("FILE -o g.png --time=yes", "--time: takes no value, and was given `yes`"),
     ("FILE -o g.png --fly", "--fly: no such option; see pbgen-run --help"),
     ("FILE -o g.png -x", "-x: no such option"),

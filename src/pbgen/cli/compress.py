@@ -35,9 +35,7 @@ def compress(
     minutes: Annotated[float | None, typer.Option(help="Minutes of learning; default: 20.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="A page with what came of it.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what was interrupted.")] = False,
-    values: Annotated[
-        str, typer.Option("--range", metavar="LOW:HIGH", help="What the network has for a picture's black and white.")
-    ] = "0:1",
+    values: options.Ends = "0:1",
     seed: options.Seed = 0,
     devices: options.Devices = 1,
     accelerator: options.Accelerator = "auto",
@@ -47,7 +45,7 @@ def compress(
     from pbgen.cli.terminal import Terminal, check_output
     from pbgen.compression.sources import open_inputs, open_module
     from pbgen.compression.table import compress_table
-    from pbgen.media import Range
+    from pbgen.pictures import Range
 
     check_output("--output", output)
     if report:

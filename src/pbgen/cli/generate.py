@@ -1,5 +1,6 @@
 """pbgen generate"""
 
+from math import prod
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ def generate(
     seed: options.Seed = 0,
     columns: Annotated[int, typer.Option(min=1, help="Images in a row.")] = 8,
     scale: Annotated[int, typer.Option(min=1, max=16, help="Enlarge every pixel this many times.")] = 1,
+    values: options.Ends = "-1:1",
 ) -> None:
     """Make images with a packed generator, as one picture. Needs no PyTorch.
 
@@ -25,8 +27,9 @@ def generate(
     from pbgen.cli.terminal import check_output
     from pbgen.engine import Engine
     from pbgen.errors import PBGenError
-    from pbgen.pictures import Grid, picture_format, save_picture, to_pixels
+    from pbgen.pictures import Grid, Range, picture_format, save_picture, to_pixels
 
+    ends = Range.parse(values)
     check_output("--output", output)
     engine = Engine(file)
     for source in engine.inputs:
@@ -39,8 +42,12 @@ def generate(
         raise PBGenError(f"{file}: makes {image_shape}, no images of 1 or 3 channels; use pbgen run")
     grid = Grid(count, *image_shape, columns, scale)
     picture_format(grid.picture, output)
+    outside = 0
     for first in range(0, count, BATCH):
         noise = engine.draw(*shapes, count=min(BATCH, count - first), seed=seed, first=first)
         images = engine(*(noise.pop(source.name) for source in engine.inputs), noise=noise)
-        grid.place(first, to_pixels(images[0] if isinstance(images, tuple) else images))
+        pictures = images[0] if isinstance(images, tuple) else images
+        outside += ends.outside(pictures)
+        grid.place(first, to_pixels(pictures, ends))
     save_picture(grid.picture, output)
+    ends.doubt(outside / (count * prod(image_shape)), output)

@@ -36,6 +36,7 @@ RunModel = Annotated[
     str | None, typer.Option("--model", metavar="FILE:FACTORY", help="Of a RUN whose model is a Python file: run it.")
 ]
 Packed = Annotated[Path, typer.Argument(metavar="FILE", help="Packed generator that `pbgen pack` wrote.")]
+Ends = Annotated[str, typer.Option("--range", metavar="LOW:HIGH", help="What the network has for black and for white.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
 
 Progress = Callable[[int, int], None]

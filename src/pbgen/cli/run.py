@@ -18,9 +18,7 @@ def run(
     ending: Annotated[
         str | None, typer.Option(help="Of the files in an output folder, such as .wav; default: the input's.")
     ] = None,
-    values: Annotated[
-        str, typer.Option("--range", metavar="LOW:HIGH", help="What the network has for black and for white.")
-    ] = "0:1",
+    values: options.Ends = "0:1",
     rate: Annotated[int, typer.Option(min=1, help="Samples a second of a .wav that is made of no .wav.")] = 22050,
     tile: Annotated[
         int | None, typer.Option(min=1, help="Pixels along a tile's edge; default: tiles only where IN is large.")
@@ -38,10 +36,12 @@ def run(
     from pbgen import media
     from pbgen.cli.terminal import Terminal
     from pbgen.engine import Engine
+    from pbgen.pictures import Range
 
-    scale = media.Range.parse(values)
+    scale = Range.parse(values)
     jobs = _jobs(source, output, ending)
     engine = Engine(file, threads=threads, activations=activations)
+    outside: dict[Path, float] = {}
     for _, made in jobs:
         media.check(made, engine.outputs)
     _check_writable(jobs, source, output)
@@ -53,10 +53,12 @@ def run(
                 result = media.run(engine, content, tile, seed, progress if len(jobs) == 1 else _no_progress)
             except PBGenError as error:
                 raise PBGenError(f"{given}: {error}") from None
-            media.write(made, result, scale, rate)
+            outside[made] = media.write(made, result, scale, rate)
             if len(jobs) > 1:
                 progress(number, len(jobs))
     terminal.say(f"{output}: {len(jobs)} {'file' if len(jobs) == 1 else 'files'}")
+    worst = max(outside, key=outside.__getitem__)
+    scale.doubt(outside[worst], worst)
 
 
 def _no_progress(done: int, total: int) -> None:

@@ -32,7 +32,7 @@ def web(
     Open it from where it lies, or send it: nothing is to be served, and it fetches nothing. Needs no PyTorch.
     """
     from pbgen.cli.terminal import Terminal, check_output
-    from pbgen.media import Range
+    from pbgen.pictures import Range
     from pbgen.report.html import write_page
     from pbgen.report.text import size
     from pbgen.web.page import live_page

@@ -15,9 +15,10 @@ from pbgen.compression.inputs import Crops, Examples, Inputs, Noise, Scale
 from pbgen.data.decode import picture
 from pbgen.data.listing import list_files
 from pbgen.errors import PBGenError
-from pbgen.media import SOUNDS, Range
+from pbgen.media import SOUNDS
 from pbgen.models.load import code_file, load, load_function
 from pbgen.models.state import load_weights
+from pbgen.pictures import Range
 
 _MOST_BYTES = 2**29  # of pictures or sounds that are kept
 _MOST_FILES = 4096

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pbgen.engine import Engine
 from pbgen.errors import PBGenError
-from pbgen.media import Range
 from pbgen.opening import Shape
+from pbgen.pictures import Range
 from pbgen.report import html
 from pbgen.report.text import escape, size
 from pbgen.web.bundle import FOLDER, bundle, engine_modules, inlined_worker, packed
