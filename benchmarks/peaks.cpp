@@ -235,6 +235,41 @@ TARGET("avx512f") double float_lookup(Memory& memory, size_t times) {
     return double(times) * depth * pixels * vectors * 80;
 }
 
+// The same with AVX2: eight sums of four inputs, 8 output channels, 32 multiply-adds a pair of instructions. A word holds
+// eight indices and signs.
+template <int pixels, int vectors>
+TARGET("avx2,fma") double short_lookup(Memory& memory, size_t times) {
+    constexpr size_t tables_of_pixel = 32;
+    auto* sums = reinterpret_cast<__m256*>(memory.sums);
+    const auto* tables = reinterpret_cast<const __m256*>(memory.tables);
+    const __m256i one = _mm256_set1_epi32(0x3f800000), sign_bit = _mm256_set1_epi32(int(0x80000000));
+    __m256 sum[pixels][vectors];
+    UNROLL for (int p = 0; p < pixels; ++p) UNROLL for (int v = 0; v < vectors; ++v) sum[p][v] = sums[p * vectors + v];
+    for (size_t t = 0; t < times; ++t) {
+        const auto* weights = reinterpret_cast<const __m256i*>(memory.weights);
+        for (size_t table = 0; table < tables_of_pixel; table += 8, weights += vectors) {
+            __m256i word[vectors];
+            UNROLL for (int v = 0; v < vectors; ++v) word[v] = weights[v];
+            UNROLL for (size_t i = 0; i < 8; ++i) {
+                __m256 sign[vectors];
+                UNROLL for (int v = 0; v < vectors; ++v)
+                    sign[v] = _mm256_castsi256_ps(
+                        _mm256_or_si256(_mm256_and_si256(_mm256_slli_epi32(word[v], 28), sign_bit), one));
+                UNROLL for (int p = 0; p < pixels; ++p) {
+                    const __m256 found = tables[p * tables_of_pixel + table + i];
+                    UNROLL for (int v = 0; v < vectors; ++v) {
+                        sum[p][v] = _mm256_fmadd_ps(_mm256_permutevar8x32_ps(found, word[v]), sign[v], sum[p][v]);
+                        IN_ORDER(sum[p][v]);
+                    }
+                }
+                UNROLL for (int v = 0; v < vectors; ++v) word[v] = _mm256_srli_epi32(word[v], 4);
+            }
+        }
+    }
+    UNROLL for (int p = 0; p < pixels; ++p) UNROLL for (int v = 0; v < vectors; ++v) sums[p * vectors + v] = sum[p][v];
+    return double(times) * tables_of_pixel * pixels * vectors * 32;
+}
+
 // The same with sums of 8 bits: a register holds the tables of 16 inputs, one permutation finds four sums for each of 16
 // output channels, and a dot product with ones adds them up: 256 multiply-adds a pair of instructions. A byte of the
 // weights holds two indices.
@@ -319,6 +354,8 @@ std::vector<Peak> multiply_adds() {
         {"int16-multiply-add-256", "int16 times int16, two at a time: vpmaddwd, vpaddd", has_avx2, {pairs_256}},
         {"float32-tables-256", "one bit, sums of 4 float32 in memory", has_avx2,
          {float_tables_256_2x4, float_tables_256_4x1, float_tables_256_4x2}},
+        {"float32-registers-256", "one bit, sums of 4 float32 in registers: vpermps, vfmadd", has_avx2,
+         {short_lookup<5, 2>, short_lookup<4, 2>, short_lookup<8, 1>}},
         {"int16-tables-256", "one bit, sums of 4 int16 in memory", has_avx2, {int_tables_256_1x8, int_tables_256_2x4}},
         {"multiply-add-512", "float32 times float32: vfmadd", has_avx512, {multiply_add_512}},
         {"int16-multiply-add-512", "int16 times int16, two at a time: vpmaddwd, vpaddd", has_avx512, {pairs_512}},

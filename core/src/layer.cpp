@@ -112,7 +112,8 @@ Layer::Layer(const std::string& name, const LayerShape& given, const CanonicalWe
 
 void Layer::choose(const LayerShape& shape, const CanonicalWeights& weights, Manner manner, const Arrange& arrange,
                    const Epilogue& epilogue) {
-    const LayerSize size = weights.size();
+    LayerSize size = weights.size();
+    if (!manner.resizes) size.positions = static_cast<size_t>(row_phases(shape).longest() * column_phases(shape).longest());
     const auto product = [&](const LayerSize& run) -> const Product& {
         return *(manner.integers && may_be_rounded(run) ? kernels_.choose_integer(run) : kernels_.choose(run));
     };
@@ -129,9 +130,11 @@ void Layer::choose(const LayerShape& shape, const CanonicalWeights& weights, Man
         slopes_ = repeat(epilogue.slopes, size.outputs, size.taps);
         const Epilogue all = {data_or_null(scale_), data_or_null(shift_), epilogue.activation, epilogue.slope,
                               data_or_null(slopes_)};
+        LayerSize of_one_pixel = spread.size();
+        of_one_pixel.positions = 1;
         const Image one_pixel = {static_cast<int64_t>(spread.outputs), 1, 1};
         convolver_ = std::make_unique<Convolution>(one_tap(), one_tap(), input_, one_pixel,
-                                                   arrange(spread, product(spread.size())), all, kernels_);
+                                                   arrange(spread, product(of_one_pixel)), all, kernels_);
     } else if (DotRows::suit(shape, size)) {
         const DotProducts& products = kernels_.dots(manner.integers && may_be_rounded(with_taps_as_outputs(size)));
         convolver_ = std::make_unique<DotRows>(shape, weights, products, epilogue, kernels_);

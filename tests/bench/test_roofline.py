@@ -46,6 +46,7 @@ def test_a_layer_is_limited_by_its_multiply_adds_or_its_bytes(cache: int, first:
     [
         ("tables in registers, int8 (avx512-vbmi)", "int8-registers-512"),
         ("tables in registers (avx512)", "float32-registers-512"),
+        ("tables in registers, taps as channels (avx2)", "float32-registers-256"),
         ("float32 weights, broadcast, folded (avx512)", "multiply-add-512"),
         ("float weights as int8, dot products, folded (avx512-vbmi)", "int8-512"),
         ("float weights as int8, broadcast (avx2)", "int16-multiply-add-256"),

@@ -127,6 +127,7 @@ struct Product {
 struct LayerSize {
     size_t planes;  // of signs, 0 where weights are numbers
     size_t inputs, outputs, taps;
+    size_t positions = 0;  // of an image, in a phase; 0 where they may be any number
 };
 
 // A row of inputs as DotProducts read them, and of each output channel as many weights.

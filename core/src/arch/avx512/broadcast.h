@@ -58,8 +58,8 @@ struct Broadcast {
 
     static void accumulate(const void* weights, size_t inputs, size_t outputs, const void* const* sources,
                            const uint8_t* pixels, size_t count, void* sums) {
-        run_vectors<Kernel, char>(divide_up(outputs, lanes), Work{weights, units(inputs)}, sources, pixels, count, sums,
-                                  width);
+        run_vectors<Kernel, max_vectors, sum_registers, char>(divide_up(outputs, lanes), Work{weights, units(inputs)}, sources,
+                                                              pixels, count, sums, width);
     }
 
     static const float* collect(const void* sums, size_t outputs, size_t, size_t pixel, size_t count, float scale,

@@ -246,7 +246,7 @@ struct Lookup {
 void accumulate(const TapWeights* taps, size_t tap_count, size_t inputs, size_t outputs, const void* const* sources,
                 const uint8_t* pixels, size_t count, void* sums) {
     const Work work = {taps, tap_count, tables(inputs)};
-    run_vectors<Lookup, float>(divide_up(outputs, lanes), work, sources, pixels, count, sums, block);
+    run_vectors<Lookup, max_vectors, sum_registers, float>(divide_up(outputs, lanes), work, sources, pixels, count, sums, block);
 }
 
 const float* collect(const void* sums, size_t outputs, size_t planes, size_t pixel, size_t count, float, float* rows) {
