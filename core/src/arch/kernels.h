@@ -121,6 +121,10 @@ struct Product {
     const SharedTables* shared = nullptr;
     size_t shared_count = 0;
     void (*widen)(void* sums, size_t count, void* totals) = nullptr;
+
+    // The same as accumulate() for sums that are not zero yet, if there is a faster way than to clear them.
+    void (*start)(const TapWeights* taps, size_t tap_count, size_t inputs, size_t outputs, const void* const* sources,
+                  const uint8_t* pixels, size_t count, void* sums) = nullptr;
 };
 
 // What decides which product is the best for a layer. Inputs and outputs are those of one group.

@@ -96,13 +96,17 @@ INLINE void prepare(const float* values, size_t inputs, const Quantization& quan
 struct Work {
     const TapWeights* taps;
     size_t tap_count, tables;
+    bool starts;  // from zeros
 };
 
 template <int pixels, int vectors>
 struct Lookup {
     static void run(const Work& work, const char* const* sources, float* const* out) {
         __m512i sums[pixels][vectors];
-        load<pixels, vectors>(sums, out);
+        if (work.starts)
+            clear(sums);
+        else
+            load<pixels, vectors>(sums, out);
         for (const TapWeights* tap = work.taps; tap != work.taps + work.tap_count; ++tap) {
             const char* shifted[pixels];
             shift_sources<pixels>(sources, *tap, shifted);
@@ -142,9 +146,10 @@ struct Lookup {
     }
 };
 
+template <bool starts>
 void accumulate(const TapWeights* taps, size_t tap_count, size_t inputs, size_t outputs, const void* const* sources,
                 const uint8_t* pixels, size_t count, void* sums) {
-    const Work work = {taps, tap_count, tables(inputs)};
+    const Work work = {taps, tap_count, tables(inputs), starts};
     run_vectors<Lookup, char>(divide_up(outputs, lanes), work, sources, pixels, count, sums, width(outputs));
 }
 
@@ -157,8 +162,22 @@ const float* collect(const void* sums, size_t outputs, size_t planes, size_t pix
 }  // namespace
 
 const Product byte_lookup = {
-    "tables in registers, int8", block, sum_bytes, weight_bytes, arrange, source_bytes, each_pixel<prepare>, accumulate,
-    collect, Rounded::sums, true, taps_together,
+    "tables in registers, int8",
+    block,
+    sum_bytes,
+    weight_bytes,
+    arrange,
+    source_bytes,
+    each_pixel<prepare>,
+    accumulate<false>,
+    collect,
+    Rounded::sums,
+    true,
+    taps_together,
+    nullptr,
+    0,
+    nullptr,
+    accumulate<true>,
 };
 
 }  // namespace pbgen::avx512
