@@ -355,10 +355,14 @@ void Convolution::finish_block(const Tile& tile, size_t block, const Output& out
     alignas(64) float rows[tile_bytes / sizeof(float)];
     for (int64_t image = tile.images.begin; image < tile.images.end; ++image, pixel += count) {
         float* to = output.pixels + layout.at(image, y, x);
-        const float* sums = w.product.collect(tile.block_sums(block), channels, w.planes, pixel, count,
-                                              tile.quantizations[image].scale, rows);
-        Extremes extremes;
-        kernels_.finish(sums, w.product.block, channels, epilogue, to + channel, grid, output.extremes ? &extremes : nullptr);
+        const float scale = tile.quantizations[image].scale;
+        Extremes extremes, *found = output.extremes ? &extremes : nullptr;
+        if (w.product.finish && w.planes == 1) {
+            w.product.finish(tile.block_sums(block), channels, pixel, scale, epilogue, to + channel, grid, found);
+        } else {
+            const float* sums = w.product.collect(tile.block_sums(block), channels, w.planes, pixel, count, scale, rows);
+            kernels_.finish(sums, w.product.block, channels, epilogue, to + channel, grid, found);
+        }
         if (output.extremes) output.extremes[image].add(extremes);
     }
 }

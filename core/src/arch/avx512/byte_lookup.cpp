@@ -159,6 +159,12 @@ const float* collect(const void* sums, size_t outputs, size_t planes, size_t pix
     return scale_sums(static_cast<const int32_t*>(sums) + pixel * step, step, outputs, planes, count, scale, rows, block);
 }
 
+void finish_sums(const void* sums, size_t outputs, size_t pixel, float scale, const Epilogue& epilogue, float* out,
+                 const Grid& grid, Extremes* extremes) {
+    const size_t step = width(outputs);
+    finish_integers(static_cast<const int32_t*>(sums) + pixel * step, step, scale, outputs, epilogue, out, grid, extremes);
+}
+
 }  // namespace
 
 const Product byte_lookup = {
@@ -178,6 +184,7 @@ const Product byte_lookup = {
     0,
     nullptr,
     accumulate<true>,
+    finish_sums,
 };
 
 }  // namespace pbgen::avx512

@@ -87,10 +87,27 @@ struct Ends {
     }
 };
 
+// What is finished: numbers, or integers of a scale.
+struct Numbers {
+    using Number = float;
+
+    static INLINE __m512 whole(const float* at) { return _mm512_loadu_ps(at); }
+    static INLINE __m512 first(__mmask16 mask, const float* at) { return _mm512_maskz_loadu_ps(mask, at); }
+};
+
+struct Integers {
+    using Number = int32_t;
+    __m512 scale;
+
+    INLINE __m512 whole(const int32_t* at) const { return scaled(_mm512_loadu_si512(at)); }
+    INLINE __m512 first(__mmask16 mask, const int32_t* at) const { return scaled(_mm512_maskz_loadu_epi32(mask, at)); }
+    INLINE __m512 scaled(__m512i x) const { return _mm512_mul_ps(_mm512_cvtepi32_ps(x), scale); }
+};
+
 // A vector of channels of all pixels, then the next: scale and shift are read once.
-template <bool ends>
-void finish_all(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
-                Extremes* extremes) {
+template <bool ends, class Read>
+void finish_all(const Read& read, const typename Read::Number* in, size_t in_step, size_t channels, const Epilogue& epilogue,
+                float* out, const Grid& grid, Extremes* extremes) {
     Ends found;
     const size_t rows = grid.rows, columns = grid.columns, step = grid.step, row_step = grid.row_step;
     for (size_t c = 0; c < channels; c += lanes) {
@@ -100,7 +117,7 @@ void finish_all(const float* in, size_t in_step, size_t channels, const Epilogue
         const __m512 slope = epilogue.slopes ? _mm512_maskz_loadu_ps(mask, epilogue.slopes + c) : _mm512_set1_ps(epilogue.slope);
         const auto all = [&](auto activate) {
             const auto pixels = [&](auto load, auto store) {
-                const float* from = in + c;
+                const auto* from = in + c;
                 for (size_t row = 0; row < rows; ++row) {
                     float* to = out + row * row_step + c;
                     for (size_t p = 0; p < columns; ++p, from += in_step, to += step) {
@@ -111,10 +128,10 @@ void finish_all(const float* in, size_t in_step, size_t channels, const Epilogue
                 }
             };
             if (channels - c >= lanes)
-                pixels([](const float* at) { return _mm512_loadu_ps(at); },
+                pixels([&](const auto* at) { return read.whole(at); },
                        [](float* to, __m512 x) { _mm512_storeu_ps(to, x); });
             else
-                pixels([=](const float* at) { return _mm512_maskz_loadu_ps(mask, at); },
+                pixels([&](const auto* at) { return read.first(mask, at); },
                        [=](float* to, __m512 x) { _mm512_mask_storeu_ps(to, mask, x); });
         };
         // The cheap ones have a loop of their own.
@@ -134,8 +151,14 @@ void finish_all(const float* in, size_t in_step, size_t channels, const Epilogue
 
 void finish(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
             Extremes* extremes) {
-    const auto finish_with = extremes ? finish_all<true> : finish_all<false>;
-    finish_with(in, in_step, channels, epilogue, out, grid, extremes);
+    const auto finish_with = extremes ? finish_all<true, Numbers> : finish_all<false, Numbers>;
+    finish_with({}, in, in_step, channels, epilogue, out, grid, extremes);
+}
+
+void finish_integers(const int32_t* in, size_t in_step, float in_scale, size_t channels, const Epilogue& epilogue, float* out,
+                     const Grid& grid, Extremes* extremes) {
+    const auto finish_with = extremes ? finish_all<true, Integers> : finish_all<false, Integers>;
+    finish_with({_mm512_set1_ps(in_scale)}, in, in_step, channels, epilogue, out, grid, extremes);
 }
 
 Extremes extremes(const float* values, size_t count) {
