@@ -62,6 +62,7 @@ struct Convolution::Tile {
     Area area;
     size_t group, first_block, end_block;
     size_t sum_bytes;  // of a block
+    bool started;      // whether there are sums, perhaps zeros
     const Quantization* quantizations;
     alignas(64) uint8_t sums[tile_bytes];
 
@@ -224,14 +225,15 @@ size_t Convolution::blocks_together(size_t pixels, size_t others, size_t threads
 
 void Convolution::run_tile(Tile& tile, const Rows<const uint8_t>& sources, const Output& output) const {
     tile.sum_bytes = weights_->product.sum_bytes(weights_->block_channels(tile.first_block), tile.pixels());
-    std::memset(tile.sums, 0, tile.sum_bytes * (tile.end_block - tile.first_block));
-    add_taps(tile, sources);
+    const Area inner = taps_together_ > 1 ? inner_area(tile) : Area{};
+    tile.started = !weights_->product.start || tile.row_phase.taps * tile.column_phase.taps == 0 || !(inner == tile.area);
+    if (tile.started) std::memset(tile.sums, 0, tile.sum_bytes * (tile.end_block - tile.first_block));
+    add_taps(tile, inner, sources);
     for (size_t block = tile.first_block; block < tile.end_block; ++block) finish_block(tile, block, output);
 }
 
 // Only the pixels whose input lies inside the image take part: no work is spent on the border.
-void Convolution::add_taps(Tile& tile, const Rows<const uint8_t>& sources) const {
-    const Area inner = taps_together_ > 1 ? inner_area(tile) : Area{};
+void Convolution::add_taps(Tile& tile, const Area& inner, const Rows<const uint8_t>& sources) const {
     if (!inner.empty()) add_inner_taps(tile, inner, sources);
     if (inner == tile.area) return;
     for (int64_t r = 0; r < tile.row_phase.taps; ++r)
@@ -318,9 +320,10 @@ void Convolution::accumulate(Tile& tile, const TapShift* taps, size_t count, con
         for (size_t block = tile.first_block; block < tile.end_block; ++block) {
             TapWeights weights[most_taps];
             for (size_t t = 0; t < count; ++t) weights[t] = {w.tap(tile.group, block, taps[t].tap), taps[t].shift};
-            w.product.accumulate(weights, count, w.inputs, w.block_channels(block), sources, met.pixels, met.count,
-                                 tile.block_sums(block));
+            const auto accumulate = tile.started ? w.product.accumulate : w.product.start;
+            accumulate(weights, count, w.inputs, w.block_channels(block), sources, met.pixels, met.count, tile.block_sums(block));
         }
+        tile.started = true;
     };
     if (!at_once_) return add(met.sources);
     alignas(64) uint8_t prepared[tile_bytes];
@@ -352,10 +355,14 @@ void Convolution::finish_block(const Tile& tile, size_t block, const Output& out
     alignas(64) float rows[tile_bytes / sizeof(float)];
     for (int64_t image = tile.images.begin; image < tile.images.end; ++image, pixel += count) {
         float* to = output.pixels + layout.at(image, y, x);
-        const float* sums = w.product.collect(tile.block_sums(block), channels, w.planes, pixel, count,
-                                              tile.quantizations[image].scale, rows);
-        Extremes extremes;
-        kernels_.finish(sums, w.product.block, channels, epilogue, to + channel, grid, output.extremes ? &extremes : nullptr);
+        const float scale = tile.quantizations[image].scale;
+        Extremes extremes, *found = output.extremes ? &extremes : nullptr;
+        if (w.product.finish && w.planes == 1) {
+            w.product.finish(tile.block_sums(block), channels, pixel, scale, epilogue, to + channel, grid, found);
+        } else {
+            const float* sums = w.product.collect(tile.block_sums(block), channels, w.planes, pixel, count, scale, rows);
+            kernels_.finish(sums, w.product.block, channels, epilogue, to + channel, grid, found);
+        }
         if (output.extremes) output.extremes[image].add(extremes);
     }
 }

@@ -73,7 +73,7 @@ private:
 
     size_t blocks_together(size_t pixels, size_t others, size_t threads) const;
     void run_tile(Tile& tile, const Rows<const uint8_t>& sources, const Output& output) const;
-    void add_taps(Tile& tile, const Rows<const uint8_t>& sources) const;
+    void add_taps(Tile& tile, const Area& inner, const Rows<const uint8_t>& sources) const;
     void add_inner_taps(Tile& tile, const Area& inner, const Rows<const uint8_t>& sources) const;
     Area inner_area(const Tile& tile) const;
     Meetings meetings(const Tile& tile, const Area& area, const Area& without, const Tap& row, const Tap& column,

@@ -3,9 +3,12 @@
 // It is run band by band: some rows of output positions of every phase at a time (phases.h).
 #pragma once
 
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "aligned.h"
 #include "arch/kernels.h"
 #include "extremes.h"
 #include "phases.h"
@@ -46,14 +49,26 @@ struct Output {
     SharedExtremes* extremes = nullptr;
 };
 
-// Each of `channels` values again for each of some pixels; none of none.
-inline std::vector<float> repeat(const float* values, size_t channels, size_t pixels) {
-    std::vector<float> all;
-    for (size_t pixel = 0; values && pixel < pixels; ++pixel) all.insert(all.end(), values, values + channels);
-    return all;
-}
+// An epilogue of `channels` channels whose values stand again for each of some pixels.
+class RepeatedEpilogue {
+public:
+    RepeatedEpilogue() = default;
+    RepeatedEpilogue(const Epilogue& once, size_t channels, size_t pixels)
+        : epilogue_(once), values_(3 * channels * pixels) {
+        float* to = values_.data();
+        for (const float** values : {&epilogue_.scale, &epilogue_.shift, &epilogue_.slopes}) {
+            if (!*values) continue;
+            const float* from = std::exchange(*values, to);
+            for (size_t pixel = 0; pixel < pixels; ++pixel) to = std::copy_n(from, channels, to);
+        }
+    }
 
-inline const float* data_or_null(const std::vector<float>& values) { return values.empty() ? nullptr : values.data(); }
+    const Epilogue& get() const { return epilogue_; }
+
+private:
+    Epilogue epilogue_;      // of the values below
+    Aligned<float> values_;  // which stay where they are when this moves
+};
 
 class Convolver {
 public:

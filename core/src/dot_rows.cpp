@@ -68,11 +68,9 @@ DotRows::DotRows(const LayerShape& shape, const CanonicalWeights& weights, const
         begin += phases_.back().taps.size();
     }
     arrange(weights);
-    const auto piece = static_cast<size_t>(piece_);
-    scale_ = repeat(scale_.empty() ? nullptr : scale_.data(), channels, piece);
-    shift_ = repeat(epilogue.shift, channels, piece);
-    slopes_ = repeat(epilogue.slopes, channels, piece);
-    epilogue_ = {data_or_null(scale_), data_or_null(shift_), epilogue.activation, epilogue.slope, data_or_null(slopes_)};
+    Epilogue scaled = epilogue;
+    if (!scale_.empty()) scaled.scale = scale_.data();
+    epilogue_ = RepeatedEpilogue(scaled, channels, static_cast<size_t>(piece_));
 }
 
 // Taps are few; the positions at which another set of them is met are those where one begins or ends to lie inside.
@@ -205,7 +203,7 @@ void DotRows::finish_row(int64_t image, int64_t y, const Output& output) const {
     float* values = output.pixels + first + begin * channels;
     const size_t size = width * channels, piece = static_cast<size_t>(piece_) * channels;
     for (size_t at = 0; at < size; at += piece)
-        kernels_.finish(values + at, 0, std::min(piece, size - at), epilogue_, values + at, {1, 1, 0, 0}, nullptr);
+        kernels_.finish(values + at, 0, std::min(piece, size - at), epilogue_.get(), values + at, {1, 1, 0, 0}, nullptr);
     if (!output.planes) return;
     kernels_.to_planes(values, width, channels, output.planes + first + begin, static_cast<size_t>(output_.pixels()));
 }

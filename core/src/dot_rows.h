@@ -82,8 +82,8 @@ private:
     std::vector<ColumnPhase> phases_;
     Aligned<uint8_t> weights_;  // [groups][kernel rows][phases][outputs][taps of the phase][inputs]
     int64_t piece_;             // pixels of a row that are finished at a time
-    std::vector<float> scale_, shift_, slopes_;
-    Epilogue epilogue_;
+    std::vector<float> scale_;   // the epilogue's, times those of rounded weights
+    RepeatedEpilogue epilogue_;  // for the pixels of a piece
 };
 
 }  // namespace pbgen

@@ -125,16 +125,12 @@ void Layer::choose(const LayerShape& shape, const CanonicalWeights& weights, Man
         convolver_ = convolution(weights.channels_as_outputs(), *kernels_.channelwise());
     } else if (taps_as_channels_) {
         const CanonicalWeights spread = weights.taps_as_outputs();
-        scale_ = repeat(epilogue.scale, size.outputs, size.taps);
-        shift_ = repeat(epilogue.shift, size.outputs, size.taps);
-        slopes_ = repeat(epilogue.slopes, size.outputs, size.taps);
-        const Epilogue all = {data_or_null(scale_), data_or_null(shift_), epilogue.activation, epilogue.slope,
-                              data_or_null(slopes_)};
+        repeated_ = RepeatedEpilogue(epilogue, size.outputs, size.taps);
         LayerSize of_one_pixel = spread.size();
         of_one_pixel.positions = 1;
         const Image one_pixel = {static_cast<int64_t>(spread.outputs), 1, 1};
         convolver_ = std::make_unique<Convolution>(one_tap(), one_tap(), input_, one_pixel,
-                                                   arrange(spread, product(of_one_pixel)), all, kernels_);
+                                                   arrange(spread, product(of_one_pixel)), repeated_.get(), kernels_);
     } else if (DotRows::suit(shape, size)) {
         const DotProducts& products = kernels_.dots(manner.integers && may_be_rounded(with_taps_as_outputs(size)));
         convolver_ = std::make_unique<DotRows>(shape, weights, products, epilogue, kernels_);

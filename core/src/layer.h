@@ -102,7 +102,7 @@ private:
     bool taps_as_channels_ = false;  // of a single pixel
     Image input_, output_;
     size_t inputs_, outputs_;  // of a group
-    std::vector<float> scale_, shift_, slopes_;  // for each of the output's pixels, where these are made as channels
+    RepeatedEpilogue repeated_;  // for each of the output's pixels, where these are made as channels
     const Kernels& kernels_;
     std::unique_ptr<const Convolver> convolver_;
 };

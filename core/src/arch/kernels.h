@@ -73,6 +73,10 @@ struct PixelRun {
     int64_t count;
 };
 
+struct Epilogue;
+struct Extremes;
+struct Grid;
+
 // How a layer's weights meet its inputs. The layer is done a tile of output pixels and a block of output channels at a
 // time, some taps at a time; the sums of a tile lie in memory in whatever order suits the product.
 struct Product {
@@ -121,6 +125,14 @@ struct Product {
     const SharedTables* shared = nullptr;
     size_t shared_count = 0;
     void (*widen)(void* sums, size_t count, void* totals) = nullptr;
+
+    // The same as accumulate() for sums that are not zero yet, if there is a faster way than to clear them.
+    void (*start)(const TapWeights* taps, size_t tap_count, size_t inputs, size_t outputs, const void* const* sources,
+                  const uint8_t* pixels, size_t count, void* sums) = nullptr;
+
+    // collect() of one plane and Kernels::finish() in one, if that is faster.
+    void (*finish)(const void* sums, size_t outputs, size_t pixel, float scale, const Epilogue& epilogue, float* out,
+                   const Grid& grid, Extremes* extremes) = nullptr;
 };
 
 // What decides which product is the best for a layer. Inputs and outputs are those of one group.

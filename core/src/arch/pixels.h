@@ -84,6 +84,12 @@ inline void load(Vector (&sums)[pixels][vectors], float* const* from) {
 }
 
 template <int pixels, int vectors, class Vector>
+inline void clear(Vector (&sums)[pixels][vectors]) {
+    UNROLL for (int p = 0; p < pixels; ++p)
+        UNROLL for (int v = 0; v < vectors; ++v) sums[p][v] = Vector{};
+}
+
+template <int pixels, int vectors, class Vector>
 inline void store(const Vector (&sums)[pixels][vectors], float* const* to) {
     UNROLL for (int p = 0; p < pixels; ++p)
         UNROLL for (int v = 0; v < vectors; ++v) reinterpret_cast<Vector*>(to[p])[v] = sums[p][v];

@@ -83,6 +83,7 @@ struct Work {
     const TapWeights* taps;
     size_t tap_count, tables;
     size_t first_word;  // of a tap's weights
+    bool starts;        // from zeros
 };
 
 template <int pixels, int vectors>
@@ -90,7 +91,10 @@ struct Lookup {
     // By itself: among others it would have to share their registers.
     static __attribute__((noinline)) void run(const Work& work, const float* const* sources, float* const* out) {
         __m256 sums[pixels][vectors];
-        load<pixels, vectors>(sums, out);
+        if (work.starts)
+            clear<pixels, vectors>(sums);
+        else
+            load<pixels, vectors>(sums, out);
         for (size_t t = 0; t < work.tap_count; ++t) {
             const float* shifted[pixels];
             shift_sources<pixels>(sources, work.taps[t], shifted);
@@ -134,13 +138,13 @@ struct Lookup {
     }
 };
 
+template <bool starts>
 void accumulate(const TapWeights* taps, size_t tap_count, size_t inputs, size_t outputs, const void* const* sources,
                 const uint8_t* pixels, size_t count, void* sums) {
     const size_t all = divide_up(outputs, lanes);
     for (size_t vector = 0; vector < all; vector += max_vectors) {
-        const Work work = {taps, tap_count, tables(inputs), vector * words(inputs)};
-        run_vectors<Lookup, max_vectors, sum_registers, float>(all - vector, work,
-                                                               sources, pixels, count,
+        const Work work = {taps, tap_count, tables(inputs), vector * words(inputs), starts};
+        run_vectors<Lookup, max_vectors, sum_registers, float>(all - vector, work, sources, pixels, count,
                                                                static_cast<float*>(sums) + vector * lanes, block);
     }
 }
@@ -160,7 +164,22 @@ const float* collect(const void* sums, size_t outputs, size_t planes, size_t pix
 }  // namespace
 
 const Product lookup = {
-    "tables in registers", block, sum_bytes, weight_bytes, arrange, source_bytes, each_pixel<prepare>, accumulate, collect, Rounded::nothing, true, taps_together,
+    "tables in registers",
+    block,
+    sum_bytes,
+    weight_bytes,
+    arrange,
+    source_bytes,
+    each_pixel<prepare>,
+    accumulate<false>,
+    collect,
+    Rounded::nothing,
+    true,
+    taps_together,
+    nullptr,
+    0,
+    nullptr,
+    accumulate<true>,
 };
 
 }  // namespace pbgen::avx2

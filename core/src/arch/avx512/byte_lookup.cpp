@@ -56,20 +56,35 @@ struct Order {
 
 constexpr Order first_entries(0), last_entries(8);
 
-// The tables of 16 inputs. Each quarter of a register works for one group, as instructions go.
+// Of two registers, quarter by quarter, the high bytes of integers of 16 bits.
+struct HighBytes {
+    alignas(64) uint8_t of[table_bytes] = {};
+
+    constexpr HighBytes() {
+        for (size_t byte = 0; byte < table_bytes; ++byte)
+            of[byte] = static_cast<uint8_t>(byte / 16 * 16 + byte % 8 * 2 + 1 + (byte % 16 < 8 ? 0 : table_bytes));
+    }
+};
+
+constexpr HighBytes high_bytes;
+
+// The tables of 16 inputs. Each quarter of a register works for one group, as instructions go. Sums are twice as large as they
+// should be: so what is left of a sum is its high byte.
 INLINE __m512i make_table(__m512i inputs) {
+    static_assert(sum_digits == 7, "a byte is left out");
     // Of two inputs, the second in the high half: -, -; -, +; +, -; +, +.
-    const __m512i signs = _mm512_set4_epi32(0x00010001, 0x0001ffff, static_cast<int>(0xffff0001u), -1);
-    const __m512i half = _mm512_set1_epi32(1 << (sum_digits - 1));
+    const __m512i signs = _mm512_set4_epi32(0x00020002, 0x0002fffe, static_cast<int>(0xfffe0002u),
+                                            static_cast<int>(0xfffefffeu));
+    const __m512i half = _mm512_set1_epi32(1 << sum_digits);
     const __m512i shorts = _mm512_packs_epi32(inputs, inputs);
     const __m512i low = _mm512_dpwssd_epi32(half, signs, _mm512_shuffle_epi32(shorts, _MM_PERM_AAAA));
     const __m512i high = _mm512_madd_epi16(signs, _mm512_shuffle_epi32(shorts, _MM_PERM_BBBB));
     const __m512i lows = _mm512_packs_epi32(low, low);
     const auto entries = [&](const Order& order) {
         const __m512i highs = _mm512_shuffle_epi8(high, _mm512_load_si512(order.of));
-        return _mm512_srai_epi16(_mm512_add_epi16(lows, highs), sum_digits);
+        return _mm512_adds_epi16(lows, highs);
     };
-    return _mm512_packs_epi16(entries(first_entries), entries(last_entries));
+    return _mm512_permutex2var_epi8(entries(first_entries), _mm512_load_si512(high_bytes.of), entries(last_entries));
 }
 
 INLINE void prepare(const float* values, size_t inputs, const Quantization& quantization, void* source) {
@@ -81,13 +96,17 @@ INLINE void prepare(const float* values, size_t inputs, const Quantization& quan
 struct Work {
     const TapWeights* taps;
     size_t tap_count, tables;
+    bool starts;  // from zeros
 };
 
 template <int pixels, int vectors>
 struct Lookup {
     static void run(const Work& work, const char* const* sources, float* const* out) {
         __m512i sums[pixels][vectors];
-        load<pixels, vectors>(sums, out);
+        if (work.starts)
+            clear(sums);
+        else
+            load<pixels, vectors>(sums, out);
         for (const TapWeights* tap = work.taps; tap != work.taps + work.tap_count; ++tap) {
             const char* shifted[pixels];
             shift_sources<pixels>(sources, *tap, shifted);
@@ -127,10 +146,12 @@ struct Lookup {
     }
 };
 
+template <bool starts>
 void accumulate(const TapWeights* taps, size_t tap_count, size_t inputs, size_t outputs, const void* const* sources,
                 const uint8_t* pixels, size_t count, void* sums) {
-    const Work work = {taps, tap_count, tables(inputs)};
-    run_vectors<Lookup, max_vectors, sum_registers, char>(divide_up(outputs, lanes), work, sources, pixels, count, sums, width(outputs));
+    const Work work = {taps, tap_count, tables(inputs), starts};
+    run_vectors<Lookup, max_vectors, sum_registers, char>(divide_up(outputs, lanes), work, sources, pixels, count, sums,
+                                                          width(outputs));
 }
 
 const float* collect(const void* sums, size_t outputs, size_t planes, size_t pixel, size_t count, float scale,
@@ -139,11 +160,32 @@ const float* collect(const void* sums, size_t outputs, size_t planes, size_t pix
     return scale_sums(static_cast<const int32_t*>(sums) + pixel * step, step, outputs, planes, count, scale, rows, block);
 }
 
+void finish_sums(const void* sums, size_t outputs, size_t pixel, float scale, const Epilogue& epilogue, float* out,
+                 const Grid& grid, Extremes* extremes) {
+    const size_t step = width(outputs);
+    finish_integers(static_cast<const int32_t*>(sums) + pixel * step, step, scale, outputs, epilogue, out, grid, extremes);
+}
+
 }  // namespace
 
 const Product byte_lookup = {
-    "tables in registers, int8", block, sum_bytes, weight_bytes, arrange, source_bytes, each_pixel<prepare>, accumulate,
-    collect, Rounded::sums, true, taps_together,
+    "tables in registers, int8",
+    block,
+    sum_bytes,
+    weight_bytes,
+    arrange,
+    source_bytes,
+    each_pixel<prepare>,
+    accumulate<false>,
+    collect,
+    Rounded::sums,
+    true,
+    taps_together,
+    nullptr,
+    0,
+    nullptr,
+    accumulate<true>,
+    finish_sums,
 };
 
 }  // namespace pbgen::avx512

@@ -87,27 +87,52 @@ struct Ends {
     }
 };
 
+// What is finished: numbers, or integers of a scale.
+struct Numbers {
+    using Number = float;
+
+    static INLINE __m512 whole(const float* at) { return _mm512_loadu_ps(at); }
+    static INLINE __m512 first(__mmask16 mask, const float* at) { return _mm512_maskz_loadu_ps(mask, at); }
+};
+
+struct Integers {
+    using Number = int32_t;
+    __m512 scale;
+
+    INLINE __m512 whole(const int32_t* at) const { return scaled(_mm512_loadu_si512(at)); }
+    INLINE __m512 first(__mmask16 mask, const int32_t* at) const { return scaled(_mm512_maskz_loadu_epi32(mask, at)); }
+    INLINE __m512 scaled(__m512i x) const { return _mm512_mul_ps(_mm512_cvtepi32_ps(x), scale); }
+};
+
 // A vector of channels of all pixels, then the next: scale and shift are read once.
-template <bool ends>
-void finish_all(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
-                Extremes* extremes) {
+template <bool ends, class Read>
+void finish_all(const Read& read, const typename Read::Number* in, size_t in_step, size_t channels, const Epilogue& epilogue,
+                float* out, const Grid& grid, Extremes* extremes) {
     Ends found;
+    const size_t rows = grid.rows, columns = grid.columns, step = grid.step, row_step = grid.row_step;
     for (size_t c = 0; c < channels; c += lanes) {
         const __mmask16 mask = first_lanes(channels - c);
         const __m512 scale = epilogue.scale ? _mm512_maskz_loadu_ps(mask, epilogue.scale + c) : _mm512_set1_ps(1);
         const __m512 shift = epilogue.shift ? _mm512_maskz_loadu_ps(mask, epilogue.shift + c) : _mm512_set1_ps(-0.0f);
         const __m512 slope = epilogue.slopes ? _mm512_maskz_loadu_ps(mask, epilogue.slopes + c) : _mm512_set1_ps(epilogue.slope);
         const auto all = [&](auto activate) {
-            const float* from = in + c;
-            for (size_t row = 0; row < grid.rows; ++row) {
-                float* to = out + row * grid.row_step + c;
-                for (size_t p = 0; p < grid.columns; ++p, from += in_step, to += grid.step) {
-                    const __m512 x = _mm512_maskz_loadu_ps(mask, from);
-                    const __m512 result = activate(_mm512_add_ps(_mm512_mul_ps(x, scale), shift));
-                    _mm512_mask_storeu_ps(to, mask, result);
-                    if constexpr (ends) found.add(_mm512_maskz_mov_ps(mask, result));
+            const auto pixels = [&](auto load, auto store) {
+                const auto* from = in + c;
+                for (size_t row = 0; row < rows; ++row) {
+                    float* to = out + row * row_step + c;
+                    for (size_t p = 0; p < columns; ++p, from += in_step, to += step) {
+                        const __m512 result = activate(_mm512_add_ps(_mm512_mul_ps(load(from), scale), shift));
+                        store(to, result);
+                        if constexpr (ends) found.add(_mm512_maskz_mov_ps(mask, result));
+                    }
                 }
-            }
+            };
+            if (channels - c >= lanes)
+                pixels([&](const auto* at) { return read.whole(at); },
+                       [](float* to, __m512 x) { _mm512_storeu_ps(to, x); });
+            else
+                pixels([&](const auto* at) { return read.first(mask, at); },
+                       [=](float* to, __m512 x) { _mm512_mask_storeu_ps(to, mask, x); });
         };
         // The cheap ones have a loop of their own.
         if (epilogue.activation == Activation::none)
@@ -126,8 +151,14 @@ void finish_all(const float* in, size_t in_step, size_t channels, const Epilogue
 
 void finish(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
             Extremes* extremes) {
-    const auto finish_with = extremes ? finish_all<true> : finish_all<false>;
-    finish_with(in, in_step, channels, epilogue, out, grid, extremes);
+    const auto finish_with = extremes ? finish_all<true, Numbers> : finish_all<false, Numbers>;
+    finish_with({}, in, in_step, channels, epilogue, out, grid, extremes);
+}
+
+void finish_integers(const int32_t* in, size_t in_step, float in_scale, size_t channels, const Epilogue& epilogue, float* out,
+                     const Grid& grid, Extremes* extremes) {
+    const auto finish_with = extremes ? finish_all<true, Integers> : finish_all<false, Integers>;
+    finish_with({_mm512_set1_ps(in_scale)}, in, in_step, channels, epilogue, out, grid, extremes);
 }
 
 Extremes extremes(const float* values, size_t count) {

@@ -141,6 +141,7 @@ INLINE void each_tap_row(const TapWeights* tap, size_t tap_count, const Source* 
 struct Work {
     const TapWeights* taps;
     size_t tap_count, tables;
+    bool starts;  // from zeros
 };
 
 struct Table {
@@ -157,7 +158,10 @@ template <int pixels, int vectors>
 struct Lookup {
     static void run(const Work& work, const float* const* sources, float* const* out) {
         __m512 sums[pixels][vectors];
-        load<pixels, vectors>(sums, out);
+        if (work.starts)
+            clear(sums);
+        else
+            load<pixels, vectors>(sums, out);
         each_tap_row<pixels, vectors>(
             work.taps, work.tap_count, sources,
             [&](const auto& row) __attribute__((always_inline)) { add_row(row, work.tables, sums); },
@@ -243,9 +247,10 @@ struct Lookup {
     }
 };
 
+template <bool starts>
 void accumulate(const TapWeights* taps, size_t tap_count, size_t inputs, size_t outputs, const void* const* sources,
                 const uint8_t* pixels, size_t count, void* sums) {
-    const Work work = {taps, tap_count, tables(inputs)};
+    const Work work = {taps, tap_count, tables(inputs), starts};
     run_vectors<Lookup, max_vectors, sum_registers, float>(divide_up(outputs, lanes), work, sources, pixels, count, sums, block);
 }
 
@@ -269,7 +274,22 @@ const float* collect(const void* sums, size_t outputs, size_t planes, size_t pix
 }  // namespace
 
 const Product lookup = {
-    "tables in registers", block, sum_bytes<max_vectors>, weight_bytes, arrange, source_bytes, each_pixel<prepare>, accumulate, collect, Rounded::nothing, true, taps_together,
+    "tables in registers",
+    block,
+    sum_bytes<max_vectors>,
+    weight_bytes,
+    arrange,
+    source_bytes,
+    each_pixel<prepare>,
+    accumulate<false>,
+    collect,
+    Rounded::nothing,
+    true,
+    taps_together,
+    nullptr,
+    0,
+    nullptr,
+    accumulate<true>,
 };
 
 }  // namespace pbgen::avx512

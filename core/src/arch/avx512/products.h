@@ -29,6 +29,9 @@ void arrange_shorts(const float* values, size_t count, void* weights);
 const Product* channelwise();
 void finish(const float* in, size_t in_step, size_t channels, const Epilogue& epilogue, float* out, const Grid& grid,
             Extremes* extremes);
+// The same of integers that count `in_scale` each.
+void finish_integers(const int32_t* in, size_t in_step, float in_scale, size_t channels, const Epilogue& epilogue, float* out,
+                     const Grid& grid, Extremes* extremes);
 void to_planes(const float* pixels, size_t count, size_t channels, float* planes, size_t step);
 Extremes extremes(const float* values, size_t count);
 void calculate(Instruction instruction, const Operand* operands, size_t count, float* result);
