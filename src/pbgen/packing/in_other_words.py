@@ -4,8 +4,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._numpy._ndarray import ndarray
 from torch.overrides import TorchFunctionMode
 
+from pbgen.packing.numpy_of_sizes import as_tensor
 from pbgen.packing.of_free_size import of_free_size
 from pbgen.packing.untraced import InverseFourierError
 from pbgen.packing.written_down import WrittenDown
@@ -37,6 +39,8 @@ class InOtherWords(TorchFunctionMode):
             return _complex(*args, **kwargs)
         if function is torch.polar:
             return _polar(*args, **kwargs)
+        if function in (torch.tensor, torch.as_tensor) and args and isinstance(args[0], ndarray):
+            return as_tensor(*args, **kwargs)
         if (made := of_free_size(function, *args, **kwargs)) is not None:
             return made
         if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
