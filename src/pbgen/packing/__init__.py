@@ -106,7 +106,7 @@ def _free_or_fixed(frozen: Frozen, inputs: Inputs) -> _Trial:
             if general.refused is None:
                 return general
         except PBGenError as error:
-            again = f"; traced at that size, it cannot be packed either: {error}"
+            again = f". An example of that size does not help: {error}. Do the same at all sizes, or use this one alone"
     if trial is not None:
         told = [*trial.warnings[:-1], trial.warnings[-1] + again] if again else trial.warnings  # the last: of `refused`
         return replace(trial, warnings=told)

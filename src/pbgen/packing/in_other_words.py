@@ -9,6 +9,7 @@ from torch.overrides import TorchFunctionMode
 
 from pbgen.packing.numpy_of_sizes import as_tensor
 from pbgen.packing.of_free_size import of_free_size
+from pbgen.packing.places import max_pool1d
 from pbgen.packing.untraced import InverseFourierError
 from pbgen.packing.written_down import WrittenDown
 
@@ -44,7 +45,7 @@ class InOtherWords(TorchFunctionMode):
         if (made := of_free_size(function, *args, **kwargs)) is not None:
             return made
         if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
-            return _max_pool1d(*args, **kwargs)
+            return max_pool1d(*args, **kwargs)
         return function(*args, **kwargs)
 
 
@@ -54,15 +55,3 @@ def _complex(real: Tensor, imag: Tensor) -> Tensor:
 
 def _polar(abs: Tensor, angle: Tensor) -> Tensor:
     return _complex(abs * angle.cos(), abs * angle.sin())
-
-
-def _max_pool1d(
-    x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
-) -> Tensor:
-    kernel, stride, padding, dilation = (
-        value[0] if isinstance(value, list | tuple) and value else value
-        for value in (kernel_size, stride, padding, dilation)
-    )
-    steps = (1, kernel if stride in (None, [], ()) else stride)
-    made = nn.functional.max_pool2d(x[..., None, :], (1, kernel), steps, (0, padding), (1, dilation), ceil_mode)
-    return made[..., 0, :]

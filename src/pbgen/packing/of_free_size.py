@@ -10,6 +10,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, library, nn
 
+from pbgen.packing.places import listed, pooled_with_places, put_back
+
 _DEFINED = library.Library("pbgen", "DEF")  # operators are defined as long as this is kept
 
 
@@ -117,7 +119,7 @@ def _lp_pooled_whole(
     mean = _pooled_whole(dims, torch.mean, input.pow(norm_type), kernel_size, stride)
     if mean is None:
         return None
-    norm: Tensor = (mean.sign() * mean.abs() * math.prod(_listed(kernel_size, dims))).pow(1.0 / norm_type)
+    norm: Tensor = (mean.sign() * mean.abs() * math.prod(listed(kernel_size, dims))).pow(1.0 / norm_type)
     return norm
 
 
@@ -132,10 +134,10 @@ def _pooled_whole(
     **others: Any,
 ) -> Tensor | None:
     """Where windows are as large as axes of free size, `F.avg_pool2d(x, x.shape[2:])`, and a pixel along others."""
-    kernel, steps = _listed(kernel_size, dims), _listed(1 if stride is None else stride, dims)
+    kernel, steps = listed(kernel_size, dims), listed(1 if stride is None else stride, dims)
     whole = [axis for axis in range(-dims, 0) if _is_free_size(kernel[axis], input.shape[axis])]
     single = all(kernel[axis] == steps[axis] == 1 for axis in range(-dims, 0) if axis not in whole)
-    plain = {*_listed(padding, dims)} == {0} and {*_listed(others.get("dilation", 1), dims)} == {1}
+    plain = {*listed(padding, dims)} == {0} and {*listed(others.get("dilation", 1), dims)} == {1}
     if not whole or not single or not plain or more or others.get("return_indices") or others.get("divisor_override"):
         return None
     return reduced(input, whole, keepdim=True)
@@ -144,10 +146,6 @@ def _pooled_whole(
 def _is_free_size(given: Any, size: Any) -> bool:
     """Without asking torch, which would take from it that they must be the same."""
     return isinstance(given, torch.SymInt) and isinstance(size, torch.SymInt) and given.node.expr == size.node.expr
-
-
-def _listed(value: Any, dims: int) -> list[Any]:
-    return list(value) * (dims // len(value)) if isinstance(value, list | tuple) else [value] * dims
 
 
 def _pooled(dims: int, input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor | None:
@@ -191,6 +189,12 @@ _WORDS: dict[Any, Callable[..., Any]] = {
     **dict.fromkeys((torch.max_pool1d, nn.functional.max_pool1d), partial(_pooled_whole, 1, torch.amax)),
     **dict.fromkeys((torch.max_pool2d, nn.functional.max_pool2d), partial(_pooled_whole, 2, torch.amax)),
     **dict.fromkeys((torch.max_pool3d, nn.functional.max_pool3d), partial(_pooled_whole, 3, torch.amax)),
+    nn.functional.max_pool1d_with_indices: partial(pooled_with_places, 1),
+    nn.functional.max_pool2d_with_indices: partial(pooled_with_places, 2),
+    nn.functional.max_pool3d_with_indices: partial(pooled_with_places, 3),
+    nn.functional.max_unpool1d: partial(put_back, 1),
+    nn.functional.max_unpool2d: partial(put_back, 2),
+    nn.functional.max_unpool3d: partial(put_back, 3),
     nn.functional.lp_pool1d: partial(_lp_pooled_whole, 1),
     nn.functional.lp_pool2d: partial(_lp_pooled_whole, 2),
     nn.functional.lp_pool3d: partial(_lp_pooled_whole, 3),
