@@ -188,6 +188,7 @@ RESAMPLING = (
 )
 
 VIEWS = {
+    "joined with nothing": lambda x: torch.cat([x, x[:, x.shape[1] : 4].flip(1)], 1),
     "flatten": lambda x: x.flatten(1),
     "flatten_size": lambda x: x.flatten(2),
     "view": lambda x: x.view(x.size(0), 2, 2, *x.shape[2:]).sin(),
