@@ -297,6 +297,20 @@ def test_what_is_right_nearby_by_chance_is_found_further_away(tmp_path, name) ->
     assert list(read(path)[0].inputs[0].shape[1:]) == [3, 32, 32]
 
 
+def padded_where_it_is_no_multiple(x: Tensor) -> Tensor:
+    """Nearly all sizes are padded; the mean tells by how much."""
+    width, more = x.shape[3], 0
+    if width != ((width >> 5) << 5):
+        more = (((width >> 5) + 1) << 5) - width
+    return x + F.pad(x, (0, more)).mean((2, 3), keepdim=True)
+
+
+def test_sizes_at_which_the_code_decides_otherwise_are_tried(tmp_path) -> None:
+    line = padded_where_it_is_no_multiple.__code__.co_firstlineno + 3
+    with pytest.warns(PBGenWarning, match=rf"at size h = 20, w = 32 .* test_free_sizes\.py, line {line} "):
+        pack(Function(padded_where_it_is_no_multiple), torch.randn(1, 3, 20, 20), tmp_path / "g.safetensors")
+
+
 UNPACKABLE = {
     "the file refuses other sizes": (
         lambda x: torch.linalg.svdvals(x) if x.shape[2] % 2 else x + half_and_back(x),

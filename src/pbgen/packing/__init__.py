@@ -138,7 +138,7 @@ def _trial(frozen: Frozen, inputs: Inputs, expected: tuple[list[Made], Made | No
         begins("comparing them at other sizes")
         every = traced is not inputs
         try:
-            elsewhere = verify_sizes(path, frozen.module.float(), inputs, exported.bounds, every)
+            elsewhere = verify_sizes(path, frozen.module.float(), inputs, exported.bounds, exported.turns, every)
         except SizesDifferError as error:
             raise _placed(error, exported) from None
     told = trial.warnings + elsewhere.warnings

@@ -30,6 +30,7 @@ from pbgen.packing.free import (
     holds,
     larger_where_fixed,
     placeholders,
+    turns,
     why_differs,
     why_fixed,
 )
@@ -65,6 +66,7 @@ class Exported:
     leaves: frozenset[str]  # names of the modules that hold no others
     hints: dict[sympy.Symbol, int]  # the free sizes as they are in the example
     bounds: dict[str, dict[int, tuple[int, int]]]  # by input and axis, the sizes of which torch knows what is done
+    turns: list[tuple[str, int, int]]  # input, axis, size: where the module's own code decides otherwise
     fixed: list[str]  # a line for each size that is not free although the module takes others
     why_differs: Callable[[Inputs], str | None]  # at the sizes of these, what the module's own code has to do with it
 
@@ -122,6 +124,7 @@ def _export(frozen: Frozen, inputs: Inputs, known: Collection[str], free: bool) 
         _leaves(module),
         free_sizes(nodes, one),
         _bounds(program, nodes),
+        turns(traced, one),
         fixed,
         partial(why_differs, traced),
     )
