@@ -207,11 +207,14 @@ def _agrees(
 def _turned(
     turns: Sequence[tuple[str, int, int]], shapes: Mapping[str, tuple[str | None, ...]], example: dict[str, int]
 ) -> Iterator[dict[str, int]]:
-    """The sizes with one of them as a turn says."""
+    """The sizes with one of them as a turn says, and with all that turn at the same, as those of two pictures do."""
+    alike: dict[int, dict[str, int]] = {}
     for source, axis, size in turns:
         name = shapes[source][axis]
         if name is not None:
+            alike.setdefault(size, {})[name] = size
             yield example | {name: size}
+    yield from (example | names for names in alike.values() if len(names) > 1)
 
 
 def _other_sizes(example: dict[str, int]) -> Iterator[tuple[int, dict[str, int]]]:
