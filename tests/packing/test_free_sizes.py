@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 import warnings
 from math import sqrt
 from types import BuiltinFunctionType
@@ -88,7 +89,7 @@ def test_the_line_that_decides_by_a_size_is_named(tmp_path, name) -> None:
 
 
 def test_a_size_that_the_file_cannot_say_is_told_by_name(tmp_path) -> None:
-    module = Function(lambda x: F.interpolate(x, size=round(x.shape[2] * 0.7)))
+    module = Function(lambda x: F.interpolate(x, size=round(x.shape[2] ** 0.7)))
     with pytest.warns(PBGenWarning, match=r"a size in the module hangs on h in a way .* cannot say; .*math\.floor"):
         pack(module, torch.randn(1, 3, 16, 16), tmp_path / "g.safetensors")
 
@@ -135,6 +136,17 @@ BY_SIZES = {
     "avg_pool2d": lambda x: x - F.avg_pool2d(x, x.shape[2:]),
     "avg_pool2d along one axis": lambda x: x - F.avg_pool2d(x, (1, x.shape[3]), stride=(1, x.shape[3])),
     "max_pool2d": lambda x: x - F.max_pool2d(x, kernel_size=(x.shape[2], x.shape[3])),
+    "tensor_split": lambda x: (
+        torch.cat(torch.tensor_split(x, 3, dim=3)[::-1], 3) + x.tensor_split(2, 2)[0].mean((1, 2, 3), keepdim=True)
+    ),
+    "take_along_dim": lambda x: (
+        torch.take_along_dim(x, x.argsort(3), dim=3) + x.take_along_dim(x.mean(1, keepdim=True).argsort(-1), 3)
+    ),
+    "kron": lambda x: torch.kron(x, torch.tensor([[1.0, 2.0, 3.0]]).to(x)),
+    "gradient": lambda x: torch.cat([*torch.gradient(x, dim=(2, 3), spacing=0.5), torch.gradient(x, dim=3)[0]], 1),
+    "affine_grid of written numbers": lambda x: F.grid_sample(
+        x, F.affine_grid(torch.tensor([[[0.8, 0.1, 0.0], [-0.1, 0.9, 0.1]]] * len(x)).to(x), [*x.shape], False)
+    ),
 }
 
 
@@ -164,6 +176,17 @@ NUMBERS = {
     "padded": Function(padded_to_even),
     "multiple": Function(lambda x: F.interpolate(x, size=(int(x.shape[2] * 0.7), int(x.shape[3] * 1.3 + 1)))),
     "numpy": Function(lambda x: F.pad(x, (0, int(np.ceil(x.shape[3] / 4) * 4 - x.shape[3])))),
+    "roots in numpy": Function(lambda x: x / np.sqrt(x.shape[2] * x.shape[3]) + np.minimum(x.shape[2], x.shape[3])),
+    "arrays": Function(
+        lambda x: (
+            x * torch.from_numpy(np.hanning(x.shape[3]).astype(np.float32))
+            + torch.tensor(np.stack(np.meshgrid(np.linspace(-1, 1, x.shape[3]), np.arange(x.shape[2])))).to(x).sum(0)
+            + np.pi * torch.as_tensor(np.sin(np.ones((x.shape[2], 1), dtype=np.float32)) + np.float32(2))
+        )
+    ),
+    "rounded": Function(
+        lambda x: F.interpolate(x, size=(round(x.shape[2] * 0.7), round(x.shape[3] / 2)))[..., : round(x.shape[2] / 4)]
+    ),
     "counted": Counted(),
     "typed": Typed(),
 }
@@ -174,7 +197,18 @@ def test_numbers_that_python_makes_of_sizes(compare, name) -> None:
     assert compare(NUMBERS[name], (3, 16, 16), others=[(3, 19, 18), (3, 8, 31)]).free == ["h", "w"]
     assert not {"int", "float"} & set(globals())  # which are Python's again
     assert sqrt is math.sqrt
-    assert isinstance(math.sqrt, BuiltinFunctionType)
+    assert isinstance(math.sqrt, BuiltinFunctionType) and isinstance(torch.from_numpy, BuiltinFunctionType)
+    assert np is sys.modules["numpy"]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+@pytest.mark.parametrize("function", [lambda size: size / 2, lambda size: size / 6, lambda size: size * 0.7])
+def test_rounding_to_the_nearest_a_half_to_the_even_one(tmp_path, function, more) -> None:
+    path = tmp_path / "g.safetensors"
+    pack(Function(lambda x: x[..., :1] * round(function(x.shape[2]) + more)), torch.ones(1, 1, 16), path)
+    sizes = range(2, 60)
+    made = [float(rebuild(path)(torch.ones(1, 1, size))) for size in sizes]
+    assert made == [round(function(size) + more) for size in sizes]
 
 
 def compared(x: Tensor) -> Tensor:
@@ -263,6 +297,20 @@ def test_what_is_right_nearby_by_chance_is_found_further_away(tmp_path, name) ->
     assert list(read(path)[0].inputs[0].shape[1:]) == [3, 32, 32]
 
 
+def padded_where_it_is_no_multiple(x: Tensor) -> Tensor:
+    """Nearly all sizes are padded; the mean tells by how much."""
+    width, more = x.shape[3], 0
+    if width != ((width >> 5) << 5):
+        more = (((width >> 5) + 1) << 5) - width
+    return x + F.pad(x, (0, more)).mean((2, 3), keepdim=True)
+
+
+def test_sizes_at_which_the_code_decides_otherwise_are_tried(tmp_path) -> None:
+    line = padded_where_it_is_no_multiple.__code__.co_firstlineno + 3
+    with pytest.warns(PBGenWarning, match=rf"at size h = 20, w = 32 .* test_free_sizes\.py, line {line} "):
+        pack(Function(padded_where_it_is_no_multiple), torch.randn(1, 3, 20, 20), tmp_path / "g.safetensors")
+
+
 UNPACKABLE = {
     "the file refuses other sizes": (
         lambda x: torch.linalg.svdvals(x) if x.shape[2] % 2 else x + half_and_back(x),
@@ -278,7 +326,7 @@ UNPACKABLE = {
 @pytest.mark.parametrize("name", UNPACKABLE)
 def test_why_what_the_module_does_at_other_sizes_is_not_packed_is_told(tmp_path, name) -> None:
     function, first = UNPACKABLE[name]
-    said = rf"{first}.*; traced at that size, it cannot be packed either: no packed file can hold _linalg_svd"
+    said = rf"{first}.*\. An example of that size does not help: _linalg_svd in .*\. Do the same at all sizes, or "
     with pytest.warns(PBGenWarning, match=said) as warned:
         pack(Function(function), torch.randn(1, 3, 8, 8), tmp_path / "g.safetensors")
     assert len(warned) == 1

@@ -49,6 +49,14 @@ DRAWN = {
     "in place": (lambda x: x + x.new_empty(x.shape[0], 1, *x.shape[2:]).normal_(1.0, 0.2), [("normal", 4)]),
     "between": (lambda x: x + torch.empty_like(x).uniform_(-1, 1), [("uniform", 4)]),
     "around": (lambda x: torch.normal(x, 0.3), [("normal", 4)]),
+    "exponential": (lambda x: x + torch.empty_like(x).exponential_(2.0), [("uniform", 4)]),
+    "gumbel": (lambda x: F.gumbel_softmax(x, dim=1, hard=True) + F.gumbel_softmax(x, dim=1), [("uniform", 4)] * 2),
+    "heads or tails": (lambda x: x * torch.bernoulli(x.sigmoid()) + x.clone().bernoulli_(0.3), [("uniform", 4)] * 2),
+    "integers": (lambda x: x + torch.randint(-2, 5, x.shape) + torch.randint_like(x, 3), [("uniform", 4)] * 2),
+    "permuted": (lambda x: x[..., torch.randperm(x.shape[3])], [("uniform", 2)]),
+    "picked": (lambda x: x + torch.multinomial(torch.ones(500), 2).sum(), [("uniform", 2)]),
+    "picked again": (lambda x: x + torch.multinomial(torch.arange(5.0), 9, replacement=True).sum(), [("uniform", 3)]),
+    "distribution": (lambda x: torch.distributions.Normal(x, x.exp()).rsample(), [("normal", 4)]),
     "without batch": (lambda x: x + torch.randn(x.shape[2], x.shape[3]), [("normal", 3)]),
 }
 

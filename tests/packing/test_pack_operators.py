@@ -131,6 +131,23 @@ POOLING = {
     "global_max": lambda x: F.adaptive_max_pool2d(x, 1),
 }
 
+
+def _put_back(x: Tensor, kernel, size=None) -> Tensor:
+    pooled, places = F.max_pool2d(x, kernel, return_indices=True)
+    return F.max_unpool2d(pooled * 2, places, kernel, output_size=size)
+
+
+PLACES = {
+    "side by side": lambda x: F.max_pool2d(x, 2, return_indices=True)[1],
+    "padded": lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True)[1],
+    "ceil": lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True, return_indices=True)[1],
+    "dilated": lambda x: F.max_pool2d(x, (3, 2), (1, 2), (1, 0), dilation=2, return_indices=True)[1],
+    "sound": lambda x: F.max_pool1d(x[:, :, 0], 3, 1, return_indices=True)[1],
+    "put back": lambda x: _put_back(x[:, :, :6, :4], 2),
+    "put back to a size": lambda x: _put_back(x, (2, 3), x.shape),
+    "put back in a sound": lambda x: F.max_unpool1d(*F.max_pool1d(x[:, 0, :, :4], 2, return_indices=True), 2),
+}
+
 RESAMPLING = (
     {
         f"{mode}_{name}": lambda x, mode=mode, options=options: F.interpolate(x, mode=mode, **options)
@@ -152,11 +169,26 @@ RESAMPLING = (
     | {
         "like_another": lambda x: F.interpolate(x, size=(x.shape[2] * 2, x.shape[3] // 2), mode="bilinear"),
         "layer": nn.Upsample(scale_factor=3),
+        **{
+            f"{mode}_antialiased_{number}": lambda x, mode=mode, options=options: F.interpolate(
+                x, mode=mode, antialias=True, **options
+            )
+            for mode in ("bilinear", "bicubic")
+            for number, options in enumerate(
+                (
+                    {"scale_factor": 0.5},
+                    {"scale_factor": (1.7, 0.6)},
+                    {"size": (7, 3)},
+                    {"size": (3, 12), "align_corners": True},
+                )
+            )
+        },
         "corners_layer": nn.UpsamplingBilinear2d(scale_factor=2),
     }
 )
 
 VIEWS = {
+    "joined with nothing": lambda x: torch.cat([x, x[:, x.shape[1] : 4].flip(1)], 1),
     "flatten": lambda x: x.flatten(1),
     "flatten_size": lambda x: x.flatten(2),
     "view": lambda x: x.view(x.size(0), 2, 2, *x.shape[2:]).sin(),
@@ -310,6 +342,21 @@ INDEXING = {
     "triangle": lambda x: torch.tril(x) + torch.triu(x, 2),
 }
 
+
+def _matrices(x: Tensor, size: int) -> Tensor:
+    """Of an image's beginning; without a zero above on the diagonal it would be no test of the order of rows."""
+    flat = x.flatten(1)[:, : size * size].view(-1, size, size)
+    return flat * (1 - torch.eye(size).to(x)) + torch.eye(size).to(x).roll(1, 0) * 5
+
+
+MATRICES = {
+    "inverse of two": lambda x: torch.inverse(_matrices(x, 2)),
+    "inverse of four": lambda x: torch.linalg.inv(_matrices(x, 4)),
+    "solved": lambda x: torch.linalg.solve(_matrices(x, 3), x[:, 0, :3, :]),
+    "solved for a vector": lambda x: torch.linalg.solve(_matrices(x, 3), x[:, 0, 0, :3]),
+    "solved from the right": lambda x: torch.linalg.solve(_matrices(x, 3), x[:, 0, :, :3], left=False),
+}
+
 PRODUCTS = {
     "einsum": lambda x: torch.einsum("bct,bcs->bts", x, x),
     "matmul": lambda x: x @ x.transpose(1, 2),
@@ -349,12 +396,14 @@ GROUPS = {
     "padding": (PADDING, IMAGE, OTHER_IMAGE),
     "norms": (NORMS, IMAGE, OTHER_IMAGE),
     "pooling": (POOLING, IMAGE, OTHER_IMAGE),
+    "places": (PLACES, IMAGE, OTHER_IMAGE),
     "resampling": (RESAMPLING, IMAGE, OTHER_IMAGE),
     "views": (VIEWS, IMAGE, OTHER_IMAGE),
     "reductions": (REDUCTIONS, IMAGE, OTHER_IMAGE),
     "ranks": (RANKS, IMAGE, OTHER_IMAGE),
     "indexing": (INDEXING, IMAGE, OTHER_IMAGE),
     "writing": (WRITING, IMAGE, OTHER_IMAGE),
+    "matrices": (MATRICES, IMAGE, OTHER_IMAGE),
     "products": (PRODUCTS, SOUND, OTHER_SOUND),
 }
 

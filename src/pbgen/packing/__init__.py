@@ -106,7 +106,7 @@ def _free_or_fixed(frozen: Frozen, inputs: Inputs) -> _Trial:
             if general.refused is None:
                 return general
         except PBGenError as error:
-            again = f"; traced at that size, it cannot be packed either: {error}"
+            again = f". An example of that size does not help: {error}. Do the same at all sizes, or use this one alone"
     if trial is not None:
         told = [*trial.warnings[:-1], trial.warnings[-1] + again] if again else trial.warnings  # the last: of `refused`
         return replace(trial, warnings=told)
@@ -138,7 +138,7 @@ def _trial(frozen: Frozen, inputs: Inputs, expected: tuple[list[Made], Made | No
         begins("comparing them at other sizes")
         every = traced is not inputs
         try:
-            elsewhere = verify_sizes(path, frozen.module.float(), inputs, exported.bounds, every)
+            elsewhere = verify_sizes(path, frozen.module.float(), inputs, exported.bounds, exported.turns, every)
         except SizesDifferError as error:
             raise _placed(error, exported) from None
     told = trial.warnings + elsewhere.warnings

@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.export import ExportedProgram
 
 from pbgen.operators import EachOperator
+from pbgen.packing.decompositions import decomposition_of
 from pbgen.packing.targets import name_of, overload_of
 
 _SIZES = (torch.SymInt, torch.SymFloat, torch.SymBool)
@@ -43,9 +44,8 @@ def _decomposition_of(node: fx.Node, known: Collection[str]) -> Any:
 def _decomposition(target: Any, known: Collection[str]) -> Any:
     if not isinstance(target, torch._ops.OpOverload) or {name_of(target), overload_of(target)} & set(known):
         return None
-    table = torch._decomp.global_decomposition_table["post_autograd"]
-    if target in table:
-        return table[target]
+    if (made := decomposition_of(target)) is not None:
+        return made
     composite = torch._C.DispatchKey.CompositeImplicitAutograd
     if target.namespace == "aten" and target.has_kernel_for_dispatch_key(composite):
         return lambda *args, **kwargs: target._op_dk(composite, *args, **kwargs)

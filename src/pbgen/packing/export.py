@@ -1,30 +1,25 @@
 """A module as the list of aten operators that torch.export sees, with the tensors that they read."""
 
 import dataclasses
-import logging
-import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial, wraps
-from io import StringIO
+from functools import partial
 from typing import Any, cast
-from unittest.mock import patch
 
 import sympy
 import torch
 import torch.utils._pytree as pytree
 from torch import Tensor, fx, nn
-from torch._decomp.decompositions import upsample_compute_output_size
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.fx.experimental import _config as symbolic
 from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
-from torch.overrides import TorchFunctionMode
 from torch.utils._config_module import ConfigModule
 
 from pbgen.errors import PBGenError
 from pbgen.packing.apart import taken_apart
+from pbgen.packing.as_traced import as_traced, resized_in_shape
 from pbgen.packing.free import (
     Axis,
     Inputs,
@@ -35,17 +30,16 @@ from pbgen.packing.free import (
     holds,
     larger_where_fixed,
     placeholders,
+    turns,
     why_differs,
     why_fixed,
 )
 from pbgen.packing.freeze import Frozen
 from pbgen.packing.left_behind import nothing_left_behind
 from pbgen.packing.numbers_of_sizes import numbers_of_sizes
-from pbgen.packing.of_free_size import of_free_size
 from pbgen.packing.sizes import count
-from pbgen.packing.untraced import InverseFourierError, untraced
+from pbgen.packing.untraced import untraced
 from pbgen.packing.written import written_anew
-from pbgen.packing.written_down import WrittenDown
 
 MOST = 2**28  # the largest size of a packed file
 # What a module's own code raises that takes numbers of sizes for something else.
@@ -72,6 +66,7 @@ class Exported:
     leaves: frozenset[str]  # names of the modules that hold no others
     hints: dict[sympy.Symbol, int]  # the free sizes as they are in the example
     bounds: dict[str, dict[int, tuple[int, int]]]  # by input and axis, the sizes of which torch knows what is done
+    turns: list[tuple[str, int, int]]  # input, axis, size: where the module's own code decides otherwise
     fixed: list[str]  # a line for each size that is not free although the module takes others
     why_differs: Callable[[Inputs], str | None]  # at the sizes of these, what the module's own code has to do with it
 
@@ -129,6 +124,7 @@ def _export(frozen: Frozen, inputs: Inputs, known: Collection[str], free: bool) 
         _leaves(module),
         free_sizes(nodes, one),
         _bounds(program, nodes),
+        turns(traced, one),
         fixed,
         partial(why_differs, traced),
     )
@@ -136,80 +132,22 @@ def _export(frozen: Frozen, inputs: Inputs, known: Collection[str], free: bool) 
 
 @contextmanager
 def _traceable(module: nn.Module) -> Iterator[None]:
-    with _quiet(), torch.no_grad(), _Freely(), _without_switches(module), _unmoved():
-        try:
-            yield
-        except PBGenError:
-            raise
-        except Exception as error:  # torch.export raises errors of many kinds
-            raise untraced(module, error) from error
-
-
-@contextmanager
-def _without_switches(module: nn.Module) -> Iterator[None]:
-    """While entered, the module's forward does not turn gradients off and on, of which there are none: at each `with
-    torch.no_grad()`, such as that of a spectral norm, torch would cut the program in two and put it together again."""
-    forward, own = module.forward, "forward" in vars(module)
-
-    @wraps(forward)
-    def without(*args: Any, **kwargs: Any) -> Any:
-        with _NoSwitches():
-            return forward(*args, **kwargs)
-
-    module.forward = without
     try:
-        yield
-    finally:
-        if own:
-            module.forward = forward
-        else:
-            del module.forward
-
-
-def _unmoved() -> AbstractContextManager[Any]:
-    """While entered, `self.conv.to(x.device)` in a forward does nothing: all is where it is computed, and torch would
-    not follow it."""
-    return patch.object(nn.Module, "_apply", lambda module, *args, **kwargs: module)
-
-
-class _NoSwitches(TorchFunctionMode):
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return None if function is torch._C._set_grad_enabled else function(*args, **(kwargs or {}))
+        with as_traced(module):
+            yield
+    except PBGenError:
+        raise
+    except Exception as error:  # torch.export raises errors of many kinds
+        raise untraced(module, error) from error
 
 
 def _exported(module: nn.Module, inputs: Inputs, free: bool, fixed: Sequence[Axis] = ()) -> ExportedProgram:
     shapes = free_shapes(module, inputs, list(fixed)) if free else None
-    with _resized_in_shape(), nothing_left_behind():
+    with resized_in_shape(), nothing_left_behind():
         if free:  # where the code does not take torch's numbers for Python's, with these
             with suppress(*_MISTAKEN), numbers_of_sizes(module):
                 return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
         return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
-
-
-_RESIZING = {
-    getattr(torch.ops.aten, f"upsample_{kind}").vec
-    for kind in ("linear1d", "bilinear2d", "trilinear3d", "bicubic2d", "nearest1d", "nearest2d", "nearest3d")
-}
-
-
-@contextmanager
-def _resized_in_shape() -> Iterator[None]:
-    """While entered, torch works out of what is resized how large it is, not all that it is computed by, which takes a
-    third of some traces."""
-
-    def resized(x: Tensor, size: Any, *options: Any) -> Tensor:
-        return x.new_empty((*x.shape[:2], *upsample_compute_output_size(x.shape, size, options[-1])))
-
-    kept = [(operator, dict(operator.py_kernels)) for operator in _RESIZING]
-    for operator, kernels in kept:
-        operator.py_kernels.update(dict.fromkeys(kernels, resized))
-        operator._dispatch_cache.clear()
-    try:
-        yield
-    finally:
-        for operator, kernels in kept:
-            operator.py_kernels.update(kernels)
-            operator._dispatch_cache.clear()
 
 
 def _freest(module: nn.Module, program: ExportedProgram, inputs: Inputs) -> tuple[ExportedProgram, Inputs, list[str]]:
@@ -233,81 +171,12 @@ def _plain(program: ExportedProgram, known: Collection[str]) -> ExportedProgram:
     return taken_apart(program, known)
 
 
-class _Freely(TorchFunctionMode):
-    """What torch traces only with fixed sizes, or not at all, in other words of the same meaning."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._written_down = WrittenDown()
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if found := self._written_down.read(function, args):
-            return found[0]
-        made = self._made(function, args, dict(kwargs or {}))
-        self._written_down.follow(function, args, kwargs or {}, made)
-        return made
-
-    def _made(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if getattr(function, "__self__", None) is Tensor.data:  # which passes by what torch traces
-            if function.__name__ == "__get__":
-                return args[0].detach()
-            if args[0].shape == args[1].shape:
-                return args[0].detach().copy_(args[1])
-        if function in (torch.istft, Tensor.istft):
-            raise InverseFourierError
-        if function is torch.complex:  # which torch would take apart into writing to real and imaginary part
-            return _complex(*args, **kwargs)
-        if function is torch.polar:
-            return _polar(*args, **kwargs)
-        if (made := of_free_size(function, *args, **kwargs)) is not None:
-            return made
-        if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
-            return _max_pool1d(*args, **kwargs)
-        return function(*args, **kwargs)
-
-
-def _complex(real: Tensor, imag: Tensor) -> Tensor:
-    return real + imag * 1j
-
-
-def _polar(abs: Tensor, angle: Tensor) -> Tensor:
-    return _complex(abs * angle.cos(), abs * angle.sin())
-
-
-def _max_pool1d(
-    x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
-) -> Tensor:
-    kernel, stride, padding, dilation = (
-        value[0] if isinstance(value, list | tuple) and value else value
-        for value in (kernel_size, stride, padding, dilation)
-    )
-    steps = (1, kernel if stride in (None, [], ()) else stride)
-    made = nn.functional.max_pool2d(x[..., None, :], (1, kernel), steps, (0, padding), (1, dilation), ceil_mode)
-    return made[..., 0, :]
-
-
 def _drop_state(program: ExportedProgram) -> None:
     """Leave out of the graph's outputs what the module writes to its own tensors."""
     output = program.graph.output_node()
     specs = program.graph_signature.output_specs
     values = [v for v, spec in zip(output.args[0], specs, strict=True) if spec.kind == OutputKind.USER_OUTPUT]
     output.args = (tuple(values),)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's own deprecations, advice about speed, and the programs that it prints where it fails; and without
-    the stack of each operator and size, which it takes as long to read as to make all else."""
-    disabled, stackless = logging.root.manager.disable, fx.config.do_not_emit_stack_traces
-    logging.disable(logging.CRITICAL)
-    fx.config.do_not_emit_stack_traces = True
-    try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
-        fx.config.do_not_emit_stack_traces = stackless
 
 
 def _constants(program: ExportedProgram, frozen: Frozen) -> dict[str, Constant]:

@@ -181,6 +181,23 @@ def why_differs(program: ExportedProgram, inputs: Inputs) -> str | None:
     return None if frame is None else _decision(frame)
 
 
+def turns(program: ExportedProgram, inputs: Inputs) -> list[tuple[str, int, int]]:
+    """The next larger sizes, each with its input and axis, at which the module's own code finds other than it did in
+    the trace what it asks of one size, such as whether it is a multiple of 128."""
+    nodes = placeholders(program)
+    sizes, found = free_sizes(nodes, inputs), dict[tuple[str, int, int], None]()
+    for guard in {guard: None for guard, _ in _own_guards(program)}:
+        for node in nodes:
+            for axis, symbol in enumerate(map(count, node.meta["val"].shape)):
+                if symbol in sizes and symbol in guard.free_symbols:
+                    alone = guard.subs({other: size for other, size in sizes.items() if other != symbol})
+                    larger = range(sizes[symbol] + 1, 4 * sizes[symbol] + 1)[:_MOST_TRIED]
+                    turned = next((size for size in larger if alone.subs(symbol, size) == sympy.false), None)
+                    if turned is not None:
+                        found[node.name, axis, turned] = None
+    return list(found)
+
+
 def free_sizes(nodes: list[fx.Node], inputs: Inputs) -> dict[sympy.Symbol, int]:
     """The free sizes of these placeholders as they are in the inputs."""
     found: dict[sympy.Symbol, int] = {}

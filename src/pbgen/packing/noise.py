@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from pbgen.operators import EachOperator, name_of
+from pbgen.packing.decompositions import decomposition_of
+from pbgen.packing.targets import out_of_place
 
 NORMAL = {"randn", "randn_like", "normal", "normal_functional", "normal_"}
 UNIFORM = {"rand", "rand_like", "uniform", "uniform_"}
@@ -44,14 +46,27 @@ def replayed(source: Callable[[str, tuple[int, ...]], Tensor]) -> EachOperator:
         given = {argument.name: argument.default_value for argument in function._schema.arguments}
         given |= {**dict(zip(names, args, strict=False)), **kwargs}
         given = {key: value for key, value in given.items() if value is not None}
-        value = function(*args, **kwargs)
         draws = drawn(name, given)
+        if draws is None and torch.Tag.nondeterministic_seeded in function.tags:
+            return in_other_draws(function, args, kwargs)
+        value = function(*args, **kwargs)
         if draws is None:
             return value
         fresh = source(draws.kind, tuple(value.shape)).to(value.dtype) * draws.scale + draws.shift
         return value.copy_(fresh) if name in IN_PLACE else fresh
 
-    return EachOperator(instead)
+    def in_other_draws(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """As it is packed, by operators of which some draw such numbers."""
+        anew = out_of_place(function)
+        made = decomposition_of(anew or function)
+        if made is None:
+            return function(*args, **kwargs)
+        with each:
+            value = made(*args, **kwargs)
+        return value if anew is None else args[0].copy_(value)
+
+    each = EachOperator(instead)
+    return each
 
 
 def recorded(seed: int) -> tuple[Callable[[str, tuple[int, ...]], Tensor], list[Tensor]]:

@@ -1,5 +1,5 @@
-"""`int(height * 0.7)`, `float(length)`, `math.sqrt(width)` in a module's own code: Python makes plain numbers of free
-sizes, which fixes them; while a module is traced, these names make torch's numbers."""
+"""`int(height * 0.7)`, `float(length)`, `math.sqrt(width)`, `np.arange(length)` in a module's own code: Python makes
+plain numbers of free sizes, which fixes them; while a module is traced, these names make torch's numbers."""
 
 import builtins
 import math
@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from types import FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from pbgen.packing import sizes
+from pbgen.packing.numpy_of_sizes import arrays_taken, numpy_of_sizes
 
 _OTHERS = sys.stdlib_module_names | {"torch", "numpy", "pbgen"}  # packages whose code is none of a generator's
 _plain_sqrt = math.sqrt
@@ -74,7 +76,8 @@ def numbers_of_sizes(module: nn.Module) -> Iterator[None]:
             written.append((names, name, before))
             names[name] = now
     try:
-        yield
+        with arrays_taken():
+            yield
     finally:
         for names, name, before in written:
             if before is None:
@@ -85,9 +88,10 @@ def numbers_of_sizes(module: nn.Module) -> Iterator[None]:
 
 def _instead(names: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     """What to write to a namespace: names, what they mean there (None: the builtin), and what they shall mean."""
-    found = [(name, value, _sqrt) for name, value in names.items() if value is _plain_sqrt]
+    found: list[tuple[str, Any, Any]] = [(name, value, _sqrt) for name, value in names.items() if value is _plain_sqrt]
     if names is vars(math):
         return found
+    found += [(name, value, numpy_of_sizes) for name, value in names.items() if value is np]
     return [*found, *((name, None, kind) for name, kind in _KINDS.items() if name not in names)]
 
 

@@ -69,18 +69,27 @@ def _plain(expression: sympy.Expr) -> sympy.Expr:
 def _to_integer(part: sympy.Expr) -> sympy.Expr:
     """Sizes are not negative, so cutting off is rounding down."""
     (inner,) = part.args
+    if part.func is torch_functions.RoundToInt:
+        return _rounded(inner)
     whole, inner = _whole(inner)
     up = part.func is torch_functions.CeilToInt
     if inner.func is torch_functions.ToFloat:
         return inner.args[0] + whole
-    if inner.func is torch_functions.IntTrueDiv:
-        a, b = inner.args
-        return (-torch_functions.FloorDiv(-a, b) if up else torch_functions.FloorDiv(a, b)) + whole
     factor, rest = inner.as_coeff_Mul()
+    if rest.func is torch_functions.IntTrueDiv and math.frexp(factor)[0] == 0.5 and factor >= 1:  # a power of two
+        a, b = int(factor) * rest.args[0], rest.args[1]
+        return (-torch_functions.FloorDiv(-a, b) if up else torch_functions.FloorDiv(a, b)) + whole
     sizes = rest.args if rest.func is sympy.Mul else (rest,)
     if float(factor).is_integer() and all(size.func is torch_functions.ToFloat for size in sizes):
         return int(factor) * math.prod(size.args[0] for size in sizes) + whole
     return part.func(inner) + whole
+
+
+def _rounded(value: sympy.Expr) -> sympy.Expr:
+    """To the nearest integer, a half to the even one: a half is where twice the value is odd from above and below."""
+    twice = sympy.expand(2 * value)
+    sides = _to_integer(torch_functions.FloorToInt(twice)) + _to_integer(torch_functions.CeilToInt(twice))
+    return torch_functions.FloorDiv(sides + 2, 8) + torch_functions.FloorDiv(sides + 5, 8)
 
 
 def _whole(value: sympy.Expr) -> tuple[int, sympy.Expr]:
@@ -89,7 +98,12 @@ def _whole(value: sympy.Expr) -> tuple[int, sympy.Expr]:
     return (int(added), rest) if float(added).is_integer() else (0, value)
 
 
-_TO_INTEGER = (torch_functions.TruncToInt, torch_functions.FloorToInt, torch_functions.CeilToInt)
+_TO_INTEGER = (
+    torch_functions.TruncToInt,
+    torch_functions.FloorToInt,
+    torch_functions.CeilToInt,
+    torch_functions.RoundToInt,
+)
 
 
 class SizeTable:

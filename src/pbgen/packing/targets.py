@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+
 
 def name_of(target: Any) -> str:
     """An operator's name without namespace and overload: aten.add.Tensor is add."""
@@ -12,3 +14,10 @@ def name_of(target: Any) -> str:
 def overload_of(target: Any) -> str:
     """An operator's name with its overload: add.Tensor."""
     return f"{name_of(target)}.{getattr(target, '_overloadname', '')}"
+
+
+def out_of_place(target: Any) -> Any:
+    """Of an operator in place the one that makes a new value, if there is one."""
+    name = name_of(target)
+    packet = getattr(torch.ops.aten, name[:-1], None) if name.endswith("_") else None
+    return getattr(packet, target._overloadname, getattr(packet, "p", None)) if packet is not None else None

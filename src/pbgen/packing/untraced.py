@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
+import torch
 from torch import nn
 
 from pbgen.errors import PBGenError
 from pbgen.modules import first_line
 
+_TORCH = Path(torch.__file__).parent
+_PBGEN = Path(__file__).parent.parent
 _READ = (
     "it reads numbers of a tensor in Python (if, float, item, tolist, numpy), and torch.export follows tensors alone; "
     "what hangs on weights, compute once before and keep as a buffer"
@@ -41,7 +45,8 @@ def untraced(module: nn.Module, error: Exception) -> PBGenError:
         reason = re.sub(r"\s*Please file an issue\b[^.]*\.?", "", said)
         if not reason or reason.startswith("It looks like"):
             reason = f"{type(error).__name__}: {said}"
-    return PBGenError(f"{type(module).__name__} cannot be traced by torch.export: {_place(module, error)}{reason}")
+    said = f"{type(module).__name__} cannot be traced by torch.export: {_place(module, error)}{reason}"
+    return PBGenError(said + _line(error))
 
 
 def _place(module: nn.Module, error: Exception) -> str:
@@ -51,13 +56,20 @@ def _place(module: nn.Module, error: Exception) -> str:
         path = attribute[1] or ""
     else:
         names = {id(part): name for name, part in module.named_modules()}
-        within = [names[id(part)] for frame in _frames(error) if id(part := frame.f_locals.get("self")) in names]
+        within = [names[id(part)] for frame, _ in _frames(error) if id(part := frame.f_locals.get("self")) in names]
         path = within[-1] if within else ""
     return f'layer "{path}" ({type(module.get_submodule(path)).__name__}): ' if path else ""
 
 
-def _frames(error: BaseException) -> Iterator[FrameType]:
+def _line(error: Exception) -> str:
+    """Where the module's own code was; empty where there is none."""
+    own = [(Path(frame.f_code.co_filename), line) for frame, line in _frames(error)]
+    own = [(path, line) for path, line in own if not {_TORCH, _PBGEN} & set(path.parents) and path.is_file()]
+    return f" ({own[-1][0].name}, line {own[-1][1]})" if own else ""
+
+
+def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
     trace = error.__traceback__
     while trace is not None:
-        yield trace.tb_frame
+        yield trace.tb_frame, trace.tb_lineno
         trace = trace.tb_next

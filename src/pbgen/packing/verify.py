@@ -1,7 +1,7 @@
 """Whether a packed file makes what its module makes."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -124,10 +124,16 @@ class Elsewhere:
 
 
 def verify_sizes(
-    path: str | os.PathLike[str], module: nn.Module, inputs: Inputs, bounds: Bounds, every: bool
+    path: str | os.PathLike[str],
+    module: nn.Module,
+    inputs: Inputs,
+    bounds: Bounds,
+    turns: Sequence[tuple[str, int, int]],
+    every: bool,
 ) -> Elsewhere:
     """Compare at another size where the file's sizes are free, and at one further away (at `every` one that is tried),
-    and beyond the sizes between which, as torch knows, the module does one thing.
+    and beyond the sizes between which, as torch knows, the module does one thing, and at `turns`, where it may do
+    another.
 
     Raises SizesDifferError where the file makes something else at larger sizes, or takes none of those that were tried
     and that the module takes, and SeveralImagesError; tells where it does at smaller ones, or refuses some.
@@ -146,6 +152,11 @@ def verify_sizes(
             refused.append(error)
         if right and not every and more >= FURTHER:
             break
+    for sizes in _turned(turns, dict(zip((source.name for source in sources), shapes, strict=True)), example):
+        try:
+            _agrees(runs, module, inputs, shapes, sizes)
+        except SizesRefusedError as error:
+            refused.append(error)
     for source, shape in zip(sources, shapes, strict=True):
         for axis, (least, most) in bounds.get(source.name, {}).items():
             name = shape[axis]
@@ -191,6 +202,19 @@ def _agrees(
     except PBGenError as error:
         raise SizesDifferError(f"at size {said} {error}", other) from None
     return True
+
+
+def _turned(
+    turns: Sequence[tuple[str, int, int]], shapes: Mapping[str, tuple[str | None, ...]], example: dict[str, int]
+) -> Iterator[dict[str, int]]:
+    """The sizes with one of them as a turn says, and with all that turn at the same, as those of two pictures do."""
+    alike: dict[int, dict[str, int]] = {}
+    for source, axis, size in turns:
+        name = shapes[source][axis]
+        if name is not None:
+            alike.setdefault(size, {})[name] = size
+            yield example | {name: size}
+    yield from (example | names for names in alike.values() if len(names) > 1)
 
 
 def _other_sizes(example: dict[str, int]) -> Iterator[tuple[int, dict[str, int]]]:

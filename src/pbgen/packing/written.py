@@ -1,11 +1,9 @@
 """Operators in place, such as relu_, as those that make a new value."""
 
-from typing import Any
-
 import torch
 from torch import fx
 
-from pbgen.packing.targets import name_of
+from pbgen.packing.targets import name_of, out_of_place
 
 _PARTS = {"slice": "slice_scatter", "select": "select_scatter"}  # of a value, and what writes them to a new one
 
@@ -23,7 +21,7 @@ def written_anew(graph: fx.Graph) -> bool:
             continue
         if not node.target._schema.is_mutable:
             continue
-        new = _out_of_place(node.target)
+        new = out_of_place(node.target)
         parts = _parts(node)
         if new is None or parts is None:
             return False
@@ -37,12 +35,6 @@ def written_anew(graph: fx.Graph) -> bool:
         for user in later:
             user.replace_input_with(whole, made)
     return True
-
-
-def _out_of_place(target: Any) -> Any:
-    name = name_of(target)
-    packet = getattr(torch.ops.aten, name[:-1], None) if name.endswith("_") else None
-    return getattr(packet, target._overloadname, None) if packet is not None else None
 
 
 def _parts(node: fx.Node) -> list[fx.Node] | None:

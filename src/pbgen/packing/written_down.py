@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 from torch import Tensor
+from torch._numpy._ndarray import ndarray
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -29,8 +30,10 @@ class WrittenDown:
 
     def follow(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """Take notice of what a function of torch made."""
-        tensors = [value for value in pytree.tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
-        known = all(value in self._values for value in tensors) if tensors else function in _MADE
+        given = pytree.tree_leaves((args, kwargs))
+        tensors = [value for value in given if isinstance(value, Tensor)]
+        counted = any(isinstance(value, torch.SymInt | torch.SymFloat | ndarray) for value in given)
+        known = not counted and (all(value in self._values for value in tensors) if tensors else function in _MADE)
         if known and (isinstance(result, Tensor) or _writes(function)):
             made = self._value(function, args, kwargs)
             if isinstance(result, Tensor):

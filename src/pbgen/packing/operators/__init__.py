@@ -42,6 +42,13 @@ _RECURRENT = "recurrent layers cannot be packed; a packed generator has no loop"
 REFUSALS: dict[str, str] = {
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell"), _RECURRENT),
     "scatter_reduce": scatters.PLACED,
+    **dict.fromkeys(
+        ("max_unpool2d", "max_unpool3d"), "windows that overlap cannot be packed; let stride be kernel_size, padding 0"
+    ),
+    **dict.fromkeys(
+        ("_linalg_det", "_linalg_slogdet", "_linalg_svd", "_linalg_eigh", "linalg_eig", "linalg_qr"),
+        "determinants and factors of matrices that hang on the input cannot be packed; inverses and solve can",
+    ),
     **dict.fromkeys(("conv3d", "conv_transpose3d"), "three-dimensional convolutions cannot be packed"),
 }
 

@@ -89,7 +89,7 @@ def concatenate(call: Call) -> Step:
 
 
 def _empty(value: Any) -> bool:
-    return getattr(value, "tensor", None) is not None and value.tensor.numel() == 0
+    return 0 in (value.shape if isinstance(value, Step) else value.tensor.shape)
 
 
 def stack(call: Call) -> Step:
