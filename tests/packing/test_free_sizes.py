@@ -5,7 +5,7 @@ import re
 import warnings
 from math import sqrt
 from types import BuiltinFunctionType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -41,6 +41,19 @@ def test_a_branch_that_serves_other_sizes_as_well_is_taken(compare) -> None:
 
 def test_sizes_that_are_multiples(compare) -> None:
     packed = compare(Function(lambda x: x + half_and_back(x)), (3, 8, 8), others=[(3, 10, 6)])
+    assert packed.free == ["h", "w"]
+
+
+def padded_halved_twice_and_cropped(x: Tensor) -> Tensor:
+    """As RealCUGAN's fast networks: of sizes that are halves of even ones, those that are even again."""
+    height, width = ((size - 1) // 2 * 2 + 2 for size in x.shape[2:])
+    y = F.pixel_unshuffle(F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2])), 2)
+    y = F.pixel_shuffle(y + F.interpolate(F.avg_pool2d(y, 2), scale_factor=2), 2)
+    return y[:, :, : x.shape[2], : x.shape[3]] if (height, width) != x.shape[2:] else y
+
+
+def test_sizes_of_which_more_is_asked_than_can_be_solved(compare) -> None:
+    packed = compare(Function(padded_halved_twice_and_cropped), (3, 12, 16), others=[(3, 16, 20)])
     assert packed.free == ["h", "w"]
 
 
@@ -414,6 +427,20 @@ def test_what_is_kept_outside_of_a_module_is_never_a_trace(tmp_path) -> None:
         pack(Keeping(), torch.randn(1, 3, 8, 12), path)
         assert len(read(path)[0].free) == 2
     assert KEPT and all(type(value) is Tensor for value in [*KEPT.values(), *Keeping.kept.values()])
+
+
+class Loading(dict[str, Any]):
+    """Has values that are made where somebody asks for them, as libraries of many models do."""
+
+    def items(self) -> Any:
+        raise ImportError("loads all that there is")
+
+
+LOADED = Loading(one=None)
+
+
+def test_what_others_keep_is_not_loaded(tmp_path) -> None:
+    pack(nn.Conv2d(3, 3, 1), torch.randn(1, 3, 4, 5), tmp_path / "g.safetensors")
 
 
 class Source(nn.Module):
