@@ -83,7 +83,9 @@ UNTRACED = {
 @pytest.mark.parametrize("name", UNTRACED)
 def test_what_torch_cannot_follow_is_told_by_the_layers_name(tmp_path, name) -> None:
     module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(Computing(UNTRACED[name])))
-    with pytest.raises(PBGenError, match=r'cannot be traced.*: layer "1.0" \(Computing\), .* line .*: it reads numbers.*buffer$'):
+    with pytest.raises(
+        PBGenError, match=r'cannot be traced.*: layer "1.0" \(Computing\), .* line .*: it reads numbers.*buffer$'
+    ):
         pack(module, torch.randn(2, 3, 5, 6), tmp_path / "g.safetensors")
     assert not list(tmp_path.iterdir())
 

@@ -70,6 +70,17 @@ def test_sizes_that_the_file_refuses_and_the_module_takes_are_told(tmp_path) -> 
     assert torch.allclose(rebuild(path)(x), x + half_and_back(x), atol=1e-5)
 
 
+def in_windows(x: Tensor) -> Tensor:
+    """Sums over windows, or over all where that is no larger, of halved images as of whole ones."""
+    size = 5 if min(F.avg_pool2d(x, 2).shape[2:]) > 5 else 3
+    return x + F.avg_pool2d(x, size, 1, size // 2)
+
+
+def test_smaller_sizes_that_the_module_treats_otherwise_are_told(tmp_path) -> None:
+    with pytest.warns(PBGenWarning, match=r"^at size h = 8, w = 10 .* output differs .*line \d+ \(in_windows\)"):
+        pack(Function(in_windows), torch.randn(1, 3, 16, 20), tmp_path / "g.safetensors")
+
+
 def padded_to_even(x: Tensor) -> Tensor:
     h, w = x.shape[-2:]
     below, right = int(math.ceil(h / 2) * 2 - h), int(math.ceil(w / 2) * 2 - w)
