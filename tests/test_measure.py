@@ -554,6 +554,32 @@ def test_layers_that_no_input_goes_through():
     }
 
 
+class Merged(nn.Module):
+    """Three layers and one beside them, made one before they are run, as SPAN has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 3), nn.Conv2d(6, 4, 1))
+        self.beside, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 3, 3)
+
+    def forward(self, x):
+        first, second, third = (layer.weight.detach() for layer in self.layers)
+        for other in (second, third):
+            first = F.conv2d(first.permute(1, 0, 2, 3), other, padding=other.shape[2] - 1).permute(1, 0, 2, 3)
+        return self.last(F.conv2d(x, first + F.pad(self.beside.weight, (1, 1, 1, 1))))
+
+
+def test_layers_that_make_a_weight():
+    plan = pbgen.plan(Merged(), torch.zeros(1, 3, 8, 8))
+    assert [row.name for row in plan.layers] == ["last"]
+    assert {other.name: other.reason for other in plan.unplanned} == {
+        "beside": "its weight is made of several layers'",
+        "layers.0": "it goes into another layer's weight",
+        "layers.1": "it goes into another layer's weight",
+        "layers.2": "it goes into another layer's weight",
+    }
+
+
 @torch.jit.script
 def gate(a, b, channels):
     """As a WaveNet has it; how many channels go through tanh is a tensor."""

@@ -7,6 +7,7 @@ time is computed, as only shapes matter.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -37,6 +38,9 @@ _OTHERS = (nn.RNNBase, nn.RNNCellBase, nn.Embedding, nn.EmbeddingBag, nn.Bilinea
 
 _LOOKUPS = {"index", "index_select", "gather", "take", "embedding"}
 """Operators that read their first argument by an index."""
+
+_MAKER = "it goes into another layer's weight"
+_OF_OTHERS = "its weight is made of several layers'"
 
 
 def plan(
@@ -125,6 +129,7 @@ class _Layer:
     readers: dict[str, None] = field(default_factory=dict)  # an ordered set
     read_by_image: bool = False
     averaged: bool = True
+    state: frozenset[str] = frozenset()  # parameters and buffers that it reads as a value
 
     def dimensions(self) -> LayerDimensions:
         outputs = sum(math.prod(output) for _, output in self.shapes)
@@ -187,11 +192,14 @@ class _Follower(Provenance):
         if name_of(func) in _LOOKUPS and not self.of(args[0]).data:
             self._tables |= self.of(args[0]).state
         for value, weight, _, axis in products(func, args):
+            made_of = self.of(weight)
+            makers = frozenset() if made_of.data or name_of(func) != "convolution" else made_of.names
+            self._take_back(makers)
             slot = self._slot(value, weight)
             if slot is None:
                 continue
-            if self.of(weight).data:
-                self._refused[slot] = "its weight is made anew for each input"
+            if made_of.data or makers:
+                self._refused[slot] = _OF_OTHERS if makers else "its weight is made anew for each input"
                 return None
             if name_of(func) == "convolution":
                 call = _convolution(args[3:], self, value, weight, result)
@@ -205,6 +213,15 @@ class _Follower(Provenance):
             return slot.name
         return None
 
+    def _take_back(self, makers: Iterable[str]) -> None:
+        """These were taken for layers, but make a weight of others' and of no input, as do those that they alone
+        read."""
+        for name in makers:
+            if (layer := self.layers.pop(name, None)) is not None:
+                read = [self._slots[state] for state in layer.state if state in self._slots]
+                self._refused |= dict.fromkeys([layer.slot, *read], _MAKER)
+                self._take_back([other for other, one in self.layers.items() if set(one.readers) == {name}])
+
     def _slot(self, value: Tensor, weight: Tensor) -> Slot | None:
         """Whose weight it is; None where it is no layer's."""
         of_value, of_weight = self.of(value), self.of(weight)
@@ -214,7 +231,7 @@ class _Follower(Provenance):
         slot = max(own, key=lambda slot: slot.parameter.numel())
         if isinstance(slot.owner, _OTHERS):
             return None
-        if of_value.data or not of_value.state or weight.dim() > 3:
+        if of_value.data or of_value.names or not of_value.state or weight.dim() > 3:
             return slot
         # Two things that are learned: a constant that goes through a layer, or code that makes a weight.
         others = {self._slots[name] for name in of_value.state if name in self._slots} - own
@@ -226,12 +243,13 @@ class _Follower(Provenance):
         layer = self.layers.setdefault(slot.name, _Layer(slot, kind, leading_shape, call.depthwise))
         layer.shapes.append((call.input_shape, call.output_shape))
         layer.multiply_adds += call.multiply_adds
+        layer.state |= self.of(value).state
         self.read(value, slot.name)
 
     def read(self, value: object, reader: str | None = None) -> None:
         """Note that a layer reads the value, or the image."""
         origin = self.of(value)
-        for source in origin.names:
+        for source in origin.names & self.layers.keys():
             layer = self.layers[source]
             if reader is None:
                 layer.read_by_image = True

@@ -15,6 +15,8 @@ Instead = Callable[[torch._ops.OpOverload, tuple[Any, ...], Mapping[str, Any]], 
 class EachOperator(TorchDispatchMode):
     """While entered, `instead` takes the place of each operator."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, instead: Instead) -> None:
         TorchDispatchMode.__init__(self)
         self._instead = instead
@@ -26,6 +28,8 @@ class EachOperator(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        if isinstance(func, torch._ops.HigherOrderOperator):  # a flow, such as torch.cond: one operator, as it stands
+            return func(*args, **(kwargs or {}))
         return self._instead(func, args, kwargs or {})
 
     @classmethod

@@ -57,8 +57,9 @@ class Range:
         """Warns where so large a share, 0 to 1, of a picture's numbers lie outside that it is another network's."""
         if share > FEW:
             warnings.warn(
-                f"--range {self.low:g}:{self.high:g}: {share:.0%} of the numbers of {os.fspath(picture)} lie outside it,"
-                " and are black or white; give what the network has for black and for white, such as 0:1, -1:1 or 0:255",
+                f"--range {self.low:g}:{self.high:g}: {share:.0%} of the numbers of {os.fspath(picture)} lie outside"
+                " it, and are black or white; give what the network has for black and for white, such as 0:1, -1:1 or"
+                " 0:255",
                 PBGenWarning,
                 stacklevel=2,
             )

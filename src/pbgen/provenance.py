@@ -24,7 +24,7 @@ class Origin:
     layers: the layers whose values it is made of, each as it is. means: those of which only sums and means come.
     factors: those of which one value has met many, or an exponential: a gain or bias that is spread over a channel, and
     what goes into a softmax. A layer can be in several. state: names of parameters and buffers, up to the next layer.
-    data: whether the module's input, or a layer, or chance has a part in it.
+    data: whether the module's input, or chance has a part in it.
     """
 
     layers: frozenset[str] = frozenset()
@@ -107,7 +107,7 @@ class Provenance:
         result = func(*args, **kwargs) if self._compute else _result_shape(func, args, kwargs)
         name = self.layer(func, args, result)
         if name is not None:
-            origin = Origin(layers=frozenset({name}), data=True)
+            origin = Origin(layers=frozenset({name}), data=origin.data)
         elif origin.layers:
             origin = self._through(func, args, kwargs, result, origin)
         if torch.Tag.nondeterministic_seeded in func.tags:

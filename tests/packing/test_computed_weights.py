@@ -84,8 +84,7 @@ UNTRACED = {
 def test_what_torch_cannot_follow_is_told_by_the_layers_name(tmp_path, name) -> None:
     module = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(Computing(UNTRACED[name])))
     with pytest.raises(
-        PBGenError,
-        match=r'cannot be traced.*: layer "1.0" \(Computing\): it reads numbers.*buffer \(test_comp.*, line',
+        PBGenError, match=r'cannot be traced.*: layer "1.0" \(Computing\), .* line .*: it reads numbers.*buffer$'
     ):
         pack(module, torch.randn(2, 3, 5, 6), tmp_path / "g.safetensors")
     assert not list(tmp_path.iterdir())
@@ -96,7 +95,7 @@ def test_torchs_advice_to_its_own_developers_is_not_passed_on(monkeypatch, tmp_p
     monkeypatch.setattr(torch.export, "export", lambda *args, **kwargs: _raise(RuntimeError(said)))
     with pytest.raises(
         PBGenError,
-        match=r'layer "1" \(Conv2d\): its forward makes .* to the next; .*buffer \(',
+        match=r'layer "1" \(Conv2d\)(, .* line \d+)?: its forward makes .* to the next; .*buffer$',
     ):
         pack(nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)), torch.randn(1, 3, 5, 6), tmp_path / "g")
 

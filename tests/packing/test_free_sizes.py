@@ -6,7 +6,7 @@ import sys
 import warnings
 from math import sqrt
 from types import BuiltinFunctionType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -45,6 +45,19 @@ def test_sizes_that_are_multiples(compare) -> None:
     assert packed.free == ["h", "w"]
 
 
+def padded_halved_twice_and_cropped(x: Tensor) -> Tensor:
+    """As RealCUGAN's fast networks: of sizes that are halves of even ones, those that are even again."""
+    height, width = ((size - 1) // 2 * 2 + 2 for size in x.shape[2:])
+    y = F.pixel_unshuffle(F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2])), 2)
+    y = F.pixel_shuffle(y + F.interpolate(F.avg_pool2d(y, 2), scale_factor=2), 2)
+    return y[:, :, : x.shape[2], : x.shape[3]] if (height, width) != x.shape[2:] else y
+
+
+def test_sizes_of_which_more_is_asked_than_can_be_solved(compare) -> None:
+    packed = compare(Function(padded_halved_twice_and_cropped), (3, 12, 16), others=[(3, 16, 20)])
+    assert packed.free == ["h", "w"]
+
+
 def test_sizes_in_proportion(compare) -> None:
     function = Function(lambda x, y: F.avg_pool2d(x, 4) + y)
     assert compare(function, [(3, 16, 20), (3, 4, 5)], others=[[(3, 8, 12), (3, 2, 3)]]).free
@@ -56,6 +69,17 @@ def test_sizes_that_the_file_refuses_and_the_module_takes_are_told(tmp_path) -> 
         pack(Function(lambda x: x * 3 if x.shape[2] % 2 else x + half_and_back(x)), torch.randn(1, 3, 8, 8), path)
     x = torch.randn(1, 3, 12, 10)
     assert torch.allclose(rebuild(path)(x), x + half_and_back(x), atol=1e-5)
+
+
+def in_windows(x: Tensor) -> Tensor:
+    """Sums over windows, or over all where that is no larger, of halved images as of whole ones."""
+    size = 5 if min(F.avg_pool2d(x, 2).shape[2:]) > 5 else 3
+    return x + F.avg_pool2d(x, size, 1, size // 2)
+
+
+def test_smaller_sizes_that_the_module_treats_otherwise_are_told(tmp_path) -> None:
+    with pytest.warns(PBGenWarning, match=r"^at size h = 8, w = 10 .* output differs .*line \d+ \(in_windows\)"):
+        pack(Function(in_windows), torch.randn(1, 3, 16, 20), tmp_path / "g.safetensors")
 
 
 def padded_to_even(x: Tensor) -> Tensor:
@@ -462,6 +486,20 @@ def test_what_is_kept_outside_of_a_module_is_never_a_trace(tmp_path) -> None:
         pack(Keeping(), torch.randn(1, 3, 8, 12), path)
         assert len(read(path)[0].free) == 2
     assert KEPT and all(type(value) is Tensor for value in [*KEPT.values(), *Keeping.kept.values()])
+
+
+class Loading(dict[str, Any]):
+    """Has values that are made where somebody asks for them, as libraries of many models do."""
+
+    def items(self) -> Any:
+        raise ImportError("loads all that there is")
+
+
+LOADED = Loading(one=None)
+
+
+def test_what_others_keep_is_not_loaded(tmp_path) -> None:
+    pack(nn.Conv2d(3, 3, 1), torch.randn(1, 3, 4, 5), tmp_path / "g.safetensors")
 
 
 class Source(nn.Module):

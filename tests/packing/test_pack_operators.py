@@ -127,6 +127,7 @@ POOLING = {
     "adaptive_mean": nn.AdaptiveAvgPool2d((3, 2)),
     "adaptive_half": nn.AdaptiveAvgPool2d((None, 2)),
     "adaptive_max": nn.AdaptiveMaxPool2d((3, 2)),
+    "nan_where_infinite": lambda x: torch.where(x.abs() < 9, x, torch.nan),
     "global_mean": nn.AdaptiveAvgPool2d(1),
     "global_max": lambda x: F.adaptive_max_pool2d(x, 1),
 }

@@ -2,10 +2,12 @@
 
 import dataclasses
 import re
+from collections import OrderedDict
 
 import pytest
 import torch
 import torch.nn.functional as F
+import torch.utils._pytree as pytree
 from small_modules import Function
 from torch import Tensor, nn
 
@@ -78,7 +80,7 @@ REFUSED = [
     (
         nn.Sequential(Function(lambda x: torch.istft(torch.complex(x, x), 8, 2, 8, torch.ones(8)))),
         (5, 9),
-        r'layer "0" \(Function\): it calls istft, and Fourier .* let the module end at',
+        r'layer "0" \(Function\), test_pack_refusals.py line .*: it calls istft, and Fourier .* let the module end at',
     ),
     (
         Function(lambda x: torch.fft.irfft(torch.complex(x, x) * torch.polar(x, x))),
@@ -130,7 +132,7 @@ REFUSED = [
     (
         Function(lambda x: x.tanh() if x.sum() > 0 else x),
         IMAGE,
-        r"cannot be traced by torch.export: .*\(test_pack_refusals.py, line \d+\)$",
+        r"cannot be traced by torch.export: test_pack_refusals.py line \d+: it reads numbers",
     ),
     (Function(lambda x: x.flatten(1)[:, x[0].flatten() > 0].sum(1)), IMAGE, "hangs on values"),
     (Function(lambda x: x.prod(2)), (3, 20, 2), "prod in .*: along an axis of 20 cannot be .*up to 16"),
@@ -212,11 +214,21 @@ class Sample:
     mean: Tensor
 
 
+class Mapped(OrderedDict):
+    """As libraries have it, which tell torch of its values and not of their names."""
+
+
+pytree.register_pytree_node(
+    Mapped, lambda one: (list(one.values()), list(one)), lambda v, k: Mapped(zip(k, v, strict=True))
+)
+
+
 OUTPUTS = {
     "one": (lambda x: x.tanh(), ["output"]),
     "tuple": (lambda x: (x.tanh(), x * 2), ["output_0", "output_1"]),
     "nested": (lambda x: {"image": x.tanh(), "sides": [x * 2, None, x * 3]}, ["image", "sides.0", "sides.2"]),
     "dataclass": (lambda x: Sample(x.tanh(), x.mean((2, 3))), ["sample", "mean"]),
+    "mapping": (lambda x: Mapped(sample=x.tanh(), mean=x * 2), ["sample", "mean"]),
     "the input again": (lambda x: (x.tanh(), x), ["output_0", "output_1"]),
 }
 
@@ -227,3 +239,66 @@ def test_outputs_by_name(tmp_path, name) -> None:
     path = tmp_path / "g.safetensors"
     pack(Function(function), torch.randn(2, 3, 5, 6), path)
     assert [output for output, _ in read(path)[0].outputs] == names
+
+
+class Cast(nn.Module):
+    """In half precision for a part of its way, and by a decorator in full again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.full(self.conv(x))
+
+    @torch.autocast("cpu", enabled=False)
+    def full(self, x: Tensor) -> Tensor:
+        return x.float().tanh()
+
+
+def test_autocast_is_left_out(compare) -> None:
+    compare(Cast(), (3, 6, 7), others=[(3, 9, 5)])
+
+
+class Padded(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(4, 4, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        packed = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([x.shape[1]] * len(x)), batch_first=True)
+        return nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)[0]
+
+
+def read_in_python(x: Tensor) -> Tensor:
+    return x.tanh() if x.sum() > 0 else x
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (
+            Function(lambda x: torch.cond(x.sum() > 0, torch.tanh, torch.relu, [x])),
+            r"torch.export: test_pack_refusals.py line \d+: it calls a flow that hangs on values",
+        ),
+        (
+            Function(read_in_python),
+            r"torch.export: test_pack_refusals.py line \d+: it reads numbers of a tensor in Python",
+        ),
+        (Padded(), r'layer "lstm" \(LSTM\), test_pack_refusals.py line \d+: recurrent layers cannot be packed'),
+    ],
+)
+def test_the_line_that_cannot_be_traced_is_named(tmp_path, module, message) -> None:
+    with pytest.raises(PBGenError, match=message):
+        pack(module, torch.randn(1, 5, 4), tmp_path / "g.safetensors")
+
+
+def test_a_text_of_sizes_that_is_a_key(tmp_path) -> None:
+    def forward(x: Tensor) -> Tensor:
+        kept = {str(tuple(x.shape)): x}
+        y = F.interpolate(F.avg_pool2d(x, 2), scale_factor=2)
+        return kept[str(tuple(y.shape))] + y
+
+    with pytest.warns(PBGenWarning, match="line .*: it looks up '.*', a text of free sizes, in a dictionary"):
+        pack(Function(forward), torch.randn(1, 3, 4, 6), tmp_path / "g.safetensors")

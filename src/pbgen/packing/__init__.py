@@ -141,7 +141,8 @@ def _trial(frozen: Frozen, inputs: Inputs, expected: tuple[list[Made], Made | No
             elsewhere = verify_sizes(path, frozen.module.float(), inputs, exported.bounds, exported.turns, every)
         except SizesDifferError as error:
             raise _placed(error, exported) from None
-    told = trial.warnings + elsewhere.warnings
+    differs = [] if elsewhere.differs is None else [str(_placed(elsewhere.differs, exported))]
+    told = [*trial.warnings, *elsewhere.warnings, *differs]
     if elsewhere.refused is None:
         return replace(trial, warnings=told)
     refused = _placed(elsewhere.refused, exported)

@@ -15,13 +15,14 @@ from torch._decomp.decompositions import upsample_compute_output_size
 from torch.distributions import Distribution
 from torch.overrides import TorchFunctionMode
 
+from pbgen.packing.freeze import uncast
 from pbgen.packing.in_other_words import InOtherWords
 
 
 @contextmanager
 def as_traced(module: nn.Module) -> Iterator[None]:
     """While entered, the module can be traced; what it computes is the same."""
-    with _quiet(), torch.no_grad(), InOtherWords(), _without_switches(module), _unmoved(), _unasked():
+    with _quiet(), torch.no_grad(), InOtherWords(), _without_switches(module), _unmoved(), _unasked(), uncast():
         yield
 
 

@@ -1,7 +1,7 @@
 """A module as the list of aten operators that torch.export sees, with the tensors that they read."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +38,7 @@ from pbgen.packing.freeze import Frozen
 from pbgen.packing.left_behind import nothing_left_behind
 from pbgen.packing.numbers_of_sizes import numbers_of_sizes
 from pbgen.packing.sizes import count
+from pbgen.packing.unsolved import unsolved
 from pbgen.packing.untraced import untraced
 from pbgen.packing.written import written_anew
 
@@ -143,7 +144,7 @@ def _traceable(module: nn.Module) -> Iterator[None]:
 
 def _exported(module: nn.Module, inputs: Inputs, free: bool, fixed: Sequence[Axis] = ()) -> ExportedProgram:
     shapes = free_shapes(module, inputs, list(fixed)) if free else None
-    with resized_in_shape(), nothing_left_behind():
+    with resized_in_shape(), nothing_left_behind(), unsolved():
         if free:  # where the code does not take torch's numbers for Python's, with these
             with suppress(*_MISTAKEN), numbers_of_sizes(module):
                 return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)
@@ -198,25 +199,32 @@ def _outputs(program: ExportedProgram) -> list[tuple[str, str]]:
     specs = [spec for spec in program.graph_signature.output_specs if spec.kind == OutputKind.USER_OUTPUT]
     spec = program.call_spec.out_spec
     assert spec is not None
-    tree = pytree.tree_unflatten(list(range(len(specs))), spec)
-    paths = [path for path, _ in pytree.tree_flatten_with_path(tree)[0]]
+    paths = dict(_leaf_paths(pytree.tree_unflatten(list(range(len(specs))), spec)))
     found = []
-    for path, output, node in zip(paths, specs, program.graph.output_node().args[0], strict=True):
+    for number, (output, node) in enumerate(zip(specs, program.graph.output_node().args[0], strict=True)):
         if isinstance(output.arg, ConstantArgument):
             if output.arg.value is not None:
                 raise PBGenError(f"the module returns {output.arg.value!r} beside tensors; return tensors alone")
             continue
-        found.append((".".join(map(_key, path)), node.name))
+        found.append((paths[number], node.name))
     if len(found) == 1:
         return [("output", found[0][1])]
     return [(f"output_{name}" if name.isdigit() else name, node) for name, node in found]
 
 
-def _key(key: Any) -> str:
-    for attribute in ("key", "idx", "name"):
-        if hasattr(key, attribute):
-            return str(getattr(key, attribute))
-    return str(key)
+def _leaf_paths(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[int, str]]:
+    """The numbers in nested outputs, each with the keys, fields and places that lead to it."""
+    if isinstance(tree, int):
+        yield tree, ".".join(path)
+        return
+    if isinstance(tree, Mapping):
+        parts = list(tree.items())
+    elif dataclasses.is_dataclass(tree):
+        parts = [(field.name, getattr(tree, field.name)) for field in dataclasses.fields(tree)]
+    else:
+        parts = list(zip(getattr(tree, "_fields", range(len(tree))), tree, strict=True)) if tree is not None else []
+    for key, part in parts:
+        yield from _leaf_paths(part, (*path, str(key)))
 
 
 def register_outputs(outputs: Any) -> None:

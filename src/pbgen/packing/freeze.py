@@ -1,9 +1,10 @@
 """A copy of the module in which the weights that a layer computes with are its parameters."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -70,13 +71,19 @@ def _state_kept(module: nn.Module) -> Iterator[None]:
             table[name] = tensor
 
 
+def uncast() -> AbstractContextManager[Any]:
+    """While entered, `with torch.autocast(...)` does nothing: what is packed computes in float32, as does a
+    module in half precision."""
+    return patch.multiple(torch.autocast, __enter__=lambda self: self, __exit__=lambda self, *error: None)
+
+
 def run(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
     """What the module makes of its inputs; it is as before then, whatever its forward writes to its own tensors.
 
     Raises PBGenError where it fails.
     """
     try:
-        with torch.no_grad(), _state_kept(module):
+        with torch.no_grad(), uncast(), _state_kept(module):
             return module(*(value.clone() for value in inputs))  # which a layer in place may write on
     except Exception as error:  # whatever a user's forward may raise
         shapes = " and ".join(str(list(value.shape)) for value in inputs)

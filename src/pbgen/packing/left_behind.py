@@ -13,6 +13,11 @@ from torch._subclasses.fake_tensor import FakeTensor
 _OTHERS = {*sys.stdlib_module_names, "torch", "numpy", "sympy", "pbgen"}  # which keep none, or need what they keep
 
 
+def is_own(name: str) -> bool:
+    """Whether a module of this name is somebody's own code, not Python's, torch's or ours."""
+    return name.partition(".")[0] not in _OTHERS
+
+
 @contextmanager
 def nothing_left_behind() -> Iterator[None]:
     """Afterwards no dictionary that is a global name of somebody's code, or one of its classes', has a value that was
@@ -21,13 +26,14 @@ def nothing_left_behind() -> Iterator[None]:
         yield
     finally:
         for kept in _global_dictionaries():
-            for key in [key for key, value in kept.items() if _is_traced(value)]:
+            # By dict's own: a dictionary that loads what it is asked for would load all of it.
+            for key in [key for key, value in dict.items(kept) if _is_traced(value)]:
                 del kept[key]
 
 
 def _global_dictionaries() -> Iterator[dict[Any, Any]]:
     for module in list(sys.modules.values()):
-        if not isinstance(module, ModuleType) or module.__name__.partition(".")[0] in _OTHERS:
+        if not isinstance(module, ModuleType) or not is_own(module.__name__):
             continue
         for value in list(vars(module).values()):
             inside = (

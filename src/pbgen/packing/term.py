@@ -77,7 +77,9 @@ def number(value: Any) -> Term:
         return value
     if isinstance(value, sympy.Basic):
         return _of_sizes(value)
-    return Term("number", value=min(max(float(value), -LARGEST), LARGEST))
+    if math.isnan(value := float(value)):  # which a file cannot hold either
+        return Term("div", (number(0), number(0)))
+    return Term("number", value=min(max(value, -LARGEST), LARGEST))
 
 
 def make(op: str, *operands: Any) -> Term:

@@ -122,6 +122,8 @@ class _Translation:
             return value[index]
         if _draws(node):
             return self._noise(node)
+        if not isinstance(node.target, torch._ops.OpOverload):  # of a program of its own, as torch.cond is
+            _check_known(node)
         given = arguments(node, self.values)
         if not _depends(given):
             made = _computed_now(node, self.values)

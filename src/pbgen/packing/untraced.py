@@ -5,14 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-import torch
 from torch import nn
 
 from pbgen.errors import PBGenError
 from pbgen.modules import first_line
+from pbgen.packing.left_behind import is_own
 
-_TORCH = Path(torch.__file__).parent
-_PBGEN = Path(__file__).parent.parent
 _READ = (
     "it reads numbers of a tensor in Python (if, float, item, tolist, numpy), and torch.export follows tensors alone; "
     "what hangs on weights, compute once before and keep as a buffer"
@@ -25,7 +23,14 @@ _FOURIER = (
     "it calls istft, and Fourier transforms and complex numbers cannot be packed; let the module end at what goes into "
     "it, magnitude and phase or real and imaginary part"
 )
+RECURRENT = "recurrent layers cannot be packed; a packed generator has no loop"
+_FLOW = (
+    "it calls a flow that hangs on values (torch.cond, torch.while_loop), and a packed file always takes the same way; "
+    "leave it out of the module"
+)
+_KEY = "it looks up {}, a text of free sizes, in a dictionary that has no such key"
 _REASONS = (
+    (_FLOW, re.compile("[Hh]igher.?[Oo]rder.?[Oo]perator")),
     (_READ, re.compile("data-dependent|DataDependent|_local_scalar_dense|Cannot cast FakeTensor|numpy.. is not supp")),
     (_LOST, re.compile("found a fake tensor")),
     (_FOURIER, re.compile("InverseFourierError")),
@@ -39,36 +44,38 @@ class InverseFourierError(Exception):
 
 def untraced(module: nn.Module, error: Exception) -> PBGenError:
     """What to raise where torch.export of `module` raises `error`."""
-    said = first_line(error)
+    said, path = first_line(error), _path(module, error)
     reason = next((reason for reason, words in _REASONS if words.search(f"{type(error).__name__}: {said}")), None)
-    if reason is None:
+    if isinstance(module.get_submodule(path), nn.RNNBase):
+        reason = RECURRENT
+    elif isinstance(error, KeyError) and re.search(r"\bs\d+", said):
+        reason = _KEY.format(said)
+    elif reason is None:
         reason = re.sub(r"\s*Please file an issue\b[^.]*\.?", "", said)
         if not reason or reason.startswith("It looks like"):
             reason = f"{type(error).__name__}: {said}"
-    said = f"{type(module).__name__} cannot be traced by torch.export: {_place(module, error)}{reason}"
-    return PBGenError(said + _line(error))
+    place = _place(module, path, error)
+    return PBGenError(f"{type(module).__name__} cannot be traced by torch.export: {place}{reason}")
 
 
-def _place(module: nn.Module, error: Exception) -> str:
-    """layer "block.2" (Own): the innermost that was at work; empty for the module itself."""
-    attribute = _ATTRIBUTE.search(str(error))
-    if attribute:
-        path = attribute[1] or ""
-    else:
-        names = {id(part): name for name, part in module.named_modules()}
-        within = [names[id(part)] for frame, _ in _frames(error) if id(part := frame.f_locals.get("self")) in names]
-        path = within[-1] if within else ""
-    return f'layer "{path}" ({type(module.get_submodule(path)).__name__}): ' if path else ""
+def _place(module: nn.Module, path: str, error: Exception) -> str:
+    """layer "block.2" (Own), own.py line 7: the innermost that was at work, and what of its code."""
+    found = [f'layer "{path}" ({type(module.get_submodule(path)).__name__})'] if path else []
+    own = [(frame, line) for frame, line in _lines(error) if is_own(frame.f_globals.get("__name__", "torch"))]
+    found += [f"{Path(frame.f_code.co_filename).name} line {line}" for frame, line in own[-1:]]
+    return f"{', '.join(found)}: " if found else ""
 
 
-def _line(error: Exception) -> str:
-    """Where the module's own code was; empty where there is none."""
-    own = [(Path(frame.f_code.co_filename), line) for frame, line in _frames(error)]
-    own = [(path, line) for path, line in own if not {_TORCH, _PBGEN} & set(path.parents) and path.is_file()]
-    return f" ({own[-1][0].name}, line {own[-1][1]})" if own else ""
+def _path(module: nn.Module, error: Exception) -> str:
+    """Of the innermost layer that was at work; empty for the module itself."""
+    if attribute := _ATTRIBUTE.search(str(error)):
+        return attribute[1] or ""
+    names = {id(part): name for name, part in module.named_modules()}
+    within = [names[id(part)] for frame, _ in _lines(error) if id(part := frame.f_locals.get("self")) in names]
+    return within[-1] if within else ""
 
 
-def _frames(error: BaseException) -> Iterator[tuple[FrameType, int]]:
+def _lines(error: BaseException) -> Iterator[tuple[FrameType, int]]:
     trace = error.__traceback__
     while trace is not None:
         yield trace.tb_frame, trace.tb_lineno

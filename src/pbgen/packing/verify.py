@@ -22,6 +22,7 @@ from pbgen.packing.rounded import TOLERANCE, difference, versions
 ROUNDED = 1e-2  # the most that rounding is given credit for: a wrong step does more
 
 MOST_TRIED = 2048  # the largest bound of a size that is tried
+LEAST_HALVED = 8  # the smallest size of which half is tried
 FURTHER = 16  # how much larger the sizes are that must be right, too
 
 Inputs = tuple[Tensor, ...]
@@ -116,10 +117,11 @@ Bounds = Mapping[str, Mapping[int, tuple[int, int]]]
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What is told of a file at smaller sizes than the example's, and of the first that its module takes and it does
-    not."""
+    """What is told of a file at smaller sizes than the example's, with the first that was found to differ, and of the
+    first that its module takes and it does not."""
 
     warnings: list[str]
+    differs: SizesDifferError | None
     refused: SizesRefusedError | None
 
 
@@ -176,7 +178,24 @@ def verify_sizes(
                 below.append(f"{name} below {least} makes the module do something else than the packed file")
     if refused and not right:
         raise refused[0]
-    return Elsewhere(below, refused[0] if refused else None)
+    differs = None if below else _smaller(runs, module, inputs, shapes, example)
+    return Elsewhere(below, differs, refused[0] if refused else None)
+
+
+def _smaller(
+    runs: Runner, module: nn.Module, inputs: Inputs, shapes: list[tuple[str | None, ...]], example: dict[str, int]
+) -> SizesDifferError | None:
+    """How the file differs at half the sizes, or at half of one: windows that are no larger than the image are such."""
+    halves = {name: size // 2 for name, size in example.items() if size >= LEAST_HALVED}
+    alone = [{name: half} for name, half in halves.items()]
+    for sizes in [halves, *alone] if len(alone) > 1 else alone:
+        try:
+            _agrees(runs, module, inputs, shapes, example | sizes)
+        except SizesRefusedError:
+            pass  # as a user would be told
+        except SizesDifferError as error:
+            return error
+    return None
 
 
 def _agrees(

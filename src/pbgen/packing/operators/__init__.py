@@ -19,6 +19,7 @@ from pbgen.packing.operators import (
     scatters,
     views,
 )
+from pbgen.packing.untraced import RECURRENT
 
 Operator = Callable[[Call], Any]
 
@@ -37,10 +38,9 @@ OPERATORS: dict[str, Operator] = {
     **attention.OPERATORS,
 }
 
-_RECURRENT = "recurrent layers cannot be packed; a packed generator has no loop"
 
 REFUSALS: dict[str, str] = {
-    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell"), _RECURRENT),
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell"), RECURRENT),
     "scatter_reduce": scatters.PLACED,
     **dict.fromkeys(
         ("max_unpool2d", "max_unpool3d"), "windows that overlap cannot be packed; let stride be kernel_size, padding 0"
