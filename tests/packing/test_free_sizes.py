@@ -4,6 +4,7 @@ import math
 import re
 import sys
 import warnings
+from inspect import signature
 from math import sqrt
 from types import BuiltinFunctionType
 from typing import Any, ClassVar
@@ -321,18 +322,30 @@ def test_what_is_right_nearby_by_chance_is_found_further_away(tmp_path, name) ->
     assert list(read(path)[0].inputs[0].shape[1:]) == [3, 32, 32]
 
 
-def padded_where_it_is_no_multiple(x: Tensor) -> Tensor:
-    """Nearly all sizes are padded; the mean tells by how much."""
-    width, more = x.shape[3], 0
+def to_a_multiple(width: int) -> int:
+    """Nearly all sizes are padded."""
     if width != ((width >> 5) << 5):
-        more = (((width >> 5) + 1) << 5) - width
-    return x + F.pad(x, (0, more)).mean((2, 3), keepdim=True)
+        return (((width >> 5) + 1) << 5) - width
+    return 0
 
 
-def test_sizes_at_which_the_code_decides_otherwise_are_tried(tmp_path) -> None:
-    line = padded_where_it_is_no_multiple.__code__.co_firstlineno + 3
-    with pytest.warns(PBGenWarning, match=rf"at size h = 20, w = 32 .* test_free_sizes\.py, line {line} "):
-        pack(Function(padded_where_it_is_no_multiple), torch.randn(1, 3, 20, 20), tmp_path / "g.safetensors")
+def padded(x: Tensor) -> Tensor:
+    """The mean tells by how much."""
+    return x + F.pad(x, (0, to_a_multiple(x.shape[3]))).mean((2, 3), keepdim=True)
+
+
+def both_padded(x: Tensor, y: Tensor) -> Tensor:
+    """By the first one's width; torch does not find that they are as wide."""
+    both = [F.pixel_unshuffle(F.pad(one, (0, to_a_multiple(x.shape[3]))), 2) for one in (x, y)]
+    return x + torch.cat(both, 1).mean((1, 2, 3), keepdim=True)
+
+
+@pytest.mark.parametrize("function", [padded, both_padded])
+def test_sizes_at_which_the_code_decides_otherwise_are_tried(tmp_path, function) -> None:
+    line = to_a_multiple.__code__.co_firstlineno + 2
+    inputs = tuple(torch.randn(1, 3, 20, 20) for _ in signature(function).parameters)
+    with pytest.warns(PBGenWarning, match=rf"at size h = 20, w = 32.* test_free_sizes\.py, line {line} "):
+        pack(Function(function), inputs, tmp_path / "g.safetensors")
 
 
 UNPACKABLE = {

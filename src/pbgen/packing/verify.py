@@ -226,13 +226,19 @@ def _agrees(
 def _turned(
     turns: Sequence[tuple[str, int, int]], shapes: Mapping[str, tuple[str | None, ...]], example: dict[str, int]
 ) -> Iterator[dict[str, int]]:
-    """The sizes with one of them as a turn says, and with all that turn at the same, as those of two pictures do."""
+    """The sizes with one of them as a turn says, alone and with those along the same axis of other inputs that are as
+    large, as two pictures are; and with all that turn at the same."""
     alike: dict[int, dict[str, int]] = {}
     for source, axis, size in turns:
         name = shapes[source][axis]
-        if name is not None:
-            alike.setdefault(size, {})[name] = size
-            yield example | {name: size}
+        if name is None:
+            continue
+        along = {shape[axis] for shape in shapes.values() if len(shape) == len(shapes[source])} - {None}
+        beside = {other: size for other in along if other and example[other] == example[name]}
+        alike.setdefault(size, {}).update(beside)
+        yield example | {name: size}
+        if len(beside) > 1:
+            yield example | beside
     yield from (example | names for names in alike.values() if len(names) > 1)
 
 
