@@ -43,7 +43,8 @@ from pbgen.packing.untraced import untraced
 from pbgen.packing.written import written_anew
 
 MOST = 2**28  # the largest size of a packed file
-# What a module's own code raises that takes numbers of sizes for something else.
+# What a module's own code raises that takes numbers of sizes for something else. It is traced again with Python's own,
+# which raises, for all to see, whatever is not of these numbers' making.
 _MISTAKEN = (AssertionError, AttributeError, LookupError, NotImplementedError, TypeError, ValueError)
 
 

@@ -11,8 +11,13 @@ _solve = DimConstraints.solve
 
 @contextmanager
 def unsolved() -> Iterator[None]:
-    """While entered, what a module's code asks of a size may be more than sympy can solve: torch solves it for nothing
-    but to suggest which size is meant."""
+    """While entered, what a module's code asks of a size may be more than sympy can solve.
+
+    torch solves it to tell a user which of the sizes that were asked for are meant. Here none is asked for: which are
+    free is left to torch, what the code asks stays in the program's guards, and the file is compared with the module at
+    other sizes. So where sympy says that it knows no way (NotImplementedError), nothing is lost; any other error is
+    raised as ever.
+    """
 
     def solve(constraints: DimConstraints) -> None:
         with suppress(NotImplementedError):
