@@ -8,18 +8,14 @@
 namespace pbgen {
 namespace {
 
-// Bits that are read at a time, from any bit of a byte on.
-constexpr size_t word_bits = 56;
+// Taps that are read at a time; two inputs' lie side by side in a word.
+constexpr size_t field_bits = 32, field_taps = field_bits - 7;
 
-// Those from `at` on; beyond the last byte there are zeros.
-uint64_t bits_from(const uint8_t* bits, uint64_t bytes, uint64_t at) {
-    const uint64_t left = bytes - at / 8;
-    uint64_t word = 0;
-    if (left >= sizeof word)
-        std::memcpy(&word, bits + at / 8, sizeof word);  // one load
-    else
-        std::memcpy(&word, bits + at / 8, static_cast<size_t>(left));
-    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) word = __builtin_bswap64(word);
+// Those from bit `at` on, and some more.
+uint64_t bits_from(const uint8_t* bits, uint64_t at) {
+    uint32_t word;
+    std::memcpy(&word, bits + at / 8, sizeof word);
+    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) word = __builtin_bswap32(word);
     return word >> at % 8;
 }
 
@@ -36,6 +32,53 @@ void transpose(uint64_t (&words)[8]) {
     swap(4, 0x0f0f0f0f0f0f0f0f);
     swap(2, 0x3333333333333333);
     swap(1, 0x5555555555555555);
+}
+
+// An output channel's signs: those of an input's taps side by side from bit `first` on, an input every `step` bits.
+struct Signs {
+    const uint8_t* bits;
+    uint64_t bytes, first, step;
+};
+
+// The taps of `count` inputs from bit `at` on, as many of them to a half of the words as make a byte of a row.
+void load_words(const uint8_t* bits, uint64_t at, uint64_t step, size_t count, size_t byte_inputs, uint64_t (&words)[8]) {
+    size_t i = 0;
+    for (size_t half = 0; half < 64; half += field_bits)
+        for (size_t k = 0; k < 8; ++k) {
+            if (k == byte_inputs || i == count) break;
+            words[k] |= bits_from(bits, at) << half;
+            at += step, ++i;
+        }
+}
+
+// Rows of signs, one for each tap, as `lie` says. By itself, and called often, because engines of WebAssembly translate a
+// function well between two calls of it only.
+__attribute__((noinline)) void copy_rows(const Signs& signs, size_t inputs, size_t taps, uint8_t* const* rows,
+                                         const SignRows& lie) {
+    const size_t at_once = 2 * lie.inputs;
+    std::vector<uint8_t> last;  // bytes of the last inputs, with zeros behind
+    for (size_t begin = 0; begin < taps; begin += field_taps) {
+        const size_t end = std::min(taps, begin + field_taps);
+        const uint8_t* bits = signs.bits;
+        uint64_t at = signs.first + begin;
+        size_t offset = 0;
+        for (size_t i = 0; i < inputs; i += at_once, at += at_once * signs.step) {
+            if ((at + at_once * signs.step) / 8 + sizeof(uint32_t) > signs.bytes && bits == signs.bits) {
+                const auto rest = static_cast<size_t>(signs.bytes - at / 8);
+                last.assign(rest + sizeof(uint32_t), 0);
+                std::memcpy(last.data(), bits + at / 8, rest);
+                bits = last.data(), at %= 8;
+            }
+            uint64_t words[8] = {};
+            load_words(bits, at, signs.step, std::min(at_once, inputs - i), lie.inputs, words);
+            transpose(words);
+            const size_t bytes = inputs - i > lie.inputs ? 2 : 1;
+            for (size_t byte = 0; byte < bytes; ++byte, offset += lie.byte_step)
+                for (size_t t = begin, shift = byte * field_bits; t < end; t += 8, shift += 8)
+                    for (size_t k = 0; k < 8; ++k)
+                        if (t + k < end) rows[t + k][offset] = static_cast<uint8_t>(words[k] >> shift);
+        }
+    }
 }
 
 // How far apart taps have so many bytes each: were it a power of 2, all taps would share a few places of the first cache.
@@ -144,27 +187,15 @@ CanonicalWeights::Place CanonicalWeights::place(size_t group, size_t output) con
     return {group * true_outputs + output % true_outputs, output / true_outputs, taps * output_taps_};
 }
 
-void CanonicalWeights::copy_signs(size_t group, size_t output, size_t plane, uint8_t* rows, size_t stride) const {
+void CanonicalWeights::copy_signs(size_t group, size_t output, size_t plane, uint8_t* to, const SignRows& rows) const {
     const Place at = place(group, output);
-    std::vector<uint8_t*> to(taps);
-    for (size_t t = 0; t < taps; ++t) to[t] = rows + (places_.empty() ? t : places_[t]) * stride;
-    if (rows_) {
-        const uint32_t* first = rows_ + (plane * groups * outputs * taps + at.channel * at.step + at.tap) * row_words_;
-        for (size_t t = 0; t < taps; ++t) std::memcpy(to[t], first + t * row_words_, row_bytes());
-        return;
-    }
-    const uint64_t bytes = plane_bytes(), first = uint64_t{at.channel} * inputs * at.step + at.tap;
-    const uint8_t* bits = bits_ + plane * bytes;
-    for (size_t i = 0; i < inputs; i += 8)
-        for (size_t begin = 0; begin < taps; begin += word_bits) {
-            uint64_t words[8] = {};
-            for (size_t k = 0; k < 8 && i + k < inputs; ++k)
-                words[k] = bits_from(bits, bytes, first + (i + k) * at.step + begin);
-            transpose(words);
-            const size_t end = std::min(taps, begin + word_bits);
-            for (size_t t = begin, shift = 0; t < end; t += 8, shift += 8)
-                for (size_t k = 0; k < 8 && t + k < end; ++k) to[t + k][i / 8] = static_cast<uint8_t>(words[k] >> shift);
-        }
+    std::vector<uint8_t*> row(taps);
+    for (size_t t = 0; t < taps; ++t) row[t] = to + (places_.empty() ? t : places_[t]) * rows.tap_step;
+    Signs signs = {bits_ + plane * plane_bytes(), plane_bytes(), uint64_t{at.channel} * inputs * at.step + at.tap, at.step};
+    if (!rows_) return copy_rows(signs, inputs, taps, row.data(), rows);
+    const uint32_t* first = rows_ + (plane * groups * outputs * taps + at.channel * at.step + at.tap) * row_words_;
+    signs = {reinterpret_cast<const uint8_t*>(first), taps * row_words_ * sizeof *first, 0, 1};
+    for (size_t t = 0; t < taps; ++t, signs.first += row_words_ * 32) copy_rows(signs, inputs, 1, row.data() + t, rows);
 }
 
 void CanonicalWeights::copy_numbers(size_t group, size_t output, float* numbers, size_t stride) const {
@@ -177,7 +208,7 @@ void CanonicalWeights::copy_numbers(size_t group, size_t output, float* numbers,
     }
     std::vector<uint8_t> rows(taps * row_bytes());
     for (size_t plane = 0; plane < planes_; ++plane) {
-        copy_signs(group, output, plane, rows.data(), row_bytes());
+        copy_signs(group, output, plane, rows.data(), {row_bytes(), 1});
         const auto factor = static_cast<float>(1 << plane);
         for (size_t tap = 0; tap < taps; ++tap)
             for (size_t i = 0; i < inputs; ++i) {
@@ -206,32 +237,28 @@ Weights::Weights(const CanonicalWeights& canonical, const Product& chosen, Threa
 
 void Weights::arrange(const CanonicalWeights& canonical, size_t group, size_t block) {
     const size_t count = block_outputs(block), channels = block_channels(block);
+    if (product.shared) {
+        uint8_t* to = data_.data() + offset(group, block, 0);
+        for (size_t c = 0; c < channels; ++c)
+            canonical.copy_signs(group, block * block_ + c % count, c / count, to + c * taps,
+                                 {1, channels * taps, product.shared->inputs});
+        return;
+    }
     const size_t row = product.takes_signs ? canonical.row_bytes() : inputs * sizeof(float);
     const size_t stride = apart(channels * row);
     Aligned<uint8_t> rows(taps * stride);
     for (size_t o = 0; o < count; ++o) {
         const size_t output = block * block_ + o;
         for (size_t plane = 0; product.takes_signs && plane < planes; ++plane)
-            canonical.copy_signs(group, output, plane, rows.data() + (plane * count + o) * row, stride);
+            canonical.copy_signs(group, output, plane, rows.data() + (plane * count + o) * row, {stride, 1});
         if (product.takes_signs) continue;
         auto* numbers = reinterpret_cast<float*>(rows.data() + o * row);
         canonical.copy_numbers(group, output, numbers, stride / sizeof(float));
         if (!scales_.size()) continue;
         scales_.data()[group * outputs + output] = round_weights(numbers, taps, inputs, stride / sizeof(float), 127);
     }
-    if (product.shared) return arrange_by_turns(rows.data(), stride, group, block);
     for (size_t t = 0; t < taps; ++t)
         product.arrange(rows.data() + t * stride, inputs, channels, data_.data() + offset(group, block, t));
-}
-
-void Weights::arrange_by_turns(const uint8_t* rows, size_t stride, size_t group, size_t block) {
-    const size_t channels = block_channels(block);
-    const size_t bytes = product.weight_bytes(inputs, channels), step = apart(bytes);
-    Aligned<uint8_t> arranged(taps * step);
-    for (size_t t = 0; t < taps; ++t) product.arrange(rows + t * stride, inputs, channels, arranged.data() + t * step);
-    uint8_t* to = data_.data() + offset(group, block, 0);
-    for (size_t i = 0; i < bytes; ++i)
-        for (size_t t = 0; t < taps; ++t) *to++ = arranged.data()[t * step + i];
 }
 
 size_t Weights::offset(size_t group, size_t block, size_t tap) const {

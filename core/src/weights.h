@@ -15,6 +15,12 @@
 
 namespace pbgen {
 
+// Where rows of signs lie: `tap_step` bytes from one tap's to the next's, `byte_step` from one byte of a row to the next;
+// and how many inputs are the lowest bits of a byte.
+struct SignRows {
+    size_t tap_step, byte_step, inputs = 8;
+};
+
 // The weights of a layer by group, output and input channel within the group, and tap.
 class CanonicalWeights {
 public:
@@ -42,8 +48,8 @@ public:
     // Bytes of a row of signs: a plane of one output channel and tap, as Product::arrange takes it.
     size_t row_bytes() const { return (inputs + 7) / 8; }
 
-    // Writes a plane's rows of all taps of one output channel, `stride` bytes apart.
-    void copy_signs(size_t group, size_t output, size_t plane, uint8_t* rows, size_t stride) const;
+    // Writes a plane's rows of all taps of one output channel.
+    void copy_signs(size_t group, size_t output, size_t plane, uint8_t* to, const SignRows& rows) const;
 
     // The weights of all taps of one output channel as numbers, `stride` from one tap's to the next's.
     void copy_numbers(size_t group, size_t output, float* numbers, size_t stride) const;
@@ -115,7 +121,6 @@ private:
     uint64_t group_bytes() const { return uint64_t{taps} * (uint64_t{blocks() - 1} * full_block_ + last_block_); }
     size_t offset(size_t group, size_t block, size_t tap) const;
     void arrange(const CanonicalWeights& canonical, size_t group, size_t block);
-    void arrange_by_turns(const uint8_t* rows, size_t stride, size_t group, size_t block);
 
     size_t block_, blocks_;
     size_t full_block_, last_block_;  // bytes of a tap

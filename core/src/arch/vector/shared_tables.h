@@ -194,18 +194,5 @@ void widen(void* from, size_t count, void* to) {
 // Weights: [ceil(inputs / 6)][outputs] bytes.
 size_t six_weight_bytes(size_t inputs, size_t outputs) { return divide_up(inputs, SharedFloats::inputs) * outputs; }
 
-void six_arrange(const void* weights, size_t inputs, size_t outputs, void* arranged) {
-    const auto* from = static_cast<const uint8_t*>(weights);
-    auto* to = static_cast<uint8_t*>(arranged);
-    const size_t row_bytes = divide_up(inputs, 8);
-    for (size_t first = 0; first < inputs; first += SharedFloats::inputs)
-        for (size_t output = 0; output < outputs; ++output) {
-            const uint8_t* row = from + output * row_bytes;
-            unsigned bits = row[first / 8];
-            if (first / 8 + 1 < row_bytes) bits |= row[first / 8 + 1] << 8;
-            *to++ = bits >> first % 8 & 63;
-        }
-}
-
 }  // namespace
 }  // namespace pbgen
