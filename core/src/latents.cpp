@@ -38,10 +38,21 @@ Point on_circle(double turns) {
     }
 }
 
+// By the inverse hyperbolic tangent's series. The library's logarithm looks up 4 KB of numbers.
+double logarithm(double x) {
+    int exponent;
+    double part = std::frexp(x, &exponent);
+    if (part < 0.70710678118654752) part *= 2, --exponent;
+    const double ratio = (part - 1) / (part + 1);
+    double sum = 0;
+    for (int n = 23; n > 0; n -= 2) sum = sum * ratio * ratio + 1.0 / n;
+    return exponent * 0.69314718055994531 + 2 * ratio * sum;
+}
+
 // Box and Muller's: numbers 2j and 2j + 1 are the coordinates of one point.
 float normal(uint64_t seed, uint64_t i) {
     const uint64_t even = i & ~uint64_t{1};
-    const double radius = std::sqrt(-2 * std::log(static_cast<double>((bits(seed, even) >> 11) + 1) * 0x1p-53));
+    const double radius = std::sqrt(-2 * logarithm(static_cast<double>((bits(seed, even) >> 11) + 1) * 0x1p-53));
     const Point point = on_circle(static_cast<double>(bits(seed, even + 1) >> 11) * 0x1p-53);
     return static_cast<float>(radius * (i == even ? point.x : point.y));
 }

@@ -159,7 +159,7 @@ EDGES += [math.inf, math.nan, 1e-40, 1e-20, 3e38, 1e4, 10001.0, 4.0, math.pi, ma
 
 def many() -> np.ndarray:
     """Numbers of all magnitudes, both signs, and those at which something happens."""
-    some = np.concatenate([np.geomspace(1e-30, 1e6, 3001), np.linspace(0, 20, 4001), EDGES])
+    some = np.concatenate([np.geomspace(1e-30, 3e38, 6001), np.linspace(0, 20, 4001), EDGES])
     return np.concatenate([some, -some]).astype(np.float32)
 
 

@@ -84,10 +84,8 @@ void calculate_vectors(Instruction instruction, const Operand* o, size_t n, floa
         case Instruction::expm1: return one(o, n, out, [](Floats x) { return expm1(x); });
         case Instruction::log: return one(o, n, out, [](Floats x) { return log(x); });
         case Instruction::log1p: return one(o, n, out, [](Floats x) { return log1p(x); });
-        case Instruction::sin:
-            return one(o, n, out, [](Floats x) { return sine_or([](float a) { return __builtin_sinf(a); }, x, 0); });
-        case Instruction::cos:
-            return one(o, n, out, [](Floats x) { return sine_or([](float a) { return __builtin_cosf(a); }, x, 1); });
+        case Instruction::sin: return one(o, n, out, [](Floats x) { return sine(x, 0); });
+        case Instruction::cos: return one(o, n, out, [](Floats x) { return sine(x, 1); });
         case Instruction::tanh: return one(o, n, out, [](Floats x) { return tanh(x); });
         case Instruction::sigmoid: return one(o, n, out, [](Floats x) { return sigmoid(x); });
         case Instruction::erf: return one(o, n, out, [](Floats x) { return erf(x); });

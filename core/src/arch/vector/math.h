@@ -165,14 +165,43 @@ inline Floats log1p(Floats x) {
     return near == 0 ? x : y < __builtin_inff() ? sum : y;
 }
 
+// What split_angle() gives, of one angle however large (Payne and Hanek): multiplied by those digits of 2 / pi that make no
+// whole turns. The library's functions bring thousands of them, for numbers of 64 bits.
+inline float split_far(float x, int32_t& quarter) {
+    constexpr uint32_t digits[] = {0, 0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab};
+    uint32_t bits;
+    __builtin_memcpy(&bits, &x, sizeof bits);
+    // x is this times 2^(exponent - 150); from `first` on digits make less than four quarters.
+    const uint64_t whole = (bits & 0x7fffff) | 0x800000;
+    const uint32_t exponent = bits >> 23 & 255, first = exponent - 120;
+    const auto some = [&](size_t i) {
+        const uint32_t* word = digits + first / 32 + i;
+        return (uint64_t{word[0]} << 32 | word[1]) << first % 32 >> 32;
+    };
+    const uint64_t quarters = whole * (some(0) << 32 | some(1)) + (whole * some(2) >> 32);  // in units of 2^-62
+    const uint64_t nearest = (quarters + (uint64_t{1} << 61)) >> 62;
+    const auto rest = static_cast<double>(static_cast<int64_t>(quarters - (nearest << 62)));
+    const auto angle = static_cast<float>(rest * 3.4061215800304566e-19);  // pi / 2 of a quarter
+    quarter = x < 0 ? -static_cast<int32_t>(nearest) : static_cast<int32_t>(nearest);
+    return exponent == 255 ? x - x : x < 0 ? -angle : angle;  // NaN of what is no number
+}
+
 // Of an angle: in which quarter it is, and how far from the middle of it. The parts of pi / 2 are so short that their
-// products are exact.
+// products are exact up to the largest angle.
 constexpr float largest_angle = 10000;
 
 inline Floats split_angle(Floats x, Ints& quarter) {
     const Floats n = round(x * 0.636619772367581343f);
     quarter = to_integers(n);
-    return x - n * 1.5703125f - n * 4.837512969970703125e-4f - n * 7.54978995489188216e-8f;
+    Floats angle = x - n * 1.5703125f - n * 4.837512969970703125e-4f - n * 7.54978995489188216e-8f;
+    if (!any(~(magnitude(x) <= largest_angle))) return angle;
+    for (size_t lane = 0; lane < lanes; ++lane) {
+        if (magnitude(x)[lane] <= largest_angle) continue;
+        int32_t found;
+        angle[lane] = split_far(x[lane], found);
+        quarter[lane] = found;
+    }
+    return angle;
 }
 
 // The sine of an angle that is so many quarters further.
@@ -186,12 +215,6 @@ inline Floats sine(Floats x, int quarters) {
         polynomial(square, {2.443315711809948e-5f, -1.388731625493765e-3f, 4.166664568298827e-2f, -0.5f, 1});
     const Floats result = (quarter & 1) != 0 ? cosine : sine;
     return (Floats)((Ints)result ^ ((quarter & 2) << 30));
-}
-
-template <class Function>
-inline Floats sine_or(Function library, Floats x, int quarters) {
-    const Ints far = ~(magnitude(x) <= largest_angle);
-    return any(far) ? each_lane([=](float lane) { return library(lane); }, x) : sine(x, quarters);
 }
 
 // x + x^3 times a polynomial of x^2, to 2 units in the last place for |x| < 0.625 (Cephes).
