@@ -1,5 +1,6 @@
 // What a module has instead of an operating system, and of exceptions.
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <exception>
 #include <new>
@@ -28,9 +29,9 @@ _Noreturn void abort() { __builtin_trap(); }
 // caller sees, with pbgen_error() to tell why. All that is thrown is a std::exception, and nothing else.
 void* __cxa_allocate_exception(size_t size) noexcept { return std::malloc(size); }
 
-_Noreturn void __cxa_throw(void* thrown, std::type_info* type, void (*)(void*)) {
+_Noreturn void __cxa_throw(void* thrown, std::type_info*, void (*)(void*)) {
     const char* what = static_cast<std::exception*>(thrown)->what();
-    pbgen::keep_error(*type == typeid(std::bad_alloc) ? nullptr : what);
+    pbgen::keep_error(std::strcmp(what, std::bad_alloc().what()) == 0 ? nullptr : what);
     abort();
 }
 
