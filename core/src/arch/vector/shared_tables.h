@@ -114,6 +114,42 @@ struct Shared {
         }
     }
 
+    // Adds to the sums of `outputs` channels what taps say whose entries lie at at[t].
+    template <size_t tile_rows, size_t outputs, size_t known>
+    static inline void add(const char* const* at, const uint8_t* indices, size_t step, size_t bytes, Number* sums) {
+        Vector sum[outputs][tile_rows][vectors];
+        UNROLL for (size_t o = 0; o < outputs; ++o)
+            UNROLL for (size_t r = 0; r < tile_rows; ++r)
+                UNROLL for (size_t v = 0; v < vectors; ++v)
+                    sum[o][r][v] = load<Vector>(sums + o * tile_pixels + r * columns + v * numbers);
+        UNROLL for (size_t t = 0; t < known; ++t)
+            UNROLL for (size_t o = 0; o < outputs; ++o) {
+                const char* entry = at[t] + indices[o * step + t] * bytes;
+                asm("" : "+r"(entry));
+                UNROLL for (size_t r = 0; r < tile_rows; ++r)
+                    UNROLL for (size_t v = 0; v < vectors; ++v) {
+                        sum[o][r][v] += load<Vector>(entry + (r * pitch + v * numbers) * sizeof(Number));
+                        in_order(sum[o][r][v]);
+                    }
+            }
+        UNROLL for (size_t o = 0; o < outputs; ++o)
+            UNROLL for (size_t r = 0; r < tile_rows; ++r)
+                UNROLL for (size_t v = 0; v < vectors; ++v)
+                    store(sums + o * tile_pixels + r * columns + v * numbers, sum[o][r][v]);
+    }
+
+    template <size_t tile_rows, size_t known>
+    static __attribute__((noinline)) void add_known(const size_t* shifts, const uint8_t* indices, size_t step,
+                        size_t outputs, const char* table, size_t bytes, Number* sums) {
+        constexpr size_t at_once = tile_rows * vectors <= 2 ? 4 : tile_rows * vectors <= 4 ? 2 : 1;
+        const char* at[known];
+        UNROLL for (size_t t = 0; t < known; ++t) at[t] = table + shifts[t];
+        size_t o = 0;
+        for (; o + at_once <= outputs; o += at_once, indices += at_once * step)
+            add<tile_rows, at_once, known>(at, indices, step, bytes, sums + o * tile_pixels);
+        for (; o < outputs; ++o, indices += step) add<tile_rows, 1, known>(at, indices, step, bytes, sums + o * tile_pixels);
+    }
+
     struct Taps {
         const size_t* shifts;
         size_t count, step;
@@ -154,6 +190,12 @@ struct Shared {
                 return look_up<tile_rows / 2>(shifts, count, indices, step, some_rows, outputs, table, bytes, to);
         // Enough sums at a time to hide an addition's latency, and few enough for the registers.
         constexpr size_t at_once = tile_rows * vectors <= 2 ? 4 : tile_rows * vectors <= 4 ? 2 : 1;
+        if constexpr (columns_ > 1 && (tile_rows == rows || tile_rows * columns == columns_ * columns_)) {
+            const auto* from = static_cast<const char*>(table);
+            if (count == 4) return add_known<tile_rows, 4>(shifts, indices, step, outputs, from, bytes, static_cast<Number*>(to));
+            if (count == 6) return add_known<tile_rows, 6>(shifts, indices, step, outputs, from, bytes, static_cast<Number*>(to));
+            if (count == 9) return add_known<tile_rows, 9>(shifts, indices, step, outputs, from, bytes, static_cast<Number*>(to));
+        }
         const Taps taps = {shifts, count, step, static_cast<const char*>(table), bytes};
         auto* sums = static_cast<Number*>(to);
         size_t o = 0;
