@@ -96,22 +96,32 @@ struct Shared {
     static_assert(narrow ? numbers % columns_ == 0 && pitch_ == columns_ : columns_ % numbers == 0);
 
     static void fill(const void* const* sources, size_t pixels, size_t first, size_t count, void* to) {
-        constexpr size_t half = Kind::inputs / 2;
         alignas(64) Number values[Kind::inputs * most_table_pixels];
         Kind::gather(sources, pixels, first, count, values);
         auto* table = static_cast<Number*>(to);
-        for (size_t lane = 0; lane < pixels; lane += numbers) {
-            Vector x[half], low[1 << half], high[1 << half];
-            UNROLL for (size_t i = 0; i < half; ++i) x[i] = load<Vector>(values + i * pixels + lane);
-            half_table(x, low);
-            UNROLL for (size_t i = 0; i < half; ++i) x[i] = load<Vector>(values + (half + i) * pixels + lane);
-            half_table(x, high);
-            Kind::round(low);
-            Kind::round(high);
-            Number* entry = table + lane;
-            for (const Vector& more : high)
-                UNROLL for (size_t e = 0; e < 1 << half; ++e, entry += pixels) store(entry, low[e] + more);
+        constexpr size_t some = 2;
+        size_t lane = 0;
+        for (; lane + some * numbers <= pixels; lane += some * numbers) fill_some<some>(values + lane, pixels, table + lane);
+        for (; lane < pixels; lane += numbers) fill_some<1>(values + lane, pixels, table + lane);
+    }
+
+    // Some neighbouring vectors of each entry: two stores to a cache line cost as much as one.
+    template <size_t some>
+    static inline void fill_some(const Number* values, size_t pixels, Number* entry) {
+        constexpr size_t half = Kind::inputs / 2;
+        Vector low[some][1 << half], high[some][1 << half];
+        UNROLL for (size_t v = 0; v < some; ++v) {
+            Vector x[half];
+            UNROLL for (size_t i = 0; i < half; ++i) x[i] = load<Vector>(values + i * pixels + v * numbers);
+            half_table(x, low[v]);
+            UNROLL for (size_t i = 0; i < half; ++i) x[i] = load<Vector>(values + (half + i) * pixels + v * numbers);
+            half_table(x, high[v]);
+            Kind::round(low[v]);
+            Kind::round(high[v]);
         }
+        for (size_t h = 0; h < 1 << half; ++h)
+            UNROLL for (size_t l = 0; l < 1 << half; ++l, entry += pixels)
+                UNROLL for (size_t v = 0; v < some; ++v) store(entry + v * numbers, low[v][l] + high[v][h]);
     }
 
     // Adds to the sums of `outputs` channels what taps say whose entries lie at at[t].
