@@ -60,7 +60,7 @@ constexpr SharedTables shared_shorts[] = {
     Shared<SharedShorts, EightShorts, 8, 12, 1536>::tables,
     Shared<SharedShorts, EightShorts, 4, 4, 1536>::tables,
 #else
-    Shared<SharedShorts, Shorts, 16, 18, 1536>::tables,
+    Shared<SharedShorts, Shorts, 16, 20, 1536>::tables,
     Shared<SharedShorts, Shorts, 8, 8, 1536>::tables,
     Shared<SharedShorts, Shorts, 4, 4, 1536>::tables,
 #endif
