@@ -124,42 +124,6 @@ struct Shared {
                 UNROLL for (size_t v = 0; v < some; ++v) store(entry + v * numbers, low[v][l] + high[v][h]);
     }
 
-    // Adds to the sums of `outputs` channels what taps say whose entries lie at at[t].
-    template <size_t tile_rows, size_t outputs, size_t known>
-    static inline void add(const char* const* at, const uint8_t* indices, size_t step, size_t bytes, Number* sums) {
-        Vector sum[outputs][tile_rows][vectors];
-        UNROLL for (size_t o = 0; o < outputs; ++o)
-            UNROLL for (size_t r = 0; r < tile_rows; ++r)
-                UNROLL for (size_t v = 0; v < vectors; ++v)
-                    sum[o][r][v] = load<Vector>(sums + o * tile_pixels + r * columns + v * numbers);
-        UNROLL for (size_t t = 0; t < known; ++t)
-            UNROLL for (size_t o = 0; o < outputs; ++o) {
-                const char* entry = at[t] + indices[o * step + t] * bytes;
-                asm("" : "+r"(entry));
-                UNROLL for (size_t r = 0; r < tile_rows; ++r)
-                    UNROLL for (size_t v = 0; v < vectors; ++v) {
-                        sum[o][r][v] += load<Vector>(entry + (r * pitch + v * numbers) * sizeof(Number));
-                        in_order(sum[o][r][v]);
-                    }
-            }
-        UNROLL for (size_t o = 0; o < outputs; ++o)
-            UNROLL for (size_t r = 0; r < tile_rows; ++r)
-                UNROLL for (size_t v = 0; v < vectors; ++v)
-                    store(sums + o * tile_pixels + r * columns + v * numbers, sum[o][r][v]);
-    }
-
-    template <size_t tile_rows, size_t known>
-    static __attribute__((noinline)) void add_known(const size_t* shifts, const uint8_t* indices, size_t step,
-                        size_t outputs, const char* table, size_t bytes, Number* sums) {
-        constexpr size_t at_once = tile_rows * vectors <= 2 ? 4 : tile_rows * vectors <= 4 ? 2 : 1;
-        const char* at[known];
-        UNROLL for (size_t t = 0; t < known; ++t) at[t] = table + shifts[t];
-        size_t o = 0;
-        for (; o + at_once <= outputs; o += at_once, indices += at_once * step)
-            add<tile_rows, at_once, known>(at, indices, step, bytes, sums + o * tile_pixels);
-        for (; o < outputs; ++o, indices += step) add<tile_rows, 1, known>(at, indices, step, bytes, sums + o * tile_pixels);
-    }
-
     struct Taps {
         const size_t* shifts;
         size_t count, step;
@@ -167,29 +131,53 @@ struct Shared {
         size_t bytes;
     };
 
+    // What a tap says whose entries begin at `entries`, by an index of each output channel.
     template <size_t tile_rows, size_t outputs>
-    static inline void add(const Taps& taps, const uint8_t* indices, Number* sums) {
+    static inline __attribute__((always_inline)) void add_tap(const char* entries, const uint8_t* indices, size_t step,
+                                                              size_t bytes, Vector (&sum)[outputs][tile_rows][vectors]) {
+        UNROLL for (size_t o = 0; o < outputs; ++o) {
+            const char* entry = entries + indices[o * step] * bytes;
+            asm("" : "+r"(entry));  // one address, and distances from there
+            UNROLL for (size_t r = 0; r < tile_rows; ++r)
+                UNROLL for (size_t v = 0; v < vectors; ++v) {
+                    sum[o][r][v] += load<Vector>(entry + (r * pitch + v * numbers) * sizeof(Number));
+                    in_order(sum[o][r][v]);
+                }
+        }
+    }
+
+    // `known`: how many taps there are, whose entries begin at at[t]; or 0 if only taps.count tells.
+    template <size_t tile_rows, size_t outputs, size_t known>
+    static inline void add(const Taps& taps, const char* const* at, const uint8_t* indices, size_t step, size_t bytes,
+                           Number* sums) {
         Vector sum[outputs][tile_rows][vectors];
         UNROLL for (size_t o = 0; o < outputs; ++o)
             UNROLL for (size_t r = 0; r < tile_rows; ++r)
                 UNROLL for (size_t v = 0; v < vectors; ++v)
                     sum[o][r][v] = load<Vector>(sums + o * tile_pixels + r * columns + v * numbers);
-        for (size_t t = 0; t < taps.count; ++t) {
-            const char* entries_at = taps.table + taps.shifts[t];
-            UNROLL for (size_t o = 0; o < outputs; ++o) {
-                const char* entry = entries_at + indices[o * taps.step + t] * taps.bytes;
-#ifdef __wasm__
-                asm("" : "+r"(entry));
-#endif
-                UNROLL for (size_t r = 0; r < tile_rows; ++r)
-                    UNROLL for (size_t v = 0; v < vectors; ++v)
-                        sum[o][r][v] += load<Vector>(entry + (r * pitch + v * numbers) * sizeof(Number));
-            }
-        }
+        if constexpr (known > 0)
+            UNROLL for (size_t t = 0; t < known; ++t) add_tap<tile_rows, outputs>(at[t], indices + t, step, bytes, sum);
+        else
+            for (size_t t = 0; t < taps.count; ++t)
+                add_tap<tile_rows, outputs>(taps.table + taps.shifts[t], indices + t, step, bytes, sum);
         UNROLL for (size_t o = 0; o < outputs; ++o)
             UNROLL for (size_t r = 0; r < tile_rows; ++r)
                 UNROLL for (size_t v = 0; v < vectors; ++v)
                     store(sums + o * tile_pixels + r * columns + v * numbers, sum[o][r][v]);
+    }
+
+    // By itself: among others it would have to share their registers.
+    template <size_t tile_rows, size_t known>
+    static __attribute__((noinline)) void add_all(const Taps& taps, const uint8_t* indices, size_t outputs, Number* sums) {
+        // Enough sums at a time to hide an addition's latency, and few enough for the registers.
+        constexpr size_t at_once = tile_rows * vectors <= 2 ? 4 : tile_rows * vectors <= 4 ? 2 : 1;
+        const char* at[known + 1];
+        UNROLL for (size_t t = 0; t < known; ++t) at[t] = taps.table + taps.shifts[t];
+        const size_t step = taps.step, bytes = taps.bytes;
+        size_t o = 0;
+        for (; o + at_once <= outputs; o += at_once, indices += at_once * step)
+            add<tile_rows, at_once, known>(taps, at, indices, step, bytes, sums + o * tile_pixels);
+        for (; o < outputs; ++o, indices += step) add<tile_rows, 1, 0>(taps, at, indices, step, bytes, sums + o * tile_pixels);
     }
 
     template <size_t tile_rows = rows>
@@ -198,20 +186,17 @@ struct Shared {
         if constexpr (tile_rows > 1)
             if (some_rows * columns_ <= tile_rows / 2 * columns)
                 return look_up<tile_rows / 2>(shifts, count, indices, step, some_rows, outputs, table, bytes, to);
-        // Enough sums at a time to hide an addition's latency, and few enough for the registers.
-        constexpr size_t at_once = tile_rows * vectors <= 2 ? 4 : tile_rows * vectors <= 4 ? 2 : 1;
-        if constexpr (columns_ > 1 && (tile_rows == rows || tile_rows * columns == columns_ * columns_)) {
-            const auto* from = static_cast<const char*>(table);
-            if (count == 4) return add_known<tile_rows, 4>(shifts, indices, step, outputs, from, bytes, static_cast<Number*>(to));
-            if (count == 6) return add_known<tile_rows, 6>(shifts, indices, step, outputs, from, bytes, static_cast<Number*>(to));
-            if (count == 9) return add_known<tile_rows, 9>(shifts, indices, step, outputs, from, bytes, static_cast<Number*>(to));
-        }
         const Taps taps = {shifts, count, step, static_cast<const char*>(table), bytes};
         auto* sums = static_cast<Number*>(to);
-        size_t o = 0;
-        for (; o + at_once <= outputs; o += at_once, indices += at_once * step)
-            add<tile_rows, at_once>(taps, indices, sums + o * tile_pixels);
-        for (; o < outputs; ++o, indices += step) add<tile_rows, 1>(taps, indices, sums + o * tile_pixels);
+        // Few taps, written out one after another, take less time than a loop of as few rounds. Those of kernels of 3, 4 and 5,
+        // in tiles that are whole, or a square image.
+        constexpr size_t square = columns_ * columns_, most_square = square < tile_pixels ? square : tile_pixels;
+        if constexpr (columns_ > 1 && tile_rows * columns == most_square) {
+            if (count == 4) return add_all<tile_rows, 4>(taps, indices, outputs, sums);
+            if (count == 6) return add_all<tile_rows, 6>(taps, indices, outputs, sums);
+            if (count == 9) return add_all<tile_rows, 9>(taps, indices, outputs, sums);
+        }
+        add_all<tile_rows, 0>(taps, indices, outputs, sums);
     }
 
     static constexpr SharedTables tables = {
