@@ -96,12 +96,16 @@ struct Shared {
     static_assert(narrow ? numbers % columns_ == 0 && pitch_ == columns_ : columns_ % numbers == 0);
 
     static void fill(const void* const* sources, size_t pixels, size_t first, size_t count, void* to) {
+#ifdef __wasm__  // whose engines run out of registers
+        constexpr size_t at_once = 1;
+#else
+        constexpr size_t at_once = 2;
+#endif
         alignas(64) Number values[Kind::inputs * most_table_pixels];
         Kind::gather(sources, pixels, first, count, values);
         auto* table = static_cast<Number*>(to);
-        constexpr size_t some = 2;
         size_t lane = 0;
-        for (; lane + some * numbers <= pixels; lane += some * numbers) fill_some<some>(values + lane, pixels, table + lane);
+        for (; lane + at_once * numbers <= pixels; lane += at_once * numbers) fill_some<at_once>(values + lane, pixels, table + lane);
         for (; lane < pixels; lane += numbers) fill_some<1>(values + lane, pixels, table + lane);
     }
 
@@ -131,12 +135,12 @@ struct Shared {
         size_t bytes;
     };
 
-    // What a tap says whose entries begin at `entries`, by an index of each output channel.
+    // What a tap says whose entries begin at `from`, by an index of each output channel.
     template <size_t tile_rows, size_t outputs>
-    static inline __attribute__((always_inline)) void add_tap(const char* entries, const uint8_t* indices, size_t step,
+    static inline __attribute__((always_inline)) void add_tap(const char* from, const uint8_t* indices, size_t step,
                                                               size_t bytes, Vector (&sum)[outputs][tile_rows][vectors]) {
         UNROLL for (size_t o = 0; o < outputs; ++o) {
-            const char* entry = entries + indices[o * step] * bytes;
+            const char* entry = from + indices[o * step] * bytes;
             asm("" : "+r"(entry));  // one address, and distances from there
             UNROLL for (size_t r = 0; r < tile_rows; ++r)
                 UNROLL for (size_t v = 0; v < vectors; ++v) {
@@ -188,6 +192,7 @@ struct Shared {
                 return look_up<tile_rows / 2>(shifts, count, indices, step, some_rows, outputs, table, bytes, to);
         const Taps taps = {shifts, count, step, static_cast<const char*>(table), bytes};
         auto* sums = static_cast<Number*>(to);
+#ifndef __wasm__  // whose engines make slow code of so many lines
         // Few taps, written out one after another, take less time than a loop of as few rounds. Those of kernels of 3, 4 and 5,
         // in tiles that are whole, or a square image.
         constexpr size_t square = columns_ * columns_, most_square = square < tile_pixels ? square : tile_pixels;
@@ -196,6 +201,7 @@ struct Shared {
             if (count == 6) return add_all<tile_rows, 6>(taps, indices, outputs, sums);
             if (count == 9) return add_all<tile_rows, 9>(taps, indices, outputs, sums);
         }
+#endif
         add_all<tile_rows, 0>(taps, indices, outputs, sums);
     }
 
