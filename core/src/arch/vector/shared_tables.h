@@ -11,6 +11,13 @@ namespace {
 
 using EightShorts = int16_t __attribute__((vector_size(16)));
 
+// Its engines run out of registers where much is written out.
+#ifdef __wasm__
+constexpr bool for_wasm = true;
+#else
+constexpr bool for_wasm = false;
+#endif
+
 template <class Vector>
 constexpr size_t numbers_of = sizeof(Vector) / sizeof(Vector{}[0]);
 
@@ -96,11 +103,7 @@ struct Shared {
     static_assert(narrow ? numbers % columns_ == 0 && pitch_ == columns_ : columns_ % numbers == 0);
 
     static void fill(const void* const* sources, size_t pixels, size_t first, size_t count, void* to) {
-#ifdef __wasm__  // whose engines run out of registers
-        constexpr size_t at_once = 1;
-#else
-        constexpr size_t at_once = 2;
-#endif
+        constexpr size_t at_once = for_wasm ? 1 : 2;
         alignas(64) Number values[Kind::inputs * most_table_pixels];
         Kind::gather(sources, pixels, first, count, values);
         auto* table = static_cast<Number*>(to);
@@ -135,17 +138,17 @@ struct Shared {
         size_t bytes;
     };
 
-    // What a tap says whose entries begin at `from`, by an index of each output channel.
-    template <size_t tile_rows, size_t outputs>
+    // What a tap says whose entries begin at `from`, by an index of each output channel. `known` as for add().
+    template <size_t tile_rows, size_t outputs, size_t known>
     static inline __attribute__((always_inline)) void add_tap(const char* from, const uint8_t* indices, size_t step,
                                                               size_t bytes, Vector (&sum)[outputs][tile_rows][vectors]) {
         UNROLL for (size_t o = 0; o < outputs; ++o) {
             const char* entry = from + indices[o * step] * bytes;
-            asm("" : "+r"(entry));  // one address, and distances from there
+            if constexpr (known > 0 || for_wasm) asm("" : "+r"(entry));  // one address, and distances from there
             UNROLL for (size_t r = 0; r < tile_rows; ++r)
                 UNROLL for (size_t v = 0; v < vectors; ++v) {
                     sum[o][r][v] += load<Vector>(entry + (r * pitch + v * numbers) * sizeof(Number));
-                    in_order(sum[o][r][v]);
+                    if constexpr (known > 0) in_order(sum[o][r][v]);
                 }
         }
     }
@@ -160,10 +163,10 @@ struct Shared {
                 UNROLL for (size_t v = 0; v < vectors; ++v)
                     sum[o][r][v] = load<Vector>(sums + o * tile_pixels + r * columns + v * numbers);
         if constexpr (known > 0)
-            UNROLL for (size_t t = 0; t < known; ++t) add_tap<tile_rows, outputs>(at[t], indices + t, step, bytes, sum);
+            UNROLL for (size_t t = 0; t < known; ++t) add_tap<tile_rows, outputs, known>(at[t], indices + t, step, bytes, sum);
         else
             for (size_t t = 0; t < taps.count; ++t)
-                add_tap<tile_rows, outputs>(taps.table + taps.shifts[t], indices + t, step, bytes, sum);
+                add_tap<tile_rows, outputs, known>(taps.table + taps.shifts[t], indices + t, step, bytes, sum);
         UNROLL for (size_t o = 0; o < outputs; ++o)
             UNROLL for (size_t r = 0; r < tile_rows; ++r)
                 UNROLL for (size_t v = 0; v < vectors; ++v)
@@ -192,16 +195,14 @@ struct Shared {
                 return look_up<tile_rows / 2>(shifts, count, indices, step, some_rows, outputs, table, bytes, to);
         const Taps taps = {shifts, count, step, static_cast<const char*>(table), bytes};
         auto* sums = static_cast<Number*>(to);
-#ifndef __wasm__  // whose engines make slow code of so many lines
         // Few taps, written out one after another, take less time than a loop of as few rounds. Those of kernels of 3, 4 and 5,
         // in tiles that are whole, or a square image.
         constexpr size_t square = columns_ * columns_, most_square = square < tile_pixels ? square : tile_pixels;
-        if constexpr (columns_ > 1 && tile_rows * columns == most_square) {
+        if constexpr (!for_wasm && columns_ > 1 && tile_rows * columns == most_square) {
             if (count == 4) return add_all<tile_rows, 4>(taps, indices, outputs, sums);
             if (count == 6) return add_all<tile_rows, 6>(taps, indices, outputs, sums);
             if (count == 9) return add_all<tile_rows, 9>(taps, indices, outputs, sums);
         }
-#endif
         add_all<tile_rows, 0>(taps, indices, outputs, sums);
     }
 
