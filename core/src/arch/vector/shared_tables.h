@@ -175,7 +175,7 @@ struct Shared {
 
     // By itself: among others it would have to share their registers.
     template <size_t tile_rows, size_t known>
-    static __attribute__((noinline)) void add_all(const Taps& taps, const uint8_t* indices, size_t outputs, Number* sums) {
+    static __attribute__((noinline)) void add_all(const Taps taps, const uint8_t* indices, size_t outputs, Number* sums) {
         // Enough sums at a time to hide an addition's latency, and few enough for the registers.
         constexpr size_t at_once = tile_rows * vectors <= 2 ? 4 : tile_rows * vectors <= 4 ? 2 : 1;
         const char* at[known + 1];
