@@ -19,6 +19,9 @@ constexpr size_t most_entries = INT16_MAX / (2 * largest_entry);
 // Output channels of a part, if a block is shared out.
 constexpr size_t fewest_outputs = 32;
 
+// Most bytes of the sums of blocks that use a table one after another: a part of the second cache.
+constexpr size_t most_sum_bytes = size_t{256} << 10, most_blocks = 4;
+
 template <class Integer>
 Integer divide_up(Integer a, Integer b) {
     return (a + b - 1) / b;
@@ -78,6 +81,11 @@ size_t lookups(const LayerSize& size) { return size.planes * size.outputs * size
 
 }  // namespace
 
+// Some output channels of a block, and where among a tile's sums theirs are, [phases][planes][outputs][tile_pixels].
+struct SharedConvolution::Outputs {
+    size_t block, first, count, first_sum;
+};
+
 // Some neighbouring output positions, in all phases, of some output channels.
 struct SharedConvolution::Tile {
     struct PhaseTaps {
@@ -86,10 +94,11 @@ struct SharedConvolution::Tile {
 
     int64_t image;
     Area area;
-    size_t group, block, first_output, outputs;
+    size_t group, parts, sum_count;
+    Outputs outputs[most_blocks];  // so many parts
     Quantization quantization;
     uint8_t* table;
-    uint8_t* sums;     // [phases][planes][outputs][tile_pixels]
+    uint8_t* sums;
     int32_t* totals;   // the same of 32 bits, if sums have 16
     size_t shifts[most_taps];
     PhaseTaps phases[most_taps];
@@ -137,10 +146,12 @@ SharedConvolution::SharedConvolution(const Phases& rows, const Phases& columns, 
       table_rows_(static_cast<size_t>(tile_height(tables_, rows) + rows.deltas().size())),
       table_copies_(static_cast<size_t>(table_copies(tables_, columns))),
       table_pixels_(divide_up(table_copies_ * table_rows_ * tables_.pitch, tables_.lanes) * tables_.lanes),
-      entry_bytes_(table_pixels_ * tables_.number_bytes) {}
+      entry_bytes_(table_pixels_ * tables_.number_bytes),
+      most_blocks_(std::clamp<size_t>(most_sum_bytes / (sum_count(weights_->block_channels(0)) * tables_.number_bytes), 1,
+                                      std::min(most_blocks, weights_->blocks()))) {}
 
 size_t SharedConvolution::worker_bytes() const {
-    const size_t sums = sum_count(weights_->block_channels(0));
+    const size_t sums = most_blocks_ * sum_count(weights_->block_channels(0));
     const size_t totals = weights_->product.widen ? sums * sizeof(int32_t) : 0;
     return on_cache_lines(tables_.entries * entry_bytes_) +
            on_cache_lines(sums * tables_.number_bytes) + on_cache_lines(totals);
@@ -152,12 +163,14 @@ void SharedConvolution::run(const Rows<const uint8_t>& sources, size_t images, c
     const auto height = static_cast<size_t>(tile_rows()), width = tables_.columns;
     const size_t row_parts = divide_up(static_cast<size_t>(band.size()), height);
     const size_t column_parts = divide_up(static_cast<size_t>(columns_.longest()), width);
-    const size_t tiles = images * row_parts * column_parts, blocks = weights_->groups * weights_->blocks();
-    // Each part makes its own tables.
-    const size_t workers = std::max<size_t>(threads.count(), share.count);
+    const size_t tiles = images * row_parts * column_parts * weights_->groups;
+    // Each item makes its own tables: of some blocks, or if there are too few of these, of a part of one.
+    const size_t workers = std::max<size_t>(threads.count(), share.count), blocks = weights_->blocks();
+    const size_t some_blocks = std::clamp<size_t>(blocks / divide_up(workers, tiles), 1, most_blocks_);
+    const size_t block_parts = divide_up(blocks, some_blocks);
     const size_t most_parts = std::max<size_t>(1, weights_->block_outputs(0) / fewest_outputs);
-    const size_t parts = std::clamp<size_t>(divide_up(workers, tiles * blocks), 1, most_parts);
-    const size_t items = share.of(tiles * blocks * parts), slots = std::min<size_t>(threads.count(), items);
+    const size_t parts = std::clamp<size_t>(divide_up(workers, tiles * block_parts), 1, most_parts);
+    const size_t items = share.of(tiles * block_parts * parts), slots = std::min<size_t>(threads.count(), items);
     std::atomic<size_t> next{0};
     threads.parallel_for(slots, [&](size_t slot) {
         Tile tile;
@@ -175,20 +188,25 @@ void SharedConvolution::run(const Rows<const uint8_t>& sources, size_t images, c
             tile.area.rows.end = std::min(band.end, tile.area.rows.begin + static_cast<int64_t>(height));
             tile.image = digit(images);
             const auto part = static_cast<size_t>(digit(parts));
-            tile.block = static_cast<size_t>(digit(weights_->blocks()));
+            const auto first_block = static_cast<size_t>(digit(block_parts)) * some_blocks;
             tile.group = index;
-            const size_t outputs = weights_->block_outputs(tile.block), step = divide_up(outputs, parts);
-            tile.first_output = std::min(outputs, part * step);
-            tile.outputs = std::min(step, outputs - tile.first_output);
             tile.quantization = quantizations[tile.image];
-            if (tile.outputs) run_tile(tile, sources, output);
+            tile.parts = tile.sum_count = 0;
+            for (size_t block = first_block; block < std::min(blocks, first_block + some_blocks); ++block) {
+                const size_t outputs = weights_->block_outputs(block), step = divide_up(outputs, parts);
+                const size_t first = std::min(outputs, part * step), count = std::min(step, outputs - first);
+                if (count == 0) continue;
+                tile.outputs[tile.parts++] = {block, first, count, tile.sum_count};
+                tile.sum_count += sum_count(weights_->planes * count);
+            }
+            if (tile.parts) run_tile(tile, sources, output);
         }
     });
 }
 
 void SharedConvolution::run_tile(Tile& tile, const Rows<const uint8_t>& sources, const Output& output) const {
     const Product& product = weights_->product;
-    const size_t sums = sum_count(weights_->planes * tile.outputs);
+    const size_t sums = tile.sum_count;
     tile.sums = tile.table + on_cache_lines(tables_.entries * entry_bytes_);
     tile.totals = reinterpret_cast<int32_t*>(tile.sums + on_cache_lines(sums * tables_.number_bytes));
     std::memset(tile.sums, 0, sums * tables_.number_bytes);
@@ -201,7 +219,8 @@ void SharedConvolution::run_tile(Tile& tile, const Rows<const uint8_t>& sources,
             product.widen(tile.sums, sums, tile.totals);
             entries = tile.most_entries;
         }
-        add_inputs(tile, first);
+        tables_.fill(tile.sources, table_pixels_, first, std::min(tables_.inputs, weights_->inputs - first), tile.table);
+        for (size_t part = 0; part < tile.parts; ++part) add_inputs(tile, tile.outputs[part], first);
     }
     if (product.widen) product.widen(tile.sums, sums, tile.totals);
     finish(tile, output);
@@ -244,38 +263,40 @@ void SharedConvolution::find_sources(Tile& tile, const Rows<const uint8_t>& sour
     std::fill(to, tile.sources + table_pixels_, nullptr);
 }
 
-void SharedConvolution::add_inputs(Tile& tile, size_t first) const {
+// From the first of a table's inputs on.
+void SharedConvolution::add_inputs(const Tile& tile, const Outputs& outputs, size_t first) const {
     const Weights& w = *weights_;
-    const size_t count = std::min(tables_.inputs, w.inputs - first), bytes = entry_bytes_;
-    tables_.fill(tile.sources, table_pixels_, first, count, tile.table);
-    const uint8_t* indices = w.tap(tile.group, tile.block, 0) + first / tables_.inputs * w.block_channels(tile.block) * w.taps;
+    const size_t table = first / tables_.inputs;
+    const uint8_t* indices = w.tap(tile.group, outputs.block, 0) + table * w.block_channels(outputs.block) * w.taps;
     for (size_t plane = 0; plane < w.planes; ++plane) {
-        const size_t channel = plane * w.block_outputs(tile.block) + tile.first_output;
+        const size_t channel = plane * w.block_outputs(outputs.block) + outputs.first;
         for (size_t p = 0; p < phases(); ++p) {
             const Tile::PhaseTaps& phase = tile.phases[p];
             if (phase.taps == 0) continue;
-            const size_t sum = (p * w.planes + plane) * tile.outputs * tile_pixels;
+            const size_t sum = outputs.first_sum + (p * w.planes + plane) * outputs.count * tile_pixels;
             tables_.look_up(tile.shifts + phase.first_tap, phase.taps, indices + channel * w.taps + phase.first_tap, w.taps,
-                            phase.rows, tile.outputs, tile.table, bytes, tile.sums + sum * tables_.number_bytes);
+                            phase.rows, outputs.count, tile.table, entry_bytes_, tile.sums + sum * tables_.number_bytes);
         }
     }
 }
 
 void SharedConvolution::finish(const Tile& tile, const Output& output) const {
     Extremes extremes;
-    for (size_t phase = 0; phase < phases(); ++phase) finish_phase(tile, phase, output, extremes);
+    for (size_t part = 0; part < tile.parts; ++part)
+        for (size_t phase = 0; phase < phases(); ++phase) finish_phase(tile, tile.outputs[part], phase, output, extremes);
     if (output.extremes) output.extremes[tile.image].add(extremes);
 }
 
-void SharedConvolution::finish_phase(const Tile& tile, size_t phase, const Output& output, Extremes& extremes) const {
+void SharedConvolution::finish_phase(const Tile& tile, const Outputs& outputs, size_t phase, const Output& output,
+                                     Extremes& extremes) const {
     const Weights& w = *weights_;
     const Phase row_phase = rows_[row_of(phase)], column_phase = columns_[column_of(phase)];
     const int64_t end_row = std::min(tile.area.rows.end, row_phase.count);
     const int64_t end_column = std::min(tile.area.columns.end, column_phase.count);
     if (end_column <= tile.area.columns.begin) return;
-    const size_t channel = tile.group * w.outputs + tile.block * w.block() + tile.first_output;
+    const size_t channel = tile.group * w.outputs + outputs.block * w.block() + outputs.first;
     const Epilogue epilogue = epilogue_.from(channel);
-    const size_t first_sum = phase * w.planes * tile.outputs * tile_pixels;
+    const size_t first_sum = outputs.first_sum + phase * w.planes * outputs.count * tile_pixels;
     const void* sums = w.product.widen ? static_cast<const void*>(tile.totals + first_sum)
                                        : tile.sums + first_sum * tables_.number_bytes;
     // A column is one run of pixels, as a row of others is.
@@ -291,9 +312,9 @@ void SharedConvolution::finish_phase(const Tile& tile, size_t phase, const Outpu
         const int64_t x = column_phase.first + tile.area.columns.begin * columns_.output_step();
         float* to = output.pixels + output.layout.at(tile.image, y, x);
         const auto pixel = static_cast<size_t>(i - tile.area.rows.begin) * tables_.columns;
-        const float* made = w.product.collect(sums, tile.outputs, w.planes, pixel, count, tile.quantization.scale, rows);
+        const float* made = w.product.collect(sums, outputs.count, w.planes, pixel, count, tile.quantization.scale, rows);
         Extremes some;
-        kernels_.finish(made, w.product.block, tile.outputs, epilogue, to + channel, grid, output.extremes ? &some : nullptr);
+        kernels_.finish(made, w.product.block, outputs.count, epilogue, to + channel, grid, output.extremes ? &some : nullptr);
         extremes = {std::min(extremes.low, some.low), std::max(extremes.high, some.high), std::max(extremes.four, some.four)};
     }
 }

@@ -26,6 +26,7 @@ public:
              const Quantization* quantizations, const Output& output, uint8_t* tiles, Threads& threads) const override;
 
 private:
+    struct Outputs;
     struct Tile;
 
     size_t phases() const { return static_cast<size_t>(rows_.count() * columns_.count()); }
@@ -35,13 +36,14 @@ private:
     void run_tile(Tile& tile, const Rows<const uint8_t>& sources, const Output& output) const;
     void find_taps(Tile& tile) const;
     void find_sources(Tile& tile, const Rows<const uint8_t>& sources) const;
-    void add_inputs(Tile& tile, size_t first) const;
+    void add_inputs(const Tile& tile, const Outputs& outputs, size_t first) const;
     void finish(const Tile& tile, const Output& output) const;
-    void finish_phase(const Tile& tile, size_t phase, const Output& output, Extremes& extremes) const;
+    void finish_phase(const Tile& tile, const Outputs& outputs, size_t phase, const Output& output, Extremes& extremes) const;
 
     const SharedTables& tables_;
     const size_t table_rows_, table_copies_;  // [copies][rows][pitch] pixels of an entry
     const size_t table_pixels_, entry_bytes_;
+    const size_t most_blocks_;  // that share a tile's tables
 };
 
 }  // namespace pbgen

@@ -24,7 +24,7 @@ struct RowDots {
     };
 
     template <size_t pixels, size_t channels>
-    static void run_pixels(const Work& work, size_t first, const DotSums& to) {
+    static __attribute__((aligned(64))) void run_pixels(const Work& work, size_t first, const DotSums& to) {
         Vector sums[pixels][channels] = {};
         for (size_t r = 0; r < work.count; ++r) {
             const auto* source = static_cast<const Number*>(work.rows[r].source) + first * work.source_step;

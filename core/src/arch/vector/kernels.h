@@ -57,8 +57,12 @@ constexpr SharedTables shared_floats[] = {
 
 constexpr SharedTables shared_shorts[] = {
 #if VECTOR_BYTES == 16
-    Shared<SharedShorts, EightShorts, 8, 12, 1536>::tables,
-    Shared<SharedShorts, EightShorts, 4, 4, 1536>::tables,
+    Shared<SharedShorts, EightShorts, 8, 12, 512>::tables,
+    Shared<SharedShorts, EightShorts, 4, 4, 512>::tables,
+#else
+    Shared<SharedShorts, Shorts, 16, 20, 1024>::tables,
+    Shared<SharedShorts, Shorts, 8, 8, 1024>::tables,
+    Shared<SharedShorts, Shorts, 4, 4, 1024>::tables,
 #endif
     Shared<SharedShorts, Shorts, 1, 1, 384, table_bytes / 256 / sizeof(int16_t)>::tables,
 };

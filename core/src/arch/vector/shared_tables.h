@@ -11,6 +11,13 @@ namespace {
 
 using EightShorts = int16_t __attribute__((vector_size(16)));
 
+// Its engines run out of registers where much is written out.
+#ifdef __wasm__
+constexpr bool for_wasm = true;
+#else
+constexpr bool for_wasm = false;
+#endif
+
 template <class Vector>
 constexpr size_t numbers_of = sizeof(Vector) / sizeof(Vector{}[0]);
 
@@ -96,22 +103,32 @@ struct Shared {
     static_assert(narrow ? numbers % columns_ == 0 && pitch_ == columns_ : columns_ % numbers == 0);
 
     static void fill(const void* const* sources, size_t pixels, size_t first, size_t count, void* to) {
-        constexpr size_t half = Kind::inputs / 2;
+        constexpr size_t at_once = for_wasm ? 1 : 2;
         alignas(64) Number values[Kind::inputs * most_table_pixels];
         Kind::gather(sources, pixels, first, count, values);
         auto* table = static_cast<Number*>(to);
-        for (size_t lane = 0; lane < pixels; lane += numbers) {
-            Vector x[half], low[1 << half], high[1 << half];
-            UNROLL for (size_t i = 0; i < half; ++i) x[i] = load<Vector>(values + i * pixels + lane);
-            half_table(x, low);
-            UNROLL for (size_t i = 0; i < half; ++i) x[i] = load<Vector>(values + (half + i) * pixels + lane);
-            half_table(x, high);
-            Kind::round(low);
-            Kind::round(high);
-            Number* entry = table + lane;
-            for (const Vector& more : high)
-                UNROLL for (size_t e = 0; e < 1 << half; ++e, entry += pixels) store(entry, low[e] + more);
+        size_t lane = 0;
+        for (; lane + at_once * numbers <= pixels; lane += at_once * numbers) fill_some<at_once>(values + lane, pixels, table + lane);
+        for (; lane < pixels; lane += numbers) fill_some<1>(values + lane, pixels, table + lane);
+    }
+
+    // Some neighbouring vectors of each entry: two stores to a cache line cost as much as one.
+    template <size_t some>
+    static inline void fill_some(const Number* values, size_t pixels, Number* entry) {
+        constexpr size_t half = Kind::inputs / 2;
+        Vector low[some][1 << half], high[some][1 << half];
+        UNROLL for (size_t v = 0; v < some; ++v) {
+            Vector x[half];
+            UNROLL for (size_t i = 0; i < half; ++i) x[i] = load<Vector>(values + i * pixels + v * numbers);
+            half_table(x, low[v]);
+            UNROLL for (size_t i = 0; i < half; ++i) x[i] = load<Vector>(values + (half + i) * pixels + v * numbers);
+            half_table(x, high[v]);
+            Kind::round(low[v]);
+            Kind::round(high[v]);
         }
+        for (size_t h = 0; h < 1 << half; ++h)
+            UNROLL for (size_t l = 0; l < 1 << half; ++l, entry += pixels)
+                UNROLL for (size_t v = 0; v < some; ++v) store(entry + v * numbers, low[v][l] + high[v][h]);
     }
 
     struct Taps {
@@ -121,29 +138,53 @@ struct Shared {
         size_t bytes;
     };
 
-    template <size_t tile_rows, size_t outputs>
-    static inline void add(const Taps& taps, const uint8_t* indices, Number* sums) {
+    // What a tap says whose entries begin at `from`, by an index of each output channel. `known` as for add().
+    template <size_t tile_rows, size_t outputs, size_t known>
+    static inline __attribute__((always_inline)) void add_tap(const char* from, const uint8_t* indices, size_t step,
+                                                              size_t bytes, Vector (&sum)[outputs][tile_rows][vectors]) {
+        UNROLL for (size_t o = 0; o < outputs; ++o) {
+            const char* entry = from + indices[o * step] * bytes;
+            if constexpr (known > 0 || for_wasm) asm("" : "+r"(entry));  // one address, and distances from there
+            UNROLL for (size_t r = 0; r < tile_rows; ++r)
+                UNROLL for (size_t v = 0; v < vectors; ++v) {
+                    sum[o][r][v] += load<Vector>(entry + (r * pitch + v * numbers) * sizeof(Number));
+                    if constexpr (known > 0) in_order(sum[o][r][v]);
+                }
+        }
+    }
+
+    // `known`: how many taps there are, whose entries begin at at[t]; or 0 if only taps.count tells.
+    template <size_t tile_rows, size_t outputs, size_t known>
+    static inline void add(const Taps& taps, const char* const* at, const uint8_t* indices, size_t step, size_t bytes,
+                           Number* sums) {
         Vector sum[outputs][tile_rows][vectors];
         UNROLL for (size_t o = 0; o < outputs; ++o)
             UNROLL for (size_t r = 0; r < tile_rows; ++r)
                 UNROLL for (size_t v = 0; v < vectors; ++v)
                     sum[o][r][v] = load<Vector>(sums + o * tile_pixels + r * columns + v * numbers);
-        for (size_t t = 0; t < taps.count; ++t) {
-            const char* entries_at = taps.table + taps.shifts[t];
-            UNROLL for (size_t o = 0; o < outputs; ++o) {
-                const char* entry = entries_at + indices[o * taps.step + t] * taps.bytes;
-#ifdef __wasm__
-                asm("" : "+r"(entry));
-#endif
-                UNROLL for (size_t r = 0; r < tile_rows; ++r)
-                    UNROLL for (size_t v = 0; v < vectors; ++v)
-                        sum[o][r][v] += load<Vector>(entry + (r * pitch + v * numbers) * sizeof(Number));
-            }
-        }
+        if constexpr (known > 0)
+            UNROLL for (size_t t = 0; t < known; ++t) add_tap<tile_rows, outputs, known>(at[t], indices + t, step, bytes, sum);
+        else
+            for (size_t t = 0; t < taps.count; ++t)
+                add_tap<tile_rows, outputs, known>(taps.table + taps.shifts[t], indices + t, step, bytes, sum);
         UNROLL for (size_t o = 0; o < outputs; ++o)
             UNROLL for (size_t r = 0; r < tile_rows; ++r)
                 UNROLL for (size_t v = 0; v < vectors; ++v)
                     store(sums + o * tile_pixels + r * columns + v * numbers, sum[o][r][v]);
+    }
+
+    // By itself: among others it would have to share their registers.
+    template <size_t tile_rows, size_t known>
+    static __attribute__((noinline)) void add_all(const Taps taps, const uint8_t* indices, size_t outputs, Number* sums) {
+        // Enough sums at a time to hide an addition's latency, and few enough for the registers.
+        constexpr size_t at_once = tile_rows * vectors <= 2 ? 4 : tile_rows * vectors <= 4 ? 2 : 1;
+        const char* at[known + 1];
+        UNROLL for (size_t t = 0; t < known; ++t) at[t] = taps.table + taps.shifts[t];
+        const size_t step = taps.step, bytes = taps.bytes;
+        size_t o = 0;
+        for (; o + at_once <= outputs; o += at_once, indices += at_once * step)
+            add<tile_rows, at_once, known>(taps, at, indices, step, bytes, sums + o * tile_pixels);
+        for (; o < outputs; ++o, indices += step) add<tile_rows, 1, 0>(taps, at, indices, step, bytes, sums + o * tile_pixels);
     }
 
     template <size_t tile_rows = rows>
@@ -152,14 +193,17 @@ struct Shared {
         if constexpr (tile_rows > 1)
             if (some_rows * columns_ <= tile_rows / 2 * columns)
                 return look_up<tile_rows / 2>(shifts, count, indices, step, some_rows, outputs, table, bytes, to);
-        // Enough sums at a time to hide an addition's latency, and few enough for the registers.
-        constexpr size_t at_once = tile_rows * vectors <= 2 ? 4 : tile_rows * vectors <= 4 ? 2 : 1;
         const Taps taps = {shifts, count, step, static_cast<const char*>(table), bytes};
         auto* sums = static_cast<Number*>(to);
-        size_t o = 0;
-        for (; o + at_once <= outputs; o += at_once, indices += at_once * step)
-            add<tile_rows, at_once>(taps, indices, sums + o * tile_pixels);
-        for (; o < outputs; ++o, indices += step) add<tile_rows, 1>(taps, indices, sums + o * tile_pixels);
+        // Few taps, written out one after another, take less time than a loop of as few rounds. Those of kernels of 3, 4 and 5,
+        // in tiles that are whole, or a square image.
+        constexpr size_t square = columns_ * columns_, most_square = square < tile_pixels ? square : tile_pixels;
+        if constexpr (!for_wasm && columns_ > 1 && tile_rows * columns == most_square) {
+            if (count == 4) return add_all<tile_rows, 4>(taps, indices, outputs, sums);
+            if (count == 6) return add_all<tile_rows, 6>(taps, indices, outputs, sums);
+            if (count == 9) return add_all<tile_rows, 9>(taps, indices, outputs, sums);
+        }
+        add_all<tile_rows, 0>(taps, indices, outputs, sums);
     }
 
     static constexpr SharedTables tables = {

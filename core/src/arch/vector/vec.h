@@ -61,6 +61,18 @@ inline Floats load_first(const float* from, size_t count) {
     return vector;
 }
 
+// Keeps the compiler to the order in which additions are written: what it begins early takes registers.
+template <class Vector>
+inline void in_order(Vector& value) {
+#ifdef __SSE2__
+    asm("" : "+x"(value));
+#elif defined(__aarch64__)
+    asm("" : "+w"(value));
+#else
+    (void)value;
+#endif
+}
+
 #if defined(__clang__) || __GNUC__ >= 12
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
