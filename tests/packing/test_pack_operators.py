@@ -60,6 +60,11 @@ ARITHMETIC = {
     ),
     "roots": lambda x: x.abs().sqrt() + (x.abs() + 0.1).rsqrt() + (x.abs() + 0.5).log() + x.abs().log1p(),
     "logs": lambda x: torch.log2(x.abs() + 1) + torch.log10(x.abs() + 1) + torch.exp2(x),
+    "angles": lambda x: (
+        torch.asin(x.tanh()) + torch.acos(x.sigmoid()) + torch.atan2(x, x.flip(2)) + torch.atan(x * 1e25)
+    ),
+    "angles to the axes": lambda x: torch.atan2(x.round(), x.roll(1, 2).round()) + torch.asin(x.clamp(-1, 1)),
+    "signs": lambda x: torch.copysign(x.flip(3) + 2, x) + x.signbit(),
     "hyperbolic": lambda x: torch.sinh(x) + torch.cosh(x) + torch.asinh(x) + torch.atan(x) + torch.tan(x / 4),
     "steps": lambda x: x.round() + x.floor() + x.ceil() + x.trunc() + x.frac() + x.sign(),
     "powers": lambda x: x**2 + x**3 + x.abs() ** 1.7 + 2**x + x.square() + (x.abs() + 1) ** -0.5,

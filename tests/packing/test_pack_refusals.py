@@ -113,6 +113,12 @@ REFUSED = [
     (nn.BatchNorm2d(3, track_running_stats=False), IMAGE, "batch_norm.*running statistics"),
     (Function(training_norm), IMAGE, "batch_norm.*running statistics"),
     (Function(lambda x: F.dropout(x)), IMAGE, "dropout in .* at random; call it with training=self.training"),
+    (
+        Function(lambda x: F.rrelu(x, training=True)),
+        IMAGE,
+        "rrelu in .* at random; call it with training=self.training",
+    ),
+    (Function(lambda x: x.mean() + torch.histc(x, 9)[None]), IMAGE, "histc in .*: counts of values .*; sums of compar"),
     (Function(lambda x: x + torch.poisson(torch.ones(3, 4, 4))), IMAGE, "poisson in .*random numbers"),
     (Function(lambda x: torch.linalg.det(x)), IMAGE, "_linalg_det in .*: determinants .* cannot be packed; inverses"),
     (
