@@ -36,6 +36,7 @@ from pbgen.packing.free import (
 )
 from pbgen.packing.freeze import Frozen
 from pbgen.packing.left_behind import nothing_left_behind
+from pbgen.packing.lines import lines_noted
 from pbgen.packing.numbers_of_sizes import numbers_of_sizes
 from pbgen.packing.sizes import count
 from pbgen.packing.unsolved import unsolved
@@ -145,7 +146,7 @@ def _traceable(module: nn.Module) -> Iterator[None]:
 
 def _exported(module: nn.Module, inputs: Inputs, free: bool, fixed: Sequence[Axis] = ()) -> ExportedProgram:
     shapes = free_shapes(module, inputs, list(fixed)) if free else None
-    with resized_in_shape(), nothing_left_behind(), unsolved():
+    with resized_in_shape(), nothing_left_behind(), unsolved(), lines_noted(__name__):
         if free:  # where the code does not take torch's numbers for Python's, with these
             with suppress(*_MISTAKEN), numbers_of_sizes(module):
                 return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)

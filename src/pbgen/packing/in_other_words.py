@@ -13,6 +13,8 @@ from pbgen.packing.places import max_pool1d
 from pbgen.packing.untraced import InverseFourierError
 from pbgen.packing.written_down import WrittenDown
 
+_DRAWING = (torch.randn, torch.rand, torch.randint, torch.randperm, torch.normal)
+
 
 class InOtherWords(TorchFunctionMode):
     """While entered, functions of torch are replaced as they are called."""
@@ -44,6 +46,8 @@ class InOtherWords(TorchFunctionMode):
             return as_tensor(*args, **kwargs)
         if (made := of_free_size(function, *args, **kwargs)) is not None:
             return made
+        if function in _DRAWING and kwargs.get("generator", self) is None:  # with which torch takes no free sizes
+            del kwargs["generator"]
         if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
             return max_pool1d(*args, **kwargs)
         return function(*args, **kwargs)
