@@ -38,9 +38,10 @@ class EachOperator(TorchDispatchMode):
         return False
 
 
-def name_of(func: torch._ops.OpOverload) -> str:
-    """An operator's name, such as "convolution"."""
-    return str(func._schema.name).removeprefix("aten::")
+def name_of(target: Any) -> str:
+    """An operator's name without namespace and overload: aten.add.Tensor is add; of another function, its own."""
+    schema = getattr(target, "_schema", None)
+    return schema.name.rpartition("::")[2] if schema is not None else getattr(target, "__name__", str(target))
 
 
 class Product(NamedTuple):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx
 
 from pbgen.errors import PBGenError
+from pbgen.operators import name_of
 from pbgen.packing import sizes
 from pbgen.packing.call import Call, RefusedError, arguments, dtypes, place, step_name
 from pbgen.packing.export import Constant, Exported
@@ -17,7 +18,7 @@ from pbgen.packing.operators import OPERATORS, REFUSALS
 from pbgen.packing.operators.norms import BATCH_NORMS, by_batch
 from pbgen.packing.sizes import Counts
 from pbgen.packing.step import Flow, Step
-from pbgen.packing.targets import name_of, overload_of
+from pbgen.packing.targets import overload_of
 from pbgen.packing.weights import Weights
 
 
