@@ -44,6 +44,13 @@ def name_of(target: Any) -> str:
     return schema.name.rpartition("::")[2] if schema is not None else getattr(target, "__name__", str(target))
 
 
+def arguments_of(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """An operator's arguments by name, defaults filled in."""
+    schema = func._schema.arguments
+    given = {argument.name: argument.default_value for argument in schema}
+    return given | dict(zip((argument.name for argument in schema), args, strict=False)) | dict(kwargs)
+
+
 class Product(NamedTuple):
     """Sums of a value times a weight, as an operator makes them; its outputs are on the `axis` of the result."""
 

@@ -30,6 +30,8 @@ class WrittenDown:
 
     def follow(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """Take notice of what a function of torch made."""
+        if not self._values and function not in _MADE:
+            return
         given = pytree.tree_leaves((args, kwargs))
         tensors = [value for value in given if isinstance(value, Tensor)]
         counted = any(isinstance(value, torch.SymInt | torch.SymFloat | ndarray) for value in given)
