@@ -4,6 +4,7 @@ import math
 import re
 import sys
 import warnings
+from contextlib import suppress
 from inspect import signature
 from math import sqrt
 from types import BuiltinFunctionType
@@ -20,6 +21,7 @@ import pbgen
 from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.packing import pack, rebuild
 from pbgen.packing.file import read
+from pbgen.packing.numbers_of_sizes import numbers_of_sizes
 
 torch.manual_seed(0)
 
@@ -220,10 +222,35 @@ NUMBERS = {
 @pytest.mark.parametrize("name", NUMBERS)
 def test_numbers_that_python_makes_of_sizes(compare, name) -> None:
     assert compare(NUMBERS[name], (3, 16, 16), others=[(3, 19, 18), (3, 8, 31)]).free == ["h", "w"]
-    assert not {"int", "float"} & set(globals())  # which are Python's again
-    assert sqrt is math.sqrt
-    assert isinstance(math.sqrt, BuiltinFunctionType) and isinstance(torch.from_numpy, BuiltinFunctionType)
-    assert np is sys.modules["numpy"]
+    assert names_restored()
+
+
+def names_restored() -> bool:
+    """Whether this file's names, and the library's, are what they were."""
+    own = not {"int", "float"} & set(globals()) and sqrt is math.sqrt and np is sys.modules["numpy"]
+    return own and isinstance(math.sqrt, BuiltinFunctionType) and isinstance(torch.from_numpy, BuiltinFunctionType)
+
+
+def failing(x: Tensor) -> Tensor:
+    """Where it is traced, with whatever numbers."""
+    if torch.compiler.is_exporting():
+        raise RuntimeError("not like this")
+    return x * int(sqrt(x.shape[2]))
+
+
+def test_names_that_a_trace_within_a_trace_gives_back() -> None:
+    module = Function(padded_to_even)
+    with numbers_of_sizes(module):
+        with suppress(ZeroDivisionError), numbers_of_sizes(module):
+            raise ZeroDivisionError
+        assert {"int", "float"} <= set(globals()) and not isinstance(math.sqrt, BuiltinFunctionType)
+    assert names_restored()
+
+
+def test_names_are_pythons_again_where_a_trace_fails(tmp_path) -> None:
+    with pytest.raises(PBGenError, match="not like this"):
+        pack(Function(failing), torch.ones(1, 3, 4, 4), tmp_path / "g.safetensors")
+    assert names_restored()
 
 
 @pytest.mark.parametrize("more", [0, 1])
