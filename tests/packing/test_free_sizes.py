@@ -192,6 +192,26 @@ class Counted(nn.Module):
         return x * (count - 1) / count + sqrt(int(width)) / math.sqrt(height)
 
 
+class Framed(nn.Module):
+    """Pads to whole frames, and keeps the numbers that it does so by in tensors, as codecs of sounds do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, (1, 4), (1, 2))
+        self.stride, self.kernel = nn.Buffer(torch.tensor(2)), nn.Buffer(torch.tensor(4))
+        self.padding = nn.Buffer(self.kernel - self.stride)
+        self.calls = nn.Buffer(torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.add_(1)
+        frames = (x.shape[3] - self.kernel + self.padding) / self.stride + 1
+        whole = (torch.ceil(frames).to(torch.int64) - 1) * self.stride + self.kernel - self.padding
+        right = self.padding // 2
+        edges = (self.padding - right, right + whole - x.shape[3], 0, 0)
+        mode = "reflect" if x.shape[3] > max(edges) else "constant"
+        return self.conv(F.pad(x, edges, mode=mode))
+
+
 class Typed(nn.Module):
     """Names the kinds of Python's numbers to torch, which takes no others for them."""
 
@@ -215,6 +235,7 @@ NUMBERS = {
         lambda x: F.interpolate(x, size=(round(x.shape[2] * 0.7), round(x.shape[3] / 2)))[..., : round(x.shape[2] / 4)]
     ),
     "counted": Counted(),
+    "framed": Framed(),
     "typed": Typed(),
 }
 

@@ -24,7 +24,7 @@ from pbgen.packing.in_other_words import InOtherWords
 def as_traced(module: nn.Module) -> Iterator[None]:
     """While entered, the module can be traced; what it computes is the same."""
     with (
-        _quiet(), torch.no_grad(), InOtherWords(), _without_switches(module), _unmoved(), _unasked(), uncast(),
+        _quiet(), torch.no_grad(), InOtherWords(module), _without_switches(module), _unmoved(), _unasked(), uncast(),
         _with_any_keyword(),
     ):  # fmt: skip
         yield
