@@ -23,6 +23,11 @@ def _cast(value: Any, to: Any = torch.int64) -> Any:
     return torch.sym_float(value) if to.is_floating_point else torch.sym_int(value)
 
 
+def _clamp(value: Any, min: Any = None, max: Any = None) -> Any:
+    value = value if min is None else torch.sym_max(value, min)
+    return value if max is None else torch.sym_min(value, max)
+
+
 _MADE: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("add", "radd"), operator.add),
     "sub": operator.sub,
@@ -35,6 +40,9 @@ _MADE: dict[str, Callable[..., Any]] = {
     "neg": operator.neg,
     "ceil": math.ceil,
     "floor": math.floor,
+    "maximum": torch.sym_max,  # of which, and of clamp, torch.export makes Python's max
+    "minimum": torch.sym_min,
+    "clamp": _clamp,
     **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
     **dict.fromkeys(("to", "long"), _cast),
 }
