@@ -18,6 +18,7 @@ from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils._config_module import ConfigModule
 
 from pbgen.errors import PBGenError
+from pbgen.operators import name_of
 from pbgen.packing.apart import taken_apart
 from pbgen.packing.as_traced import as_traced, resized_in_shape
 from pbgen.packing.free import (
@@ -103,9 +104,14 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
 
 
 def _hangs_on_values(exported: Exported) -> bool:
-    """Whether torch does not know what a size is, be it that of x[mask] or one of which it asked too little."""
-    values = (value for node in exported.nodes for value in pytree.tree_leaves(node.meta.get("val")))
-    return any(free_unbacked_symbols(tuple(value.shape)) for value in values if isinstance(value, Tensor))
+    """Whether torch does not know what a size is of which it asked too little; it never knows that of x[mask]."""
+    picked = {symbol for node in exported.nodes if name_of(node.target) == "index" for symbol in _unknown(node)}
+    return any(_unknown(node) - picked for node in exported.nodes)
+
+
+def _unknown(node: fx.Node) -> set[sympy.Symbol]:
+    values = [value for value in pytree.tree_leaves(node.meta.get("val")) if isinstance(value, Tensor)]
+    return {symbol for value in values for symbol in free_unbacked_symbols(tuple(value.shape))}
 
 
 def _export(frozen: Frozen, inputs: Inputs, known: Collection[str], free: bool) -> Exported:
