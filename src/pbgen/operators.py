@@ -38,9 +38,17 @@ class EachOperator(TorchDispatchMode):
         return False
 
 
-def name_of(func: torch._ops.OpOverload) -> str:
-    """An operator's name, such as "convolution"."""
-    return str(func._schema.name).removeprefix("aten::")
+def name_of(target: Any) -> str:
+    """An operator's name without namespace and overload: aten.add.Tensor is add; of another function, its own."""
+    schema = getattr(target, "_schema", None)
+    return schema.name.rpartition("::")[2] if schema is not None else getattr(target, "__name__", str(target))
+
+
+def arguments_of(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """An operator's arguments by name, defaults filled in."""
+    schema = func._schema.arguments
+    given = {argument.name: argument.default_value for argument in schema}
+    return given | dict(zip((argument.name for argument in schema), args, strict=False)) | dict(kwargs)
 
 
 class Product(NamedTuple):

@@ -192,3 +192,27 @@ def test_a_module_that_keeps_what_it_makes_first(tmp_path) -> None:
     noise = rebuild(tmp_path / "g.safetensors")(x) - x
     assert noise.std() > 0.5
     assert torch.allclose(noise, noise[:1, :1].expand_as(noise), atol=1e-5)
+
+
+class Modulated(nn.Module):
+    """Calls what it is modulated by as torch.export calls the module itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x: Tensor, *, mod: Tensor) -> Tensor:
+        return self.conv(x * mod)
+
+
+class Modulating(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.style, self.block = nn.Linear(5, 4), Modulated()
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        return self.block(x, mod=self.style(style)[:, :, None, None])
+
+
+def test_an_argument_with_the_name_of_torchs_own(compare) -> None:
+    assert compare(Modulating(), [(4, 6, 7), (5,)], others=[[(4, 9, 5), (5,)]]).free == ["h", "w"]

@@ -60,6 +60,11 @@ ARITHMETIC = {
     ),
     "roots": lambda x: x.abs().sqrt() + (x.abs() + 0.1).rsqrt() + (x.abs() + 0.5).log() + x.abs().log1p(),
     "logs": lambda x: torch.log2(x.abs() + 1) + torch.log10(x.abs() + 1) + torch.exp2(x),
+    "angles": lambda x: (
+        torch.asin(x.tanh()) + torch.acos(x.sigmoid()) + torch.atan2(x, x.flip(2)) + torch.atan(x * 1e25)
+    ),
+    "angles to the axes": lambda x: torch.atan2(x.round(), x.roll(1, 2).round()) + torch.asin(x.clamp(-1, 1)),
+    "signs": lambda x: torch.copysign(x.flip(3) + 2, x) + x.signbit(),
     "hyperbolic": lambda x: torch.sinh(x) + torch.cosh(x) + torch.asinh(x) + torch.atan(x) + torch.tan(x / 4),
     "steps": lambda x: x.round() + x.floor() + x.ceil() + x.trunc() + x.frac() + x.sign(),
     "powers": lambda x: x**2 + x**3 + x.abs() ** 1.7 + 2**x + x.square() + (x.abs() + 1) ** -0.5,
@@ -278,6 +283,8 @@ RANKS = {
 
 WRITING = {
     "masked": lambda x: _masked(x, x > 0.5, 0.25),
+    "hue": lambda x: _hue(x),
+    "masked_by_itself": lambda x: _squared_where_positive(x),
     "masked_part": lambda x: _masked(x, x[:, 0] > 0, -1.0),
     "masked_each": lambda x: _masked(x.permute(0, 2, 3, 1), x[:, 0] > 0, torch.arange(4.0).to(x)),
     "listed": lambda x: _put(x, [2, -4], x[:, 1:3] * 2),
@@ -293,6 +300,21 @@ WRITING = {
     "index_copy": lambda x: x.index_copy(1, torch.tensor([0, 2]), x[:, 2:] * 3),
     "index_fill": lambda x: x.index_fill(1, torch.tensor([0, 2]), 3.0),
 }
+
+
+def _hue(x: Tensor) -> Tensor:
+    """By which channel is the largest, as conversions of colours have it: the mask is made anew for each use."""
+    largest, hue = x[:, :3].max(1)[0], torch.zeros_like(x[:, 0])
+    for number in range(3):
+        apart = (x[:, (number + 1) % 3] - x[:, (number + 2) % 3]) / (largest.abs() + 1)
+        hue[x[:, number] == largest] = (2.0 * number + apart[x[:, number] == largest]) % 6
+    return hue[:, None]
+
+
+def _squared_where_positive(x: Tensor) -> Tensor:
+    mask, y = x[:, 0] > 0, x.permute(0, 2, 3, 1) * 1
+    y[mask] = y[mask] * y[mask].square()
+    return y
 
 
 def _masked(x: Tensor, mask: Tensor, value: Tensor | float) -> Tensor:

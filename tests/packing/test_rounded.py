@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from small_modules import Function
 from torch import Tensor, nn
 
 from pbgen.engine import Engine
@@ -111,3 +112,19 @@ def test_onnx_runtime_may_not_make_other_levels(tmp_path, monkeypatch, name) -> 
     torch.manual_seed(0)
     with pytest.raises(PBGenError, match="ONNX Runtime makes other values of 'output'"):
         onnx_compared(Picture(ROUNDS[name]), 0.25, tmp_path / "g.safetensors", monkeypatch)
+
+
+SORTS = {
+    "sort": lambda x: torch.sort(x.round(), dim=1)[1],
+    "argsort": lambda x: x.round().long().argsort(1, descending=True),
+    "topk": lambda x: x.round().topk(70, 1)[1],
+}
+
+
+@pytest.mark.parametrize("name", SORTS)
+def test_equals_may_stand_in_another_order_than_torch_finds(tmp_path, name) -> None:
+    """Torch says nothing of it, and has them in any order where there are more than sixteen; a file, as they come."""
+    path, x = tmp_path / "g.safetensors", torch.randn(2, 100)
+    pack(Function(lambda x: x.gather(1, SORTS[name](x))), x, path)
+    places = x.round().sort(dim=1, descending=name != "sort", stable=True)[1]
+    assert np.array_equal(Engine(path)(x.numpy()), x.gather(1, places)[:, : 70 if name == "topk" else None])

@@ -31,7 +31,7 @@ from pbgen.measure import plan as make_plan
 from pbgen.packing import pack
 from pbgen.packing.freeze import run
 from pbgen.packing.translate import DerivedError
-from pbgen.packing.verify import LostDigitsError
+from pbgen.packing.verify import IllConditionedError
 from pbgen.redundancy import DEFAULT_THRESHOLD, MAX_BITS, Plan
 from pbgen.training.interrupt import Interrupts
 from pbgen.training.teacher import outputs
@@ -144,7 +144,7 @@ class Task:
     def _packed_bytes(self, plan: Plan) -> int:
         try:
             return self._trial_bytes(plan, 1.0)
-        except LostDigitsError:  # random numbers may grow from layer to layer where trained ones do not
+        except IllConditionedError:  # random numbers may grow from layer to layer where trained ones do not
             return self._trial_bytes(plan, _SHRUNK)
 
     def _trial_bytes(self, plan: Plan, gain: float) -> int:

@@ -7,6 +7,7 @@ The data goes one way, a file each: freeze (the module as it is at inference) ->
 import os
 import tempfile
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,16 +30,8 @@ from pbgen.packing.rebuilt import rebuild
 from pbgen.packing.steps import begins, told
 from pbgen.packing.to_onnx import export_onnx
 from pbgen.packing.translate import batch_norms, translate
-from pbgen.packing.verify import (
-    Inputs,
-    Made,
-    MixedError,
-    SeveralImagesError,
-    SizesDifferError,
-    made,
-    verify,
-    verify_sizes,
-)
+from pbgen.packing.verify import Inputs, Made, MixedError, made, verify
+from pbgen.packing.verify_sizes import SeveralImagesError, SizesDifferError, verify_sizes
 
 __all__ = ["LayerInfo", "PackInfo", "export_onnx", "file", "pack", "rebuild", "told"]
 
@@ -130,19 +123,20 @@ def _trial(frozen: Frozen, inputs: Inputs, expected: tuple[list[Made], Made | No
         path.write_bytes(contents)
         begins("comparing the file with the module")
         try:
-            verify(path, *expected, frozen.module)
+            doubtful = verify(path, *expected, frozen.module)
         except MixedError as error:
             raise _named(error, batch_norms(exported)) from None
+        told = trial.warnings if doubtful is None else [*trial.warnings, doubtful]
         if traced is None:
-            return trial
+            return replace(trial, warnings=told)
         begins("comparing them at other sizes")
         every = traced is not inputs
         try:
             elsewhere = verify_sizes(path, frozen.module.float(), inputs, exported.bounds, exported.turns, every)
         except SizesDifferError as error:
             raise _placed(error, exported) from None
-    differs = [] if elsewhere.differs is None else [str(_placed(elsewhere.differs, exported))]
-    told = [*trial.warnings, *elsewhere.warnings, *differs]
+    if elsewhere.differs is not None:
+        told = [*told, str(_placed(elsewhere.differs, exported))]
     if elsewhere.refused is None:
         return replace(trial, warnings=told)
     refused = _placed(elsewhere.refused, exported)
@@ -167,9 +161,12 @@ def _named(error: MixedError, suspects: list[str]) -> PBGenError:
 
 
 def _expected(module: nn.Module, inputs: Inputs) -> tuple[list[Made], Made | None]:
-    """What the module makes of two images, different ones, each by itself, and of both at once where it can."""
+    """What the module makes of two images, different ones, each by itself, of one of them from right to left where it
+    takes that, and of both at once where it can."""
     images = [tuple(value[index : index + 1] for value in inputs) for index in range(2)]
     single = [made(module, image, seed) for seed, image in enumerate(images)]
+    with suppress(PBGenError):
+        single.append(made(module, tuple(value.flip(-1) for value in images[0]), len(images)))
     try:
         return single, made(module, inputs)
     except PBGenError:  # a module made for one image

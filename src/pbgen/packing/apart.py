@@ -11,9 +11,9 @@ from torch import Tensor, fx
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.export import ExportedProgram
 
-from pbgen.operators import EachOperator
+from pbgen.operators import EachOperator, name_of
 from pbgen.packing.decompositions import decomposition_of
-from pbgen.packing.targets import name_of, overload_of
+from pbgen.packing.targets import overload_of
 
 _SIZES = (torch.SymInt, torch.SymFloat, torch.SymBool)
 

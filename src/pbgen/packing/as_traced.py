@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch._decomp.decompositions import upsample_compute_output_size
 from torch.distributions import Distribution
+from torch.fx._symbolic_trace import _Patcher
 from torch.overrides import TorchFunctionMode
 
 from pbgen.packing.freeze import uncast
@@ -22,7 +23,10 @@ from pbgen.packing.in_other_words import InOtherWords
 @contextmanager
 def as_traced(module: nn.Module) -> Iterator[None]:
     """While entered, the module can be traced; what it computes is the same."""
-    with _quiet(), torch.no_grad(), InOtherWords(), _without_switches(module), _unmoved(), _unasked(), uncast():
+    with (
+        _quiet(), torch.no_grad(), InOtherWords(module), _without_switches(module), _unmoved(), _unasked(), uncast(),
+        _with_any_keyword(),
+    ):  # fmt: skip
         yield
 
 
@@ -57,6 +61,19 @@ def _unmoved() -> AbstractContextManager[Any]:
 def _unasked() -> AbstractContextManager[Any]:
     """While entered, a distribution does not look at the numbers that it is made of."""
     return patch.object(Distribution, "_validate_args", False)
+
+
+def _with_any_keyword() -> AbstractContextManager[Any]:
+    """While entered, a forward may have an argument `mod`: so torch calls the module in what it puts in the place of
+    Module.__call__, where nobody else's keywords can be meant."""
+    plain = _Patcher.patch_method
+
+    def patched(patcher: _Patcher, owner: type, name: str, instead: Any, *options: Any, **others: Any) -> None:
+        if (owner, name) == (nn.Module, "__call__"):
+            instead.__code__ = instead.__code__.replace(co_posonlyargcount=1)
+        plain(patcher, owner, name, instead, *options, **others)
+
+    return patch.object(_Patcher, "patch_method", patched)
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from torch import fx
 from torch._ops import OpOverload
 
 from pbgen.errors import PBGenError
+from pbgen.operators import name_of
 from pbgen.packing import sizes, term
 from pbgen.packing.export import Constant
 from pbgen.packing.sizes import Count, Counts
 from pbgen.packing.step import Numbers, Step
-from pbgen.packing.targets import name_of
 from pbgen.packing.term import Term
 from pbgen.packing.weights import Weights
 

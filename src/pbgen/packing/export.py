@@ -18,6 +18,7 @@ from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils._config_module import ConfigModule
 
 from pbgen.errors import PBGenError
+from pbgen.operators import name_of
 from pbgen.packing.apart import taken_apart
 from pbgen.packing.as_traced import as_traced, resized_in_shape
 from pbgen.packing.free import (
@@ -36,6 +37,7 @@ from pbgen.packing.free import (
 )
 from pbgen.packing.freeze import Frozen
 from pbgen.packing.left_behind import nothing_left_behind
+from pbgen.packing.lines import lines_noted
 from pbgen.packing.numbers_of_sizes import numbers_of_sizes
 from pbgen.packing.sizes import count
 from pbgen.packing.unsolved import unsolved
@@ -102,9 +104,14 @@ def export(frozen: Frozen, inputs: tuple[Tensor, ...], known: Collection[str], f
 
 
 def _hangs_on_values(exported: Exported) -> bool:
-    """Whether torch does not know what a size is, be it that of x[mask] or one of which it asked too little."""
-    values = (value for node in exported.nodes for value in pytree.tree_leaves(node.meta.get("val")))
-    return any(free_unbacked_symbols(tuple(value.shape)) for value in values if isinstance(value, Tensor))
+    """Whether torch does not know what a size is of which it asked too little; it never knows that of x[mask]."""
+    picked = {symbol for node in exported.nodes if name_of(node.target) == "index" for symbol in _unknown(node)}
+    return any(_unknown(node) - picked for node in exported.nodes)
+
+
+def _unknown(node: fx.Node) -> set[sympy.Symbol]:
+    values = [value for value in pytree.tree_leaves(node.meta.get("val")) if isinstance(value, Tensor)]
+    return {symbol for value in values for symbol in free_unbacked_symbols(tuple(value.shape))}
 
 
 def _export(frozen: Frozen, inputs: Inputs, known: Collection[str], free: bool) -> Exported:
@@ -145,7 +152,7 @@ def _traceable(module: nn.Module) -> Iterator[None]:
 
 def _exported(module: nn.Module, inputs: Inputs, free: bool, fixed: Sequence[Axis] = ()) -> ExportedProgram:
     shapes = free_shapes(module, inputs, list(fixed)) if free else None
-    with resized_in_shape(), nothing_left_behind(), unsolved():
+    with resized_in_shape(), nothing_left_behind(), unsolved(), lines_noted(__name__):
         if free:  # where the code does not take torch's numbers for Python's, with these
             with suppress(*_MISTAKEN), numbers_of_sizes(module):
                 return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)

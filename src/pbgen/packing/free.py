@@ -22,11 +22,13 @@ IMAGE = 4  # dimensions of a batch of images, whose channels are never free
 Axis = tuple[int, int]  # an input and a dimension of it
 Inputs = tuple[Tensor, ...]
 
+_LONGEST_LATENT = 4096  # numbers: what is longer is a sound
 _MOST_TRIED = 1024  # sizes that a division makes alike
 _FLOORS = (torch_functions.FloorDiv, torch_functions.CleanDiv)
 
 _TORCH = Path(torch.__file__).parent
 _OWN = Path(__file__).parent
+_NUMBERS = _OWN / "numbers_of_sizes.py"
 
 
 def free_shapes(module: nn.Module, inputs: Inputs, fixed: list[Axis]) -> Any:
@@ -145,26 +147,38 @@ def _quotient(guard: Any, symbol: sympy.Symbol) -> tuple[int, int | None]:
 
 
 def why_fixed(program: ExportedProgram, inputs: Inputs, axes: list[Axis]) -> list[str]:
-    """A line for each of these that is fixed, though the module takes it larger."""
+    """A line for each of these that is fixed, though the module takes it larger; none of a latent's length that torch
+    fixes, such as where it is cut into parts: nobody wants it longer."""
     lines = []
     for number, axis in axes:
         node, size = placeholders(program)[number], inputs[number].shape[axis]
-        if (number, axis) in fixed_axes(program, inputs):
+        own, place = _place(program, node.meta["val"].shape[axis], size)
+        if (number, axis) in fixed_axes(program, inputs) and (own or not _is_latent(inputs[number])):
             lines.append(
                 f'the packed file works at one size alone along dimension {axis} of input "{node.name}", {size}, '
-                f"although the module takes others: {_place(program, node.meta['val'].shape[axis], size)}"
+                f"although the module takes others: {place}"
             )
     return lines
 
 
-def _place(program: ExportedProgram, traced: Any, size: int) -> str:
-    """Where the module's own code compares the size with a number or counts by it; `traced` is the size to torch."""
+def _is_latent(value: Tensor) -> bool:
+    return value.dim() == 2 and value.is_floating_point() and value.shape[1] <= _LONGEST_LATENT
+
+
+def _place(program: ExportedProgram, traced: Any, size: int) -> tuple[bool, str]:
+    """Where the module's own code compares the size with a number or counts by it, and True; or where it calls what
+    does so. `traced` is the size to torch."""
     symbols = traced.node.expr.free_symbols if isinstance(traced, torch.SymInt) else set()
     symbols = symbols or _found_to_be(size, program)
-    for guard, frame in _own_guards(program):
-        if isinstance(guard, sympy.Eq) and (size in guard.args or guard.free_symbols & symbols):
-            return _decision(frame)
-    return "torch.export fixes it"
+
+    def fixes(guard: Any) -> bool:
+        return isinstance(guard, sympy.Eq) and (size in guard.args or bool(guard.free_symbols & symbols))
+
+    if own := [frame for guard, frame in _own_guards(program) if fixes(guard)]:
+        return True, _decision(own[0])
+    called = [place.maybe_user_loc for guard, place in _guards(program) if fixes(guard)]
+    frame = next((frame for frame in called if isinstance(frame, FrameSummary)), None)
+    return False, "torch.export fixes it" if frame is None else f"torch fixes it in {_said(frame)}"
 
 
 def _found_to_be(size: int, program: ExportedProgram) -> set[sympy.Symbol]:
@@ -209,21 +223,30 @@ def free_sizes(nodes: list[fx.Node], inputs: Inputs) -> dict[sympy.Symbol, int]:
 
 
 def _decision(frame: FrameSummary) -> str:
-    return f"what it does hangs on that size in {Path(frame.filename).name}, line {frame.lineno} ({frame.name})"
+    return f"what it does hangs on that size in {_said(frame)}"
+
+
+def _said(frame: FrameSummary) -> str:
+    return f"{Path(frame.filename).name}, line {frame.lineno} ({frame.name})"
 
 
 def _own_guards(program: ExportedProgram) -> Iterator[tuple[Any, FrameSummary]]:
-    """Those that the module's code asked for, not torch in one of its functions."""
-    for guard, frame in _guards(program):
+    """Those that the module's code asked for, be it by a number of Python's that we make, not torch in one of its
+    functions."""
+    for guard, place in _guards(program):
+        frame = place.framework_loc
+        if isinstance(frame, FrameSummary) and Path(frame.filename) == _NUMBERS:
+            frame = place.maybe_user_loc
         if isinstance(frame, FrameSummary) and not {_TORCH, _OWN} & set(Path(frame.filename).parents):
             yield guard, frame
 
 
 def _guards(program: ExportedProgram) -> Iterator[tuple[Any, Any]]:
-    """What torch took for granted about sizes, each with the place in Python where it was asked."""
+    """What torch took for granted about sizes, each with the places in Python where it was asked: of torch's own code,
+    and of the module's."""
     for environment in _environments(program):
         for guard in environment.guards:
-            yield guard.expr, guard.sloc.framework_loc
+            yield guard.expr, guard.sloc
 
 
 def _environments(program: ExportedProgram) -> list[Any]:

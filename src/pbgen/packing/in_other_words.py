@@ -7,25 +7,29 @@ from torch import Tensor, nn
 from torch._numpy._ndarray import ndarray
 from torch.overrides import TorchFunctionMode
 
+from pbgen.packing.counted import Counted
 from pbgen.packing.numpy_of_sizes import as_tensor
 from pbgen.packing.of_free_size import of_free_size
 from pbgen.packing.places import max_pool1d
 from pbgen.packing.untraced import InverseFourierError
 from pbgen.packing.written_down import WrittenDown
 
+_DRAWING = (torch.randn, torch.rand, torch.randint, torch.randperm, torch.normal)
+
 
 class InOtherWords(TorchFunctionMode):
     """While entered, functions of torch are replaced as they are called."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: nn.Module) -> None:
         super().__init__()
-        self._written_down = WrittenDown()
+        self._written_down, self._counted = WrittenDown(), Counted(module)
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if found := self._written_down.read(function, args):
+        if found := self._written_down.read(function, args) or self._counted.read(function, args):
             return found[0]
-        made = self._made(function, args, dict(kwargs or {}))
+        made = self._made(function, self._counted.said(function, args), dict(kwargs or {}))
         self._written_down.follow(function, args, kwargs or {}, made)
+        self._counted.follow(function, args, kwargs or {}, made)
         return made
 
     def _made(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -44,6 +48,8 @@ class InOtherWords(TorchFunctionMode):
             return as_tensor(*args, **kwargs)
         if (made := of_free_size(function, *args, **kwargs)) is not None:
             return made
+        if function in _DRAWING and kwargs.get("generator", self) is None:  # with which torch takes no free sizes
+            del kwargs["generator"]
         if function in (torch.max_pool1d, nn.functional.max_pool1d) and not kwargs.pop("return_indices", False):
             return max_pool1d(*args, **kwargs)
         return function(*args, **kwargs)

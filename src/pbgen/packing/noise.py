@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pbgen.operators import EachOperator, name_of
+from pbgen.operators import EachOperator, arguments_of, name_of
 from pbgen.packing.decompositions import decomposition_of
 from pbgen.packing.targets import out_of_place
 
@@ -42,10 +42,7 @@ def replayed(source: Callable[[str, tuple[int, ...]], Tensor]) -> EachOperator:
 
     def instead(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         name = name_of(function)
-        names = [argument.name for argument in function._schema.arguments]
-        given = {argument.name: argument.default_value for argument in function._schema.arguments}
-        given |= {**dict(zip(names, args, strict=False)), **kwargs}
-        given = {key: value for key, value in given.items() if value is not None}
+        given = {key: value for key, value in arguments_of(function, args, kwargs).items() if value is not None}
         draws = drawn(name, given)
         if draws is None and torch.Tag.nondeterministic_seeded in function.tags:
             return in_other_draws(function, args, kwargs)

@@ -81,7 +81,7 @@ def numbers_of_sizes(module: nn.Module) -> Iterator[None]:
     finally:
         for names, name, before in written:
             if before is None:
-                del names[name]
+                names.pop(name, None)
             else:
                 names[name] = before
 

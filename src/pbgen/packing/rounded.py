@@ -1,4 +1,5 @@
-"""A module whose results of rounding are told apart: which of them hang on the last digits of what is rounded."""
+"""A module whose results of rounding are told apart: which of them hang on the last digits of what is rounded, or on
+the order of what is equal."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
@@ -6,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, fmin, where
 
-from pbgen.operators import EachOperator, name_of
+from pbgen.operators import EachOperator, arguments_of, name_of
 
 TOLERANCE = 1e-4  # of the largest value of an output
 
@@ -31,12 +32,32 @@ def moved(part: float) -> EachOperator:
     return EachOperator(instead)
 
 
+def stable() -> EachOperator:
+    """Within it what a module sorts has equals in their order, as a packed file does: torch leaves that open."""
+
+    def instead(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        given = arguments_of(function, args, kwargs)
+        if name_of(function) == "sort" and isinstance(given["dim"], int):
+            return _sorted(given["self"], given["dim"], given["descending"])
+        if name_of(function) == "topk":
+            ordered = _sorted(given["self"], given["dim"], given["largest"])
+            return tuple(value.narrow(given["dim"], 0, given["k"]) for value in ordered)
+        return function(*args, **kwargs)
+
+    return EachOperator(instead)
+
+
+def _sorted(value: Tensor, axis: int, descending: bool) -> tuple[Tensor, Tensor]:
+    ordered = value.sort(stable=True, dim=axis, descending=descending)
+    return ordered.values, ordered.indices
+
+
 def versions(outputs: Sequence[Tensor], again: Callable[[], Sequence[Tensor]]) -> list[tuple[Tensor, ...]]:
     """Of each output of a module what it is, and what it is `again` when what the module rounds is a little larger, or
-    smaller."""
+    smaller, and when what is equal stays in its order."""
     made = [outputs]
-    for part in (TOLERANCE, -TOLERANCE):
-        with moved(part):
+    for way in (moved(TOLERANCE), moved(-TOLERANCE), stable()):
+        with way:
             made.append(again())
     return list(zip(*made, strict=True))
 

@@ -1,14 +1,10 @@
-"""Names of what a traced graph calls."""
+"""What a traced graph calls: overloads of operators, and those in place."""
 
 from typing import Any
 
 import torch
 
-
-def name_of(target: Any) -> str:
-    """An operator's name without namespace and overload: aten.add.Tensor is add."""
-    schema = getattr(target, "_schema", None)
-    return schema.name.rpartition("::")[2] if schema is not None else getattr(target, "__name__", str(target))
+from pbgen.operators import name_of
 
 
 def overload_of(target: Any) -> str:

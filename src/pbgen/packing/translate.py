@@ -2,6 +2,7 @@
 
 import operator
 from collections import Counter
+from dataclasses import replace
 from typing import Any, cast
 
 import sympy
@@ -9,15 +10,17 @@ import torch
 from torch import Tensor, fx
 
 from pbgen.errors import PBGenError
+from pbgen.operators import name_of
 from pbgen.packing import sizes
 from pbgen.packing.call import Call, RefusedError, arguments, dtypes, place, step_name
 from pbgen.packing.export import Constant, Exported
 from pbgen.packing.noise import drawn
 from pbgen.packing.operators import OPERATORS, REFUSALS
 from pbgen.packing.operators.norms import BATCH_NORMS, by_batch
+from pbgen.packing.picked import REFUSED, Picked
 from pbgen.packing.sizes import Counts
 from pbgen.packing.step import Flow, Step
-from pbgen.packing.targets import name_of, overload_of
+from pbgen.packing.targets import overload_of
 from pbgen.packing.weights import Weights
 
 
@@ -131,6 +134,8 @@ class _Translation:
                 return made
         _check_known(node)
         call = self._call(node, given)
+        if name_of(node.target) != "index_put" and any(isinstance(value, Picked) for value in given.values()):
+            return _of_picked(node, call)
         made = _find(node)(call)
         return (
             [_reshaped(call, one, shape) for one, shape in zip(made, call.results, strict=False)]
@@ -215,13 +220,25 @@ def _check_known(node: fx.Node) -> None:
         raise RefusedError(name, place(node), "cannot be packed")
 
 
+def _of_picked(node: fx.Node, call: Call) -> Picked:
+    """What an operator makes, element by element, of what masks pick."""
+    assert isinstance(node.target, torch._ops.OpOverload)
+    first = next(value for value in call.arguments.values() if isinstance(value, Picked))
+    beside = all(map(first.beside, call.arguments.values()))
+    if torch.Tag.pointwise not in node.target.tags or not beside:
+        raise call.refuse(REFUSED)
+    whole = {name: value.whole if isinstance(value, Picked) else value for name, value in call.arguments.items()}
+    made = _find(node)(replace(call, arguments=whole, shape=first.whole.shape))
+    return Picked(made, first.mask, first.axis)
+
+
 def _depends(value: Any) -> bool:
     """Whether an argument holds a value or a free size."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple):
         return any(map(_depends, value))
-    return isinstance(value, Step | sympy.Basic)
+    return isinstance(value, Step | Picked | sympy.Basic)
 
 
 def _computed_now(node: fx.Node, values: dict[fx.Node, Any]) -> Any:

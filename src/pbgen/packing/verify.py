@@ -1,7 +1,7 @@
 """Whether a packed file makes what its module makes."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -21,10 +21,6 @@ from pbgen.packing.rounded import TOLERANCE, difference, versions
 
 ROUNDED = 1e-2  # the most that rounding is given credit for: a wrong step does more
 
-MOST_TRIED = 2048  # the largest bound of a size that is tried
-LEAST_HALVED = 8  # the smallest size of which half is tried
-FURTHER = 16  # how much larger the sizes are that must be right, too
-
 Inputs = tuple[Tensor, ...]
 Runner = Callable[[Inputs, list[Tensor]], list[Tensor]]
 
@@ -36,18 +32,6 @@ class Made:
     inputs: Inputs
     drawn: list[Tensor]
     outputs: list[Tensor]
-
-
-class SizesDifferError(PBGenError):
-    """The file is right at the example's sizes and wrong at those of `inputs`."""
-
-    def __init__(self, message: str, inputs: Inputs) -> None:
-        super().__init__(message)
-        self.inputs = inputs
-
-
-class SizesRefusedError(SizesDifferError):
-    """The file does not take sizes that the module takes."""
 
 
 def made(module: nn.Module, inputs: Inputs, seed: int = 0) -> Made:
@@ -81,198 +65,36 @@ def _check_batch(outputs: list[Tensor], images: int) -> None:
             )
 
 
-class LostDigitsError(PBGenError):
+class IllConditionedError(PBGenError):
     """The file differs from the module by no more than that does from itself in another precision."""
-
-
-class SeveralImagesError(PBGenError):
-    """Of an input of another size the module makes several images, as `z.view(-1, 100, 1, 1)` of a longer latent: that
-    is no size of one image."""
 
 
 class MixedError(PBGenError):
     """An image of the module depends on the others of its batch."""
 
 
-def verify(path: str | os.PathLike[str], expected: list[Made], batch: Made | None, module: nn.Module) -> None:
+def verify(path: str | os.PathLike[str], expected: list[Made], batch: Made | None, module: nn.Module) -> str | None:
     """Run the file on each of `expected`, one image each, and on `batch`; compare with what `module` made of them.
     The module is in float64 afterwards.
 
     Raises PBGenError where the results differ by more than TOLERANCE, MixedError where only those of `batch` do. Where
     rounding alone, as in an untrained generator whose values grow from layer to layer, moves the module's own float32
-    output from its float64 output, ten times that is allowed, up to ROUNDED. Where the module itself rounds, as to the
-    levels of a picture, a value may be what the module makes when what it rounds differs by TOLERANCE.
+    output from its float64 output, ten times that is allowed, up to ROUNDED, and told. Where the module itself rounds,
+    as to the levels of a picture, a value may be what the module makes when what it rounds differs by TOLERANCE.
     """
-    runs = _runner(path)
+    runs = runner(path)
     for one in [*expected, *([] if batch is None else [batch])]:
         _check_batch(one.outputs, len(one.inputs[0]))
-    for one in expected:
-        _compare(runs(one.inputs, one.drawn), one, module, "its input and its weights")
+    told = [compare(runs(one.inputs, one.drawn), one, module, "its input and its weights") for one in expected]
     if batch is not None:
-        _compare(runs(batch.inputs, batch.drawn), batch, module, None)
+        told.append(compare(runs(batch.inputs, batch.drawn), batch, module, None))
+    return next((line for line in told if line is not None), None)
 
 
-Bounds = Mapping[str, Mapping[int, tuple[int, int]]]
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """What is told of a file at smaller sizes than the example's, with the first that was found to differ, and of the
-    first that its module takes and it does not."""
-
-    warnings: list[str]
-    differs: SizesDifferError | None
-    refused: SizesRefusedError | None
-
-
-def verify_sizes(
-    path: str | os.PathLike[str],
-    module: nn.Module,
-    inputs: Inputs,
-    bounds: Bounds,
-    turns: Sequence[tuple[str, int, int]],
-    every: bool,
-) -> Elsewhere:
-    """Compare at another size where the file's sizes are free, and at one further away (at `every` one that is tried),
-    and beyond the sizes between which, as torch knows, the module does one thing, and at `turns`, where it may do
-    another.
-
-    Raises SizesDifferError where the file makes something else at larger sizes, or takes none of those that were tried
-    and that the module takes, and SeveralImagesError; tells where it does at smaller ones, or refuses some.
-    """
-    sources = [source for source in read(path)[0].inputs if source.noise is None]
-    shapes = [tuple(size if isinstance(size, str) else None for size in source.shape) for source in sources]
-    runs, example = _runner(path), _example_sizes(inputs, shapes)
-    right, refused, below = 0, [], []
-    for more, sizes in _other_sizes(example):
-        # What is right nearby may be so by chance: 33 // 2 is what 32 // 2 is.
-        if right and not every and more < FURTHER:
-            continue
-        try:
-            right += _agrees(runs, module, inputs, shapes, sizes)
-        except SizesRefusedError as error:
-            refused.append(error)
-        if right and not every and more >= FURTHER:
-            break
-    for sizes in _turned(turns, dict(zip((source.name for source in sources), shapes, strict=True)), example):
-        try:
-            _agrees(runs, module, inputs, shapes, sizes)
-        except SizesRefusedError as error:
-            refused.append(error)
-    for source, shape in zip(sources, shapes, strict=True):
-        for axis, (least, most) in bounds.get(source.name, {}).items():
-            name = shape[axis]
-            if name is None:
-                continue
-            try:
-                if most < MOST_TRIED:
-                    _agrees(runs, module, inputs, shapes, example | {name: most + 1})
-            except SizesRefusedError as error:
-                refused.append(error)
-            try:
-                if least > 2:  # torch takes no size of 1 for a free one
-                    _agrees(runs, module, inputs, shapes, example | {name: least - 1})
-            except SizesRefusedError:
-                pass  # as a user would be told
-            except SizesDifferError:
-                below.append(f"{name} below {least} makes the module do something else than the packed file")
-    if refused and not right:
-        raise refused[0]
-    differs = None if below else _smaller(runs, module, inputs, shapes, example)
-    return Elsewhere(below, differs, refused[0] if refused else None)
-
-
-def _smaller(
-    runs: Runner, module: nn.Module, inputs: Inputs, shapes: list[tuple[str | None, ...]], example: dict[str, int]
-) -> SizesDifferError | None:
-    """How the file differs at half the sizes, or at half of one: windows that are no larger than the image are such."""
-    halves = {name: size // 2 for name, size in example.items() if size >= LEAST_HALVED}
-    alone = [{name: half} for name, half in halves.items()]
-    for sizes in [halves, *alone] if len(alone) > 1 else alone:
-        try:
-            _agrees(runs, module, inputs, shapes, example | sizes)
-        except SizesRefusedError:
-            pass  # as a user would be told
-        except SizesDifferError as error:
-            return error
-    return None
-
-
-def _agrees(
-    runs: Runner, module: nn.Module, inputs: Inputs, shapes: list[tuple[str | None, ...]], sizes: dict[str, int]
-) -> bool:
-    """False where the module does not take these sizes, such as those that are no multiples of 16."""
-    other = tuple(_resized(value, shape, sizes) for value, shape in zip(inputs, shapes, strict=True))
-    try:
-        expected = made(module.float(), other)
-    except PBGenError:
-        return False
-    if len(sizes) == 1 and any(len(output) != 1 for output in expected.outputs):
-        raise SeveralImagesError(f"{type(module).__name__} makes several images of an input of another size")
-    said = ", ".join(f"{name} = {size}" for name, size in sizes.items())
-    try:
-        packed = runs(expected.inputs, expected.drawn)
-    except PBGenError as error:
-        raise SizesRefusedError(
-            f"at size {said}, which the module takes, the packed file does not: {error}", other
-        ) from None
-    try:
-        _compare(packed, expected, module, "the sizes of its inputs, in one way for all sizes")
-    except PBGenError as error:
-        raise SizesDifferError(f"at size {said} {error}", other) from None
-    return True
-
-
-def _turned(
-    turns: Sequence[tuple[str, int, int]], shapes: Mapping[str, tuple[str | None, ...]], example: dict[str, int]
-) -> Iterator[dict[str, int]]:
-    """The sizes with one of them as a turn says, alone and with those along the same axis of other inputs that are as
-    large, as two pictures are; and with all that turn at the same."""
-    alike: dict[int, dict[str, int]] = {}
-    for source, axis, size in turns:
-        name = shapes[source][axis]
-        if name is None:
-            continue
-        along = {shape[axis] for shape in shapes.values() if len(shape) == len(shapes[source])} - {None}
-        beside = {other: size for other in along if other and example[other] == example[name]}
-        alike.setdefault(size, {}).update(beside)
-        yield example | {name: size}
-        if len(beside) > 1:
-            yield example | beside
-    yield from (example | names for names in alike.values() if len(names) > 1)
-
-
-def _other_sizes(example: dict[str, int]) -> Iterator[tuple[int, dict[str, int]]]:
-    """How much larger, and sizes near the example's: odd ones, then multiples of more and more; then sizes in the
-    example's proportions."""
-    if not example:
-        return
-    for more in (1, 2, 4, 8, 16, 32, 64, 128):
-        yield more, {name: size + more * (1 + 2 * (number % 2)) for number, (name, size) in enumerate(example.items())}
-    for halves in (3, 4, 6):
-        yield max(example.values()), {name: size * halves // 2 for name, size in example.items()}
-
-
-def _example_sizes(inputs: Inputs, shapes: list[tuple[str | None, ...]]) -> dict[str, int]:
-    return {
-        name: size
-        for value, shape in zip(inputs, shapes, strict=True)
-        for name, size in zip(shape, value.shape, strict=True)
-        if name is not None
-    }
-
-
-def _resized(value: Tensor, shape: tuple[str | None, ...], sizes: dict[str, int]) -> Tensor:
-    """The value, repeated as far as it must."""
-    value = value[:1]
-    for axis, name in enumerate(shape):
-        if name is not None:
-            index = torch.arange(sizes[name]) % value.shape[axis]
-            value = value.index_select(axis, index)
-    return value
-
-
-def _compare(packed: list[Tensor], one: Made, module: nn.Module, remedy: str | None) -> None:
+def compare(packed: list[Tensor], one: Made, module: nn.Module, remedy: str | None) -> str | None:
+    """What is told where the results differ by more than TOLERANCE, and rounding explains it. Raises PBGenError where
+    it does not; `remedy` is what the module must depend on then, None of images in a batch."""
+    told = None
     for number, (result, expected) in enumerate(zip(packed, one.outputs, strict=True)):
         if result.shape != expected.shape:
             raise PBGenError(
@@ -292,6 +114,8 @@ def _compare(packed: list[Tensor], one: Made, module: nn.Module, remedy: str | N
         own = _rounding(module, one, allowed)
         if not error <= min(ROUNDED, 10 * own):
             raise _differs(error, remedy, own) if _repeats(module, one) else _hangs(error, "its input and its weights")
+        told = _ill_conditioned(error, own)
+    return told
 
 
 def _differs(error: float, remedy: str | None, own: float) -> PBGenError:
@@ -301,12 +125,17 @@ def _differs(error: float, remedy: str | None, own: float) -> PBGenError:
             f"time by {error:.1e} of their scale); keep dimension 0 for the batch in every operation"
         )
     if own >= error / 10:
-        return LostDigitsError(
-            f"the packed generator's output differs from the module's by {error:.1e} of its scale, and the module's "
-            f"own in float32 from that in float64 by {own:.1e}: it loses its digits, as a variance does that is the "
-            "mean of squares less the square of the mean; compute such differences before sums, or of smaller numbers"
-        )
+        return IllConditionedError(_ill_conditioned(error, own))
     return _hangs(error, remedy)
+
+
+def _ill_conditioned(error: float, own: float) -> str:
+    return (
+        f"the packed generator's output differs from the module's by {error:.1e} of its scale, and the module's own in "
+        f"float32 from that in float64 by {own:.1e}: the network is ill-conditioned as it is, as one is whose spectral "
+        "norms never saw a training step, or a variance that is the mean of squares less the square of the mean; give "
+        "it trained weights, or compute such differences before sums, or of smaller numbers"
+    )
 
 
 def _hangs(error: float, remedy: str) -> PBGenError:
@@ -343,7 +172,7 @@ def _repeats(module: nn.Module, one: Made) -> bool:
     return all(difference(made, [before]) <= TOLERANCE for made, before in zip(again, one.outputs, strict=True))
 
 
-def _runner(path: str | os.PathLike[str]) -> Runner:
+def runner(path: str | os.PathLike[str]) -> Runner:
     """The engine; in a source tree where it was not built, the rebuilt module."""
     sources = read(path)[0].inputs
     packed = rebuild(path) if find_spec("pbgen._core") is None else _engine(path)

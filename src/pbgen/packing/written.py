@@ -3,7 +3,8 @@
 import torch
 from torch import fx
 
-from pbgen.packing.targets import name_of, out_of_place
+from pbgen.operators import name_of
+from pbgen.packing.targets import out_of_place
 
 _PARTS = {"slice": "slice_scatter", "select": "select_scatter"}  # of a value, and what writes them to a new one
 

@@ -30,15 +30,17 @@ class WrittenDown:
 
     def follow(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """Take notice of what a function of torch made."""
+        if not self._values and function not in _MADE:
+            return
         given = pytree.tree_leaves((args, kwargs))
         tensors = [value for value in given if isinstance(value, Tensor)]
         counted = any(isinstance(value, torch.SymInt | torch.SymFloat | ndarray) for value in given)
         known = not counted and (all(value in self._values for value in tensors) if tensors else function in _MADE)
-        if known and (isinstance(result, Tensor) or _writes(function)):
+        if known and (isinstance(result, Tensor) or writes(function)):
             made = self._value(function, args, kwargs)
             if isinstance(result, Tensor):
                 self._values[result] = made
-        elif tensors and tensors[0] in self._values and _writes(function):
+        elif tensors and tensors[0] in self._values and writes(function):
             del self._values[tensors[0]]
 
     def _value(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -49,6 +51,6 @@ class WrittenDown:
             return function(*known[0], **known[1])
 
 
-def _writes(function: Any) -> bool:
+def writes(function: Any) -> bool:
     name = getattr(function, "__name__", "")
     return name == "__setitem__" or (name.endswith("_") and not name.endswith("__")) or name.startswith("__i")

@@ -49,6 +49,10 @@ REFUSALS: dict[str, str] = {
         ("_linalg_det", "_linalg_slogdet", "_linalg_svd", "_linalg_eigh", "linalg_eig", "linalg_qr"),
         "determinants and factors of matrices that hang on the input cannot be packed; inverses and solve can",
     ),
+    **dict.fromkeys(
+        ("histc", "bincount"),
+        "counts of values that hang on the input cannot be packed; sums of comparisons can",
+    ),
     **dict.fromkeys(("conv3d", "conv_transpose3d"), "three-dimensional convolutions cannot be packed"),
 }
 

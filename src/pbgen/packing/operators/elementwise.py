@@ -13,6 +13,8 @@ from pbgen.packing.term import LARGEST, Term, make, number, power
 
 Function = Callable[..., Term]
 
+_MOST = 1e9  # the tangent of what is a right angle in float32
+
 
 def unary(name: str) -> Function:
     return lambda x, *options: make(name, x)
@@ -77,10 +79,6 @@ def hardswish(x: Term) -> Term:
 
 def log_sigmoid(x: Term) -> Term:
     return make("min", x, 0.0) - make("log1p", make("exp", -make("abs", x)))
-
-
-def rrelu(x: Term, lower: Term, upper: Term, *_: Any) -> Term:
-    return leaky(x, (lower + upper) / 2.0)
 
 
 def threshold(x: Term, limit: Term, value: Term) -> Term:
@@ -158,7 +156,9 @@ def nan_to_num(x: Term, nan: Any = None, posinf: Any = None, neginf: Any = None)
 
 
 def atan(x: Term) -> Term:
-    """By the half angle, three times, so that |x| is at most 0.2; then Taylor's series."""
+    """By the half angle, three times, so that |x| is at most 0.2; then Taylor's series. Of larger numbers than the
+    bound it is the same, and their squares have no end."""
+    x = clamp(x, -_MOST, _MOST)
     for _ in range(3):
         x = x / (1.0 + make("sqrt", 1.0 + x * x))
     square = x * x
@@ -166,6 +166,22 @@ def atan(x: Term) -> Term:
     for term in (-1 / 7, 1 / 5, -1 / 3, 1.0):
         series = series * square + term
     return 8.0 * x * series
+
+
+def atan2(y: Any, x: Any) -> Term:
+    """The angle of a vector; that of none is 0."""
+    y, x = number(y), number(x)
+    acute = atan(where(make("eq", y, 0.0), 0.0, y / make("abs", x)))
+    return where(signbit(x), where(signbit(y), -math.pi, math.pi) - acute, acute)
+
+
+def signbit(x: Term) -> Term:
+    """Also of a zero that has one, whose inverse is infinity with it."""
+    return make("lt", x + 1.0 / x, 0.0)
+
+
+def asin(x: Term) -> Term:
+    return atan(x / make("sqrt", (1.0 - x) * (1.0 + x)))
 
 
 def _elementwise(call: Call, function: Function) -> Step:
@@ -208,6 +224,12 @@ def _dropout(call: Call) -> Any:
     return [call.value(), None] if call.results else call.value()
 
 
+def _rrelu(call: Call) -> Step:
+    if call["training"]:
+        raise call.refuse("draws slopes at random; call it with training=self.training")
+    return call.map(lambda x, lower, upper: leaky(x, (lower + upper) / 2.0), call.value(), call["lower"], call["upper"])
+
+
 def _same(call: Call) -> Step:
     return call.value()
 
@@ -224,7 +246,6 @@ _IGNORED = {
     "pin_memory",
     "non_blocking",
     "generator",
-    "training",
     "dtype",
 }
 
@@ -247,6 +268,10 @@ _FUNCTIONS: dict[str, Function] = {
     "acosh": lambda x: make("log", x + make("sqrt", x * x - 1.0)),
     "atanh": lambda x: (make("log1p", x) - make("log1p", -x)) / 2.0,
     "atan": atan,
+    "atan2": atan2,
+    "asin": asin,
+    "acos": lambda x: math.pi / 2 - asin(x),
+    "signbit": signbit,
     "erfc": lambda x: 1.0 - make("erf", x),
     "sinc": lambda x: where(make("eq", x, 0.0), 1.0, make("sin", x * math.pi) / (x * math.pi)),
     "logit": lambda x, eps=None: (lambda y: make("log", y / (1.0 - y)))(x if eps is None else clamp(x, eps, 1.0 - eps)),
@@ -263,7 +288,6 @@ _FUNCTIONS: dict[str, Function] = {
     "hardsigmoid": hardsigmoid,
     "hardswish": hardswish,
     "log_sigmoid": log_sigmoid,
-    "rrelu": rrelu,
     "threshold": threshold,
     "softshrink": softshrink,
     "hardshrink": hardshrink,
@@ -315,6 +339,8 @@ _BITS: dict[str, Function] = {
 OPERATORS: dict[str, Callable[[Call], Any]] = {
     **{name: partial(_elementwise, function=function) for name, function in _FUNCTIONS.items()},
     **{name: partial(_bitwise, function=function) for name, function in _BITS.items()},
+    "rrelu": _rrelu,
+    "rrelu_with_noise": _rrelu,
     "prelu": _prelu,
     "_prelu_kernel": _prelu,
     "glu": _glu,

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import sympy
+import torch
 
 from pbgen.packing import sizes
 from pbgen.packing.call import Call, broadcast
 from pbgen.packing.export import Constant
+from pbgen.packing.picked import Picked
 from pbgen.packing.step import Step
 from pbgen.packing.term import Term, make
 
@@ -20,9 +22,11 @@ def index_select(call: Call) -> Step:
     return _take(call, call.value("self"), call.axis(), call.value("index"))
 
 
-def index(call: Call) -> Step:
-    """x[..., i, j, ...] where neighbouring axes have indices: one index into these axes made one."""
+def index(call: Call) -> Step | Picked:
+    """x[..., i, j, ...] where neighbouring axes have indices: one index into these axes made one; or x[mask]."""
     x, given = call.value("self"), call["indices"]
+    if call.dtypes["indices"] == torch.bool and all(one is None for one in given[:-1]):
+        return Picked(x, call.as_value(given[-1]), len(given) - 1)
     axes = [axis for axis, one in enumerate(given) if one is not None]
     if axes != list(range(axes[0], axes[-1] + 1)):
         raise call.refuse("its indices stand in axes that are no neighbours")

@@ -9,6 +9,7 @@ import torch
 from pbgen.packing.call import Call
 from pbgen.packing.operators.elementwise import truth
 from pbgen.packing.operators.indexing import not_negative
+from pbgen.packing.picked import REFUSED, Picked
 from pbgen.packing.step import Step
 from pbgen.packing.term import make
 
@@ -38,13 +39,20 @@ def index_put(call: Call) -> Step:
 
 
 def _masked(call: Call, x: Step, axis: int, mask: Step) -> Step:
-    """One value for all places, or one for each of those that the mask does not tell apart."""
-    values = call.as_value(call["values"])
-    rest = len(x.shape) - axis - len(mask.shape)
-    if call["accumulate"] or any(size != 1 for size in values.shape[: max(0, len(values.shape) - rest)]):
-        raise call.refuse("as many values as a mask has places cannot be written; one can, or torch.where picks")
+    """One value for all places, or one for each of those that the mask does not tell apart; or what it picks."""
+    picked, rest = call["values"], len(x.shape) - axis - len(mask.shape)
+    if call["accumulate"]:
+        raise call.refuse("values cannot be added where a mask says; torch.where picks what to add")
+    if isinstance(picked, Picked):
+        if picked.whole.shape != x.shape or not picked.written_by(mask, axis):
+            raise call.refuse(REFUSED)
+        values = picked.whole
+    else:
+        values = call.as_value(picked)
+        if any(size != 1 for size in values.shape[: max(0, len(values.shape) - rest)]):
+            raise call.refuse("as many values as a mask has places cannot be written; one can, or torch.where picks")
+        values = call.reshape(values, values.shape[max(0, len(values.shape) - rest) :] or (1,))
     mask = call.reshape(mask, (*[1] * axis, *mask.shape, *[1] * rest))
-    values = call.reshape(values, values.shape[max(0, len(values.shape) - rest) :] or (1,))
     return call.map(lambda x, m, v: make("where", truth(m), v, x), x, mask, values)
 
 
