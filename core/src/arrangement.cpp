@@ -40,6 +40,17 @@ std::vector<bool> read_by_layers(const Graph& graph, const std::vector<Shape>& s
     return wanted;
 }
 
+// Whether a node makes the variance of the same channels as the one before it, value `mean`, makes the mean.
+bool is_variance(const Node& node, const Node& before, size_t mean) {
+    if (node.op != Op::reduce || node.reduction != Reduction::mean || node.axes != before.axes) return false;
+    const auto& steps = node.program.steps;
+    const auto is = [&](size_t i, Instruction instruction, uint16_t a, uint16_t b) {
+        return steps[i].instruction == instruction && steps[i].operands[0] == a && steps[i].operands[1] == b;
+    };
+    return node.inputs == std::vector<size_t>{before.inputs[0], mean} && node.program.numbers.empty() &&
+           steps.size() == 2 && is(0, Instruction::sub, 0, 1) && is(1, Instruction::mul, 2, 2);
+}
+
 }  // namespace
 
 Arrangement::Arrangement(const Model& model, const std::vector<Shape>& inputs)
@@ -391,6 +402,9 @@ void Arrangement::arrange_map(const Node& node, size_t value) {
 }
 
 void Arrangement::arrange_reduce(const Node& node, size_t value) {
+    const auto known = variances_.find(value);
+    if (known != variances_.end()) return places_.push_back(known->second);
+    if (arrange_moments(node, value)) return;
     std::vector<Shape> shapes;
     for (size_t read : node.inputs) shapes.push_back(shape(read));
     const Shape all = broadcast(shapes);
@@ -405,6 +419,30 @@ void Arrangement::arrange_reduce(const Node& node, size_t value) {
         }
     });
     places_.push_back(out);
+}
+
+// The mean of each channel, and the variance that the next node makes, in one pass.
+bool Arrangement::arrange_moments(const Node& node, size_t value) {
+    const auto& nodes = model_.graph().nodes;
+    const size_t next = value - inputs_.size() + 1;
+    if (node.reduction != Reduction::mean || !node.program.steps.empty() || node.inputs.size() != 1) return false;
+    if (next == nodes.size() || !is_variance(nodes[next], node, value)) return false;
+    const Place in = input(node);
+    const bool alone = homes_[value].in == none && homes_[value + 1].in == none;
+    const bool of_channels = shape(value)[1] == in.shape[1] && shape(value).size() == in.shape[1];
+    if (!alone || !is_image(in) || !of_channels) return false;
+    const size_t rank = in.shape.rank;
+    const Image image = {in.shape[1], rank == 4 ? in.shape[2] : 1, in.shape[rank - 1]};
+    const Place mean = destination(value, row_major(shape(value)));
+    const Place variance = destination(value + 1, row_major(shape(value + 1)));
+    add({&in, &mean, &variance}, [=, rows = layout(in)](const Call& call) {
+        for (size_t i = 0; i < call.images; ++i)
+            moments(address(in, call, i), image, rows, writable(mean, call, i), writable(variance, call, i),
+                    model_.kernels(), model_.threads());
+    });
+    places_.push_back(mean);
+    variances_[value + 1] = variance;
+    return true;
 }
 
 void Arrangement::arrange_range(const Node& node, size_t value) {

@@ -62,6 +62,7 @@ private:
     void arrange_tail(const Node& node, const Place& sum, size_t value);
     void arrange_map(const Node& node, size_t value);
     void arrange_reduce(const Node& node, size_t value);
+    bool arrange_moments(const Node& node, size_t value);
     void arrange_range(const Node& node, size_t value);
     void arrange_reshape(const Node& node, size_t value);
     void arrange_permute(const Node& node, size_t value);
@@ -117,6 +118,7 @@ private:
     std::set<size_t> made_;              // outputs that a layer writes itself
     std::vector<Place> places_;          // by value
     std::vector<Home> homes_;            // by value
+    std::map<size_t, Place> variances_;  // by value: made with the means before them
     std::map<size_t, Place> reserved_;   // by value: where it will be made, and parts of it are already
     std::vector<std::shared_ptr<const Layer>> layers_;  // by value, where a layer makes it and nothing comes after
     std::vector<bool> mapped_;                          // by value: whether a program makes it

@@ -6,6 +6,7 @@
 
 #include "arch/kernels.h"
 #include "extremes.h"
+#include "image.h"
 #include "program.h"
 #include "strided.h"
 #include "threads.h"
@@ -25,6 +26,10 @@ enum class Reduction : uint8_t { sum, mean, max, min };
 // Reduces program(inputs), each input having `shape`, over those dimensions that are 1 in out's shape and not in `shape`.
 void reduce(Reduction kind, const Program& program, const Reads* inputs, const Shape& shape, const Writes& out,
             const Kernels& kernels, Threads& threads);
+
+// Of each channel, which lie side by side.
+void moments(const float* pixels, const Image& image, const Layout& layout, float* means, float* variances,
+             const Kernels& kernels, Threads& threads);
 
 // out[i] = start + i step.
 void range(float start, float step, const Writes& out);

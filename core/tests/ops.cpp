@@ -107,6 +107,13 @@ bool run(const std::string& name, const Kernels& kernels, std::vector<float>& re
             return reduce(kind, program, in.data(), shape, out, kernels, threads), true;
         });
     }
+    if (name == "moments")
+        return with(2, [&](const auto& in, const Writes& out) {
+            const Shape& shape = in[0].shape;
+            const Image image = {shape[1], shape[2], shape[3]};
+            const Layout layout = {0, in[0].strides[2], in[0].strides[3]};
+            return moments(in[0].data, image, layout, out.data, out.data + shape[1], kernels, threads), true;
+        });
     if (name == "range") {
         const float start = word<float>(), step = word<float>();
         return with(1, [&](const auto&, const Writes& out) { return range(start, step, out), true; });

@@ -364,6 +364,25 @@ def test_reductions_hand_on_a_nan(operators: Operators, kind: str) -> None:
             np.testing.assert_array_equal(np.isnan(result), np.isnan(x).any(axis, keepdims=True))
 
 
+IMAGES = [(64, 40, 33), (300, 9, 7), (5, 200, 3), (1, 1, 1), (17, 1, 5000), (130, 64, 64)]
+
+
+@pytest.mark.parametrize("apart", [(1, 1), (1, 2), (3, 1)], ids=["packed", "pixels apart", "rows apart"])
+@pytest.mark.parametrize("size", IMAGES, ids=str)
+def test_moments(operators: Operators, size: tuple[int, ...], apart: tuple[int, int]) -> None:
+    """Near 0, far from it, so far that float32 has few digits of what differs; all the same; from an outlier on."""
+    layout = Layout((0, 2, 3, 1), (1, *apart, 1))
+    cases = [(0, 1, 0), (1000, 1, 0), (-1e4, 1e-1, 0), (1e6, 0, 0), (-3, 1e-3, 100), (0, 1e12, 0)]
+    for mean, deviation, outlier in cases:
+        values = numbers(1, *size) * np.float32(deviation) + np.float32(mean)
+        values[:, :, 0, 0] += np.float32(outlier)
+        x = array(values, layout)
+        means, variances = run(operators, "moments", [], [x], Array((2, size[0]), row_major(2)))
+        exact = double(x)
+        np.testing.assert_allclose(means, exact.mean((0, 2, 3)), rtol=1e-7, atol=1e-6 * exact.std((0, 2, 3)).max())
+        np.testing.assert_allclose(variances, exact.var((0, 2, 3)), rtol=1e-6, atol=0)
+
+
 # Where numbers stand
 
 

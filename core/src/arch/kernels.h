@@ -243,6 +243,11 @@ struct Kernels {
     float (*fold)(Fold kind, const float* values, size_t count);
     void (*fold_rows)(Fold kind, const float* values, size_t rows, ptrdiff_t step, size_t columns, float* totals);
 
+    // Adds up how far the numbers of each column lie from its origin, and the squares of that. The less exactly, the further
+    // they lie from what `near` has, which becomes their mean.
+    void (*moments)(const float* values, size_t rows, ptrdiff_t step, size_t columns, float* near, const float* origin,
+                    double* sums, double* squares);
+
     // result[c] = sum over t of weights[t] rows[t][c], for `count` rows.
     void (*mix)(const float* const* rows, const float* weights, size_t count, size_t columns, float* result);
 

@@ -26,7 +26,7 @@ const Product* choose_shared_or_none(const LayerSize& size, bool integers) {
 
 const Kernels avx2_kernels = {
     "avx2", has_avx2, choose_float, choose_integer, choose_shared_or_none, channelwise, dots, finish, to_planes, extremes,
-    calculate, fold, fold_rows, mix, &avx2_outer_products,
+    calculate, fold, fold_rows, moments, mix, &avx2_outer_products,
 };
 
 }  // namespace pbgen

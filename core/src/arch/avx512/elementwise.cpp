@@ -17,6 +17,11 @@ void fold_rows(Fold kind, const float* values, size_t rows, ptrdiff_t step, size
     pbgen::fold_rows(kind, values, rows, step, columns, totals);
 }
 
+void moments(const float* values, size_t rows, ptrdiff_t step, size_t columns, float* near, const float* origin,
+             double* sums, double* squares) {
+    pbgen::moments(values, rows, step, columns, near, origin, sums, squares);
+}
+
 void mix(const float* const* rows, const float* weights, size_t count, size_t columns, float* result) {
     pbgen::mix(rows, weights, count, columns, result);
 }

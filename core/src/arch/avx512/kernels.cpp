@@ -33,13 +33,13 @@ const DotProducts& dots(bool integers) {
 const Kernels avx512_kernels = {
     "avx512", has_avx512, choose, choose_integer<false>, choose_shared, avx512::channelwise, dots<false>,
     avx512::finish, avx512::to_planes, avx512::extremes,
-    avx512::calculate, avx512::fold, avx512::fold_rows, avx512::mix, &avx512_outer_products,
+    avx512::calculate, avx512::fold, avx512::fold_rows, avx512::moments, avx512::mix, &avx512_outer_products,
 };
 
 const Kernels avx512_vbmi_kernels = {
     "avx512-vbmi", has_avx512_vbmi, choose, choose_integer<true>, choose_shared, avx512::channelwise, dots<true>,
     avx512::finish, avx512::to_planes, avx512::extremes,
-    avx512::calculate, avx512::fold, avx512::fold_rows, avx512::mix, &avx512_outer_products,
+    avx512::calculate, avx512::fold, avx512::fold_rows, avx512::moments, avx512::mix, &avx512_outer_products,
 };
 
 }  // namespace pbgen

@@ -37,6 +37,8 @@ Extremes extremes(const float* values, size_t count);
 void calculate(Instruction instruction, const Operand* operands, size_t count, float* result);
 float fold(Fold kind, const float* values, size_t count);
 void fold_rows(Fold kind, const float* values, size_t rows, ptrdiff_t step, size_t columns, float* totals);
+void moments(const float* values, size_t rows, ptrdiff_t step, size_t columns, float* near, const float* origin,
+             double* sums, double* squares);
 void mix(const float* const* rows, const float* weights, size_t count, size_t columns, float* result);
 
 namespace {

@@ -43,6 +43,11 @@ void fold_rows(Fold kind, const float* values, size_t rows, ptrdiff_t step, size
     neon_kernels.fold_rows(kind, values, rows, step, columns, totals);
 }
 
+void moments(const float* values, size_t rows, ptrdiff_t step, size_t columns, float* near, const float* origin,
+             double* sums, double* squares) {
+    neon_kernels.moments(values, rows, step, columns, near, origin, sums, squares);
+}
+
 void mix(const float* const* rows, const float* weights, size_t count, size_t columns, float* result) {
     neon_kernels.mix(rows, weights, count, columns, result);
 }
@@ -51,7 +56,7 @@ void mix(const float* const* rows, const float* weights, size_t count, size_t co
 
 const Kernels neon_dotprod_kernels = {
     "neon-dotprod", has_dotprod, choose, choose_integer, choose_shared, channelwise, dots, finish, to_planes, extremes,
-    calculate, fold, fold_rows, mix, &neon_outer_products,
+    calculate, fold, fold_rows, moments, mix, &neon_outer_products,
 };
 
 }  // namespace pbgen

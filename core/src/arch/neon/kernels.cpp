@@ -12,7 +12,7 @@ bool supported() { return true; }
 
 const Kernels neon_kernels = {
     "neon", supported, choose, choose_integer, choose_shared, channelwise, dots, finish, to_planes, extremes,
-    calculate, fold, fold_rows, mix, &neon_outer_products,
+    calculate, fold, fold_rows, moments, mix, &neon_outer_products,
 };
 
 }  // namespace pbgen

@@ -40,6 +40,58 @@ void fold_rows(Fold kind, const float* values, size_t rows, ptrdiff_t step, size
     });
 }
 
+// Sums of how far `rows` numbers lie from one, and of the squares of that, told of how far they lie from another.
+inline void add_moments(float from, float sum, float square, double rows, float origin, double& sums, double& squares) {
+    const double far = static_cast<double>(from) - origin;
+    sums += sum + rows * far;
+    squares += square + far * (2.0 * sum + rows * far);
+}
+
+template <size_t vectors>
+inline void vector_moments(const float* values, size_t rows, size_t step, float* near, const float* origin,
+                           double* sums, double* squares) {
+    Floats from[vectors], sum[vectors] = {}, square[vectors] = {};
+    UNROLL for (size_t v = 0; v < vectors; ++v) from[v] = load<Floats>(near + v * lanes);
+    for (size_t row = 0; row < rows; ++row, values += step)
+        UNROLL for (size_t v = 0; v < vectors; ++v) {
+            const Floats far = load<Floats>(values + v * lanes) - from[v];
+            sum[v] += far;
+            square[v] += far * far;
+        }
+    const auto count = static_cast<float>(rows);
+    UNROLL for (size_t v = 0; v < vectors; ++v) {
+        float numbers[3][lanes];
+        store(numbers[0], from[v]);
+        store(numbers[1], sum[v]);
+        store(numbers[2], square[v]);
+        for (size_t i = v * lanes, lane = 0; lane < lanes; ++lane, ++i)
+            add_moments(numbers[0][lane], numbers[1][lane], numbers[2][lane], count, origin[i], sums[i], squares[i]);
+        store(near + v * lanes, from[v] + sum[v] / count);
+    }
+}
+
+void moments(const float* values, size_t rows, ptrdiff_t step, size_t columns, float* near, const float* origin,
+             double* sums, double* squares) {
+    const auto stride = static_cast<size_t>(step);
+    const auto some = [&](auto add, size_t c) {
+        add(values + c, rows, stride, near + c, origin + c, sums + c, squares + c);
+    };
+    size_t c = 0;
+    for (; c + 4 * lanes <= columns; c += 4 * lanes) some(vector_moments<4>, c);
+    for (; c + lanes <= columns; c += lanes) some(vector_moments<1>, c);
+    for (; c < columns; ++c) {
+        float sum = 0, square = 0;
+        for (size_t row = 0; row < rows; ++row) {
+            const float far = values[row * stride + c] - near[c];
+            sum += far;
+            square += far * far;
+        }
+        const auto count = static_cast<float>(rows);
+        add_moments(near[c], sum, square, count, origin[c], sums[c], squares[c]);
+        near[c] += sum / count;
+    }
+}
+
 // In four chains of vectors, which hide an addition's latency and keep sums short.
 float fold(Fold kind, const float* values, size_t count) {
     float result = 0;
