@@ -190,6 +190,7 @@ READ(read_512, Words512, "avx512f")
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"); }
 bool has_vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+bool has_avx_vnni() { return has_avx2() && __builtin_cpu_supports("avxvnni"); }
 bool has_vbmi() { return has_vnni() && __builtin_cpu_supports("avx512vbmi"); }
 
 // One-bit weights, tables in registers: 16 output channels' indices each choose one of 16 signed sums of five inputs,
@@ -316,6 +317,17 @@ TARGET("avx512vnni") double dot_products(Memory& memory, size_t times) {
     UNROLL for (int i = 0; i < registers; ++i) sums[i] = sum[i];
     return double(times) * registers * 64;
 }
+
+TARGET("avx2,avxvnni") double dot_products_256(Memory& memory, size_t times) {
+    auto* sums = reinterpret_cast<__m256i*>(memory.sums);
+    const __m256i a = sums[registers], b = sums[registers + 1];
+    __m256i sum[registers];
+    UNROLL for (int i = 0; i < registers; ++i) sum[i] = sums[i];
+    for (size_t t = 0; t < times; ++t)
+        UNROLL for (int i = 0; i < registers; ++i) sum[i] = _mm256_dpbusd_avx_epi32(sum[i], a, b);
+    UNROLL for (int i = 0; i < registers; ++i) sums[i] = sum[i];
+    return double(times) * registers * 32;
+}
 #endif
 
 #ifdef ARM_LINUX
@@ -357,6 +369,7 @@ std::vector<Peak> multiply_adds() {
         {"float32-registers-256", "one bit, sums of 4 float32 in registers: vpermps, vfmadd", has_avx2,
          {short_lookup<5, 2>, short_lookup<4, 2>, short_lookup<8, 1>}},
         {"int16-tables-256", "one bit, sums of 4 int16 in memory", has_avx2, {int_tables_256_1x8, int_tables_256_2x4}},
+        {"int8-256", "uint8 times int8: vpdpbusd", has_avx_vnni, {dot_products_256}},
         {"multiply-add-512", "float32 times float32: vfmadd", has_avx512, {multiply_add_512}},
         {"int16-multiply-add-512", "int16 times int16, two at a time: vpmaddwd, vpaddd", has_avx512, {pairs_512}},
         {"float32-registers-512", "one bit, sums of 5 float32 in registers: vpermps, vfmadd; vpermt2ps, vaddps", has_avx512,

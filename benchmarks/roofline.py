@@ -34,7 +34,7 @@ PEAKS = {
     "channel by channel": "multiply-add",
 }
 """The peak in peaks.cpp for each kernel, by how its name begins; the first that fits counts."""
-BITS = {"avx512-vbmi": "512", "avx512": "512", "avx2": "256"}
+BITS = {"avx512-vbmi": "512", "avx512": "512", "avx2": "256", "avx2-vnni": "256"}
 """What the peak's name ends with, by instruction set; 128 for the others."""
 INPUTS = {"tables in memory, shared by taps, int8": 8, "tables in memory, shared by taps": 6}
 """Of a table, where there are not 4, as there are in the peak's; by how the kernel's name begins."""

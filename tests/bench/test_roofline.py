@@ -50,6 +50,7 @@ def test_a_layer_is_limited_by_its_multiply_adds_or_its_bytes(cache: int, first:
         ("float32 weights, broadcast, folded (avx512)", "multiply-add-512"),
         ("float weights as int8, dot products, folded (avx512-vbmi)", "int8-512"),
         ("float weights as int8, broadcast (avx2)", "int16-multiply-add-256"),
+        ("float weights as int8, dot products (avx2-vnni)", "int8-256"),
         ("tables in memory (avx2)", "float32-tables-256"),
         ("tables in memory, shared by taps (avx512)", "float32-tables-256"),
         ("tables in memory, shared by taps, int8 (neon)", "int16-tables-128"),

@@ -3,7 +3,7 @@
 import platform
 
 ARCHS = {
-    "x86_64": ["portable", "avx2", "avx512", "avx512-vbmi"],
+    "x86_64": ["portable", "avx2", "avx2-vnni", "avx512", "avx512-vbmi"],
     "aarch64": ["portable", "neon", "neon-dotprod"],
     "arm64": ["portable", "neon", "neon-dotprod"],
 }

@@ -13,7 +13,11 @@ namespace {
 // Best first.
 const Kernels* const all_kernels[] = {
 #ifdef __x86_64__
-    &avx512_vbmi_kernels, &avx512_kernels, &avx2_kernels,
+    &avx512_vbmi_kernels, &avx512_kernels,
+#ifdef PBGEN_AVX_VNNI
+    &avx2_vnni_kernels,
+#endif
+    &avx2_kernels,
 #endif
 #ifdef __aarch64__
     &neon_dotprod_kernels, &neon_kernels,

@@ -48,6 +48,15 @@ bool has_avx2() {
     return answer;
 }
 
+bool has_avx2_vnni() {
+    static const bool answer = [] {
+        unsigned a, b, c, d;
+        constexpr unsigned avx_vnni = 1 << 4;  // which old headers lack
+        return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avx_vnni);
+    }();
+    return answer;
+}
+
 bool has_avx512() {
     static const bool answer = has(avx512_bits, 0, 0xe6);
     return answer;

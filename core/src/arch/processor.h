@@ -6,6 +6,7 @@ namespace pbgen {
 
 #ifdef __x86_64__
 bool has_avx2();
+bool has_avx2_vnni();  // dot products of bytes, without AVX-512
 bool has_avx512();
 bool is_intel();
 bool has_avx512_vbmi();  // permutations and dot products of bytes, too

@@ -8,6 +8,7 @@ namespace pbgen {
 
 extern const Kernels portable_kernels;
 extern const Kernels avx2_kernels;
+extern const Kernels avx2_vnni_kernels;
 extern const Kernels avx512_kernels;
 extern const Kernels avx512_vbmi_kernels;
 extern const Kernels neon_kernels;

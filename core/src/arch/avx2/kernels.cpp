@@ -4,6 +4,7 @@
 #include "../tables.h"
 #include "../vector/kernels.h"
 #include "lookup.h"
+#include "vnni.h"
 
 namespace pbgen {
 namespace {
@@ -22,12 +23,23 @@ const Product* choose_shared_or_none(const LayerSize& size, bool integers) {
     return !integers && is_for_registers(size, 32) ? nullptr : choose_shared(size, integers);
 }
 
+#ifdef PBGEN_AVX_VNNI
+const Product* choose_bytes(const LayerSize& size) { return size.planes ? choose_integer(size) : &avx2::byte_broadcast; }
+#endif
+
 }  // namespace
 
 const Kernels avx2_kernels = {
     "avx2", has_avx2, choose_float, choose_integer, choose_shared_or_none, channelwise, dots, finish, to_planes, extremes,
     calculate, fold, fold_rows, moments, mix, &avx2_outer_products,
 };
+
+#ifdef PBGEN_AVX_VNNI
+const Kernels avx2_vnni_kernels = {
+    "avx2-vnni", has_avx2_vnni, choose_float, choose_bytes, choose_shared_or_none, channelwise, dots, finish, to_planes,
+    extremes, calculate, fold, fold_rows, moments, mix, &avx2_outer_products,
+};
+#endif
 
 }  // namespace pbgen
 #endif

@@ -1,14 +1,13 @@
-// Weights and inputs of 8 bits, by dot products of four at a time: of signed inputs with signed weights.
+// NEON's dot products of 8-bit integers (from ARMv8.2 on), of signed inputs with signed weights: one instruction does 16
+// multiply-adds.
 #ifdef __aarch64__
+#include "bytes.h"
+
 #include <arm_neon.h>
 
-#include "../each_pixel.h"
-#include "../each_tap.h"
-#include "../vector/broadcast.h"
-#include "../vector/round.h"
-#include "../zero_point.h"
+#include "../vector/bytes.h"
 
-namespace pbgen {
+namespace pbgen::neon {
 namespace {
 
 struct ByteUnits {
@@ -22,39 +21,9 @@ struct ByteUnits {
     }
 };
 
-using Dots = Broadcast<ByteUnits>;
-constexpr int zero_point = -128;
-
-using Signed = Moved<Dots, zero_point>;
-
-void prepare(const float* values, size_t inputs, const Quantization& quantization, void* source) {
-    const int zero = quantization.low < 0 ? 0 : zero_point;
-    auto* bytes = static_cast<int8_t*>(source);
-    const auto add = [&](Ints q, size_t at, size_t count) {
-        for (size_t i = 0; i < count; ++i) bytes[at + i] = static_cast<int8_t>(q[i] + zero);
-    };
-    size_t i = 0;
-    for (; i + lanes <= inputs; i += lanes) add(quantize(load<Floats>(values + i), quantization), i, lanes);
-    if (i < inputs) add(quantize(load_first(values + i, inputs - i), quantization), i, lanes);
-    Signed::is_moved(source, inputs) = zero;
-}
-
 }  // namespace
 
-extern const Product neon_byte_broadcast;
+const Product byte_broadcast = Bytes<ByteUnits, -128>::product;
 
-const Product neon_byte_broadcast = {
-    "float weights as int8, dot products",
-    Dots::block,
-    Dots::sum_bytes,
-    Signed::weight_bytes,
-    Signed::arrange,
-    Signed::source_bytes,
-    each_pixel<prepare>,
-    each_tap<Signed::accumulate>,
-    Dots::collect,
-    Rounded::inputs,
-};
-
-}  // namespace pbgen
+}  // namespace pbgen::neon
 #endif
