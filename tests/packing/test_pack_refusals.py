@@ -55,15 +55,15 @@ def infinite() -> nn.Module:
 
 
 class Cancelling(nn.Module):
-    """Has a variance of which float32 keeps little, or next to nothing, where a picture's last pixel is positive."""
+    """Has a variance of which float32 keeps little, or next to nothing, where an image's last pixel is `above` this."""
 
-    def __init__(self, shift: float) -> None:
+    def __init__(self, shift: float, above: float) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.layer, self.shift = nn.Conv2d(3, 64, 3, padding=1), shift
+        self.layer, self.shift, self.above = nn.Conv2d(3, 64, 3, padding=1), shift, above
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.layer(x) * 0.05 + self.shift * (x[..., :1, :1, -1:] > 0)
+        x = self.layer(x) * 0.05 + self.shift * (x[..., :1, :1, -1:] > self.above)
         mean = x.mean((2, 3), keepdim=True)
         return (x - mean) * torch.rsqrt((x**2).mean((2, 3), keepdim=True) - mean**2 + 1e-3)
 
@@ -72,7 +72,7 @@ def test_a_network_that_loses_digits_on_other_inputs_than_the_example_is_told(tm
     example = torch.randn(1, 3, 32, 32)
     example[..., 0], example[..., -1] = 1, -1
     with pytest.warns(PBGenWarning, match=r"differs .* in float32 from that in float64 by \S+: the network is ill"):
-        pack(Cancelling(3), example, tmp_path / "g.safetensors")
+        pack(Cancelling(3, 0), example, tmp_path / "g.safetensors")
 
 
 IMAGE = (3, 4, 4)
@@ -95,7 +95,7 @@ REFUSED = [
         r"complex numbers cannot be packed; leave Fourier transforms out of the module",
     ),
     (
-        Cancelling(20),
+        Cancelling(20, -100),
         (3, 32, 32),
         r"differs from the module's by \S+ of its scale, and the module's own in float32 .*: the network is ill-c",
     ),
