@@ -191,11 +191,18 @@ void CanonicalWeights::copy_signs(size_t group, size_t output, size_t plane, uin
     const Place at = place(group, output);
     std::vector<uint8_t*> row(taps);
     for (size_t t = 0; t < taps; ++t) row[t] = to + (places_.empty() ? t : places_[t]) * rows.tap_step;
-    Signs signs = {bits_ + plane * plane_bytes(), plane_bytes(), uint64_t{at.channel} * inputs * at.step + at.tap, at.step};
-    if (!rows_) return copy_rows(signs, inputs, taps, row.data(), rows);
-    const uint32_t* first = rows_ + (plane * groups * outputs * taps + at.channel * at.step + at.tap) * row_words_;
-    signs = {reinterpret_cast<const uint8_t*>(first), taps * row_words_ * sizeof *first, 0, 1};
-    for (size_t t = 0; t < taps; ++t, signs.first += row_words_ * 32) copy_rows(signs, inputs, 1, row.data() + t, rows);
+    if (!rows_) {
+        const uint64_t first = uint64_t{at.channel} * inputs * at.step + at.tap;
+        return copy_rows({bits_ + plane * plane_bytes(), plane_bytes(), first, at.step}, inputs, taps, row.data(), rows);
+    }
+    const uint32_t* from = rows_ + (plane * groups * outputs * taps + at.channel * at.step + at.tap) * row_words_;
+    for (size_t t = 0; t < taps; ++t, from += row_words_) {
+        const auto* bytes = reinterpret_cast<const uint8_t*>(from);
+        if (rows.byte_step == 1 && rows.inputs == 8)
+            std::memcpy(row[t], bytes, row_bytes());  // they lie as they should: a training step has no time to lose
+        else
+            copy_rows({bytes, row_words_ * sizeof *from, 0, 1}, inputs, 1, row.data() + t, rows);
+    }
 }
 
 void CanonicalWeights::copy_numbers(size_t group, size_t output, float* numbers, size_t stride) const {
