@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pbgen.packing.step import Step
+from pbgen.packing.step import Numbers, Step
 from pbgen.packing.term import Term
 
 REFUSED = (
@@ -38,9 +38,13 @@ def _same(a: Step, b: Step, known: dict[tuple[Step, Step], bool]) -> bool:
         return known.get((a, b), True)
     alike = (a.op, a.shape, a.attributes) == (b.op, b.shape, b.attributes) and a.op != "input" and not a.is_layer
     alike = alike and len(a.reads) == len(b.reads) and _same_term(a.term, b.term)
-    alike = alike and (a.numbers is b.numbers or np.array_equal(a.numbers, b.numbers))  # type: ignore[arg-type]
+    alike = alike and _same_numbers(a.numbers, b.numbers)
     known[a, b] = alike and all(_same(one, other, known) for one, other in zip(a.reads, b.reads, strict=True))
     return known[a, b]
+
+
+def _same_numbers(a: Numbers | None, b: Numbers | None) -> bool:
+    return a is b or (a is not None and b is not None and np.array_equal(a, b))
 
 
 def _same_term(a: Term | None, b: Term | None) -> bool:
