@@ -5,33 +5,20 @@
 #include <cstring>
 #include <vector>
 
+#include "transpose.h"
+
 namespace pbgen {
 namespace {
 
-// Taps that are read at a time; two inputs' lie side by side in a word.
+// Taps that are read at a time: as many as a word has wherever they begin.
 constexpr size_t field_bits = 32, field_taps = field_bits - 7;
 
 // Those from bit `at` on, and some more.
-uint64_t bits_from(const uint8_t* bits, uint64_t at) {
+uint32_t bits_from(const uint8_t* bits, uint64_t at) {
     uint32_t word;
     std::memcpy(&word, bits + at / 8, sizeof word);
     if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) word = __builtin_bswap32(word);
     return word >> at % 8;
-}
-
-// Bit j of a byte of word k becomes bit k of that byte of word j (Warren, Hacker's Delight, 7-3).
-void transpose(uint64_t (&words)[8]) {
-    const auto swap = [&](int distance, uint64_t chosen) {
-        for (int k = 0; k < 8; ++k) {
-            if (k & distance) continue;
-            const uint64_t differing = (words[k] >> distance ^ words[k + distance]) & chosen;
-            words[k + distance] ^= differing;
-            words[k] ^= differing << distance;
-        }
-    };
-    swap(4, 0x0f0f0f0f0f0f0f0f);
-    swap(2, 0x3333333333333333);
-    swap(1, 0x5555555555555555);
 }
 
 // An output channel's signs: those of an input's taps side by side from bit `first` on, an input every `step` bits.
@@ -40,17 +27,6 @@ struct Signs {
     uint64_t bytes, first, step;
 };
 
-// The taps of `count` inputs from bit `at` on, as many of them to a half of the words as make a byte of a row.
-void load_words(const uint8_t* bits, uint64_t at, uint64_t step, size_t count, size_t byte_inputs, uint64_t (&words)[8]) {
-    size_t i = 0;
-    for (size_t half = 0; half < 64; half += field_bits)
-        for (size_t k = 0; k < 8; ++k) {
-            if (k == byte_inputs || i == count) break;
-            words[k] |= bits_from(bits, at) << half;
-            at += step, ++i;
-        }
-}
-
 // Rows of signs, one for each tap, as `lie` says. By itself, and called often, because engines of WebAssembly translate a
 // function well between two calls of it only.
 __attribute__((noinline)) void copy_rows(const Signs& signs, size_t inputs, size_t taps, uint8_t* const* rows,
@@ -58,25 +34,28 @@ __attribute__((noinline)) void copy_rows(const Signs& signs, size_t inputs, size
     const size_t at_once = 2 * lie.inputs;
     std::vector<uint8_t> last;  // bytes of the last inputs, with zeros behind
     for (size_t begin = 0; begin < taps; begin += field_taps) {
-        const size_t end = std::min(taps, begin + field_taps);
+        const size_t some = std::min(taps - begin, field_taps);
         const uint8_t* bits = signs.bits;
         uint64_t at = signs.first + begin;
         size_t offset = 0;
-        for (size_t i = 0; i < inputs; i += at_once, at += at_once * signs.step) {
+        for (size_t i = 0; i < inputs; i += at_once) {
             if ((at + at_once * signs.step) / 8 + sizeof(uint32_t) > signs.bytes && bits == signs.bits) {
                 const auto rest = static_cast<size_t>(signs.bytes - at / 8);
                 last.assign(rest + sizeof(uint32_t), 0);
                 std::memcpy(last.data(), bits + at / 8, rest);
                 bits = last.data(), at %= 8;
             }
-            uint64_t words[8] = {};
-            load_words(bits, at, signs.step, std::min(at_once, inputs - i), lie.inputs, words);
-            transpose(words);
-            const size_t bytes = inputs - i > lie.inputs ? 2 : 1;
-            for (size_t byte = 0; byte < bytes; ++byte, offset += lie.byte_step)
-                for (size_t t = begin, shift = byte * field_bits; t < end; t += 8, shift += 8)
-                    for (size_t k = 0; k < 8; ++k)
-                        if (t + k < end) rows[t + k][offset] = static_cast<uint8_t>(words[k] >> shift);
+            uint32_t fields[16] = {};  // of as many inputs as make a byte, and of the next ones
+            const size_t count = std::min(at_once, inputs - i);
+            for (size_t k = 0; k < count; ++k, at += signs.step)
+                fields[k < lie.inputs ? k : 8 + k - lie.inputs] = bits_from(bits, at);
+            const bool two = count > lie.inputs;
+            transpose(fields, some, [&](size_t t, uint8_t first, uint8_t second) {
+                uint8_t* row = rows[begin + t] + offset;
+                row[0] = first;
+                if (two) row[lie.byte_step] = second;
+            });
+            offset += 2 * lie.byte_step;
         }
     }
 }
