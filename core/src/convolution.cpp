@@ -347,7 +347,7 @@ void Convolution::finish_block(const Tile& tile, size_t block, const Output& out
     const auto number = [](int64_t size) { return static_cast<size_t>(size); };
     const Layout& layout = output.layout;
     const Grid grid = {number(tile.area.rows.size()), number(tile.area.columns.size()),
-                       number(columns_.output_step() * layout.pixel), number(rows_.output_step() * layout.row)};
+                       number(columns_.output_step() * layout.pixel), number(rows_.output_step() * layout.row), output.streams};
     const int64_t y = tile.row_phase.first + tile.area.rows.begin * rows_.output_step();
     const int64_t x = tile.column_phase.first + tile.area.columns.begin * columns_.output_step();
     const size_t count = grid.rows * grid.columns;

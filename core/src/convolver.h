@@ -47,6 +47,7 @@ struct Output {
     Layout layout;
     float* planes = nullptr;
     SharedExtremes* extremes = nullptr;
+    bool streams = false;  // whether they are written past the caches
 };
 
 // An epilogue of `channels` channels whose values stand again for each of some pixels.

@@ -305,7 +305,7 @@ void SharedConvolution::finish_phase(const Tile& tile, const Outputs& outputs, s
     if (run <= 0) return;
     const auto count = static_cast<size_t>(run);
     const int64_t step = column ? rows_.output_step() * output.layout.row : columns_.output_step() * output.layout.pixel;
-    const Grid grid = {1, count, static_cast<size_t>(step), 0};
+    const Grid grid = {1, count, static_cast<size_t>(step), 0, output.streams};
     alignas(64) float rows[tile_bytes / sizeof(float)];
     for (int64_t i = tile.area.rows.begin; i < end_row; i += column ? run : 1) {
         const int64_t y = row_phase.first + i * rows_.output_step();

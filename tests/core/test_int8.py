@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packed_files import Layer, Tensors, assert_close, write
-from test_layers import LAYERS, random_layers
+from test_layers import LARGE, LAYERS, random_layers
 
 from pbgen import Engine
 
@@ -100,6 +100,10 @@ def test_layer_of_rounded_inputs(name: str, signs: str, one_bit: bool, arch: str
     kernel = check(layer, tmp_path / "g.safetensors", SIGNS[signs](layer.input(2)))
     if layer.groups == 1 and layer.inputs >= 16 and layer.outputs >= 16:
         assert ("int8" in kernel) == rounds(arch, one_bit)
+
+
+def test_an_image_larger_than_caches(arch: str, tmp_path: Path) -> None:
+    check(LARGE, tmp_path / "g.safetensors", LARGE.input(1))
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -105,6 +105,14 @@ def test_planes_equal_torch(name: str, planes: int, arch: str, tmp_path: Path) -
     check(replace(LAYERS[name], planes=planes), tmp_path / "g.safetensors", 2)
 
 
+# 27 MB: more than a layer leaves in a third cache of 32.
+LARGE = Layer(16, 48, (440, 240), (3, 3), (1, 1), (1, 1), transposed=False)
+
+
+def test_an_image_larger_than_caches(arch: str, tmp_path: Path) -> None:
+    check(LARGE, tmp_path / "g.safetensors", 1)
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3, 5, 8, 17, 33])
 @pytest.mark.parametrize("name", ["dcgan first", "dcgan middle", "dcgan last", "linear", "conv, stride 2"])
 def test_any_batch(name: str, batch: int, arch: str, tmp_path: Path) -> None:

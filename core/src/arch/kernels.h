@@ -202,6 +202,7 @@ struct Extremes {
 struct Grid {
     size_t rows, columns;
     size_t step, row_step;
+    bool streams = false;  // whether it is written past the caches, which will not hold it
 };
 
 // What makes many numbers one. `max` and `min` hand on a NaN.

@@ -2,7 +2,12 @@
 // instruction set may use it anywhere, before it is known to be there.
 #pragma once
 
+#include <cstdint>
+
 namespace pbgen {
+
+// Bytes of the third cache that this processor has a part in; 0 where it does not tell.
+uint64_t third_cache();
 
 #ifdef __x86_64__
 bool has_avx2();

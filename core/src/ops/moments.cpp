@@ -38,8 +38,8 @@ void moments(const float* pixels, const Image& image, const Layout& layout, floa
         for_parts(parts, runs / parts * most_pixels * channels, threads, [&](int64_t begin, int64_t end) {
             float near[most_channels];
             const auto add = [&](int64_t run, Sums& to) {
-                const int64_t at = run % line_runs * most_pixels, count = std::min(length - at, most_pixels);
-                kernels.moments(first + run / line_runs * layout.row + at * layout.pixel, static_cast<size_t>(count),
+                const int64_t at = run % line_runs * most_pixels, some = std::min(length - at, most_pixels);
+                kernels.moments(first + run / line_runs * layout.row + at * layout.pixel, static_cast<size_t>(some),
                                 layout.pixel, static_cast<size_t>(channels), near, first, to.far, to.squares);
             };
             for (int64_t part = begin; part < end; ++part) {

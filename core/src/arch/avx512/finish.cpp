@@ -120,6 +120,7 @@ void finish_all(const Read& read, const typename Read::Number* in, size_t in_ste
                 float* out, const Grid& grid, Extremes* extremes) {
     Ends found;
     const size_t rows = grid.rows, columns = grid.columns, step = grid.step, row_step = grid.row_step;
+    const bool streams = grid.streams && (reinterpret_cast<uintptr_t>(out) / sizeof(float) | step | row_step) % lanes == 0;
     for (size_t c = 0; c < channels; c += lanes) {
         const __mmask16 mask = first_lanes(channels - c);
         const __m512 scale = epilogue.scale ? _mm512_maskz_loadu_ps(mask, epilogue.scale + c) : _mm512_set1_ps(1);
@@ -139,7 +140,7 @@ void finish_all(const Read& read, const typename Read::Number* in, size_t in_ste
             };
             if (channels - c >= lanes)
                 pixels([&](const auto* at) { return read.whole(at); },
-                       [](float* to, __m512 x) { _mm512_storeu_ps(to, x); });
+                       [=](float* to, __m512 x) { streams ? _mm512_stream_ps(to, x) : _mm512_storeu_ps(to, x); });
             else
                 pixels([&](const auto* at) { return read.first(mask, at); },
                        [=](float* to, __m512 x) { _mm512_mask_storeu_ps(to, mask, x); });
