@@ -22,8 +22,8 @@ public:
     // Numbers of memory that a run of one image takes.
     size_t workspace() const { return schedule_.workspace(); }
 
-    // Throws Error where an index is outside what it picks from.
-    void run(const Call& call) const { schedule_.run(call); }
+    // Returns why it failed, or nothing: an index may be outside what it picks from.
+    std::string run(const Call& call) const { return schedule_.run(call); }
 
 private:
     const Graph& graph_;

@@ -121,7 +121,8 @@ Place arrange_take(Arranging& all, const Node& node, size_t value) {
     const Place out = all.places.destination(value, row_major(all.shape(value)));
     all.schedule.add({&values, &indices, &out}, [values, indices, out, &node](const Run& run) {
         if (!take(run.reads(values), node.axis(), run.reads(indices), run.writes(out), run.threads()))
-            fail("layer ", quote(node.name), ": is given an index that is not in 0 .. ", values.shape[node.axis()] - 1);
+            run.failure = concat("layer ", quote(node.name), ": is given an index that is not in 0 .. ",
+                                 values.shape[node.axis()] - 1);
     });
     return out;
 }

@@ -102,12 +102,17 @@ void Schedule::plan() {
     workspace_ = static_cast<size_t>(workspace);
 }
 
-void Schedule::run(const Call& call) const {
-    Run run{*this, call};
+std::string Schedule::run(const Call& call) const {
+    std::string failure;
+    Run run{*this, call, failure};
     for (const Item& item : steps_) {
         const size_t times = item.for_all ? 1 : call.images;
-        for (run.image = 0; run.image < times; ++run.image) item.step(run);
+        for (run.image = 0; run.image < times; ++run.image) {
+            item.step(run);
+            if (!failure.empty()) return failure;
+        }
     }
+    return failure;
 }
 
 }  // namespace pbgen

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <functional>
 #include <initializer_list>
+#include <string>
 #include <vector>
 
 #include "../extremes.h"
@@ -31,6 +32,7 @@ class Schedule;
 struct Run {
     const Schedule& schedule;
     const Call& call;
+    std::string& failure;  // that a step may write, the last one then
     size_t image = 0;
 
     const float* address(const Place& place) const;
@@ -80,7 +82,8 @@ public:
     // Where all that lies in memory. Throws Error where it is too much.
     void plan();
 
-    void run(const Call& call) const;
+    // Returns why it failed, or nothing.
+    std::string run(const Call& call) const;
     const std::vector<uint64_t>& operations() const { return operations_; }
     // Numbers of memory that a run of one image takes.
     size_t workspace() const { return workspace_; }
