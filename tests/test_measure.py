@@ -812,6 +812,12 @@ def test_torch_compiler_is_not_imported():
         (nn.Conv1d(4, 4, 3), torch.zeros(1, 4, 2), "Conv1d: cannot run on the example input (1, 4, 2): Calculated "),
         (nn.Linear(4, 4), (torch.zeros(1, 4),) * 2, "Linear: cannot run on the example input (1, 4), (1, 4): "),
         (nn.ConvTranspose1d(1, 1, 2, padding=1), torch.zeros(1, 1, 1), "layer '': its output is empty; give a larger"),
+        (
+            nn.Sequential(nn.Linear(4, 0), nn.Linear(0, 4)),
+            torch.zeros(1, 4),
+            "layer '0': has 0 channels, its weight (0, 4); give it one, or leave it out",
+        ),
+        (nn.Conv2d(4, 0, 1), torch.zeros(1, 4, 8, 8), "layer '': has 0 channels, its weight (0, 4, 1, 1); "),
         (nn.Linear(4, 4), [1, 2], "example input[0]: int is no tensor; give a tensor or a tuple of them"),
         (nn.Linear(4, 4), (torch.zeros(1, 4), True), "example input[1]: bool is no tensor"),
         (nn.Linear(4, 4), "latent", "example input: str is no tensor"),

@@ -112,17 +112,23 @@ void Engine::run(const float* const* inputs, const Shape* shapes, size_t batch, 
                  double* seconds) {
     if (seconds) std::fill_n(seconds, layers().size(), 0.0);
     if (batch == 0) return;
+    std::string failure;
     with_arrangement(shapes, [&](const Arrangement& arrangement) {
-        if (memory) return run_parts(arrangement, inputs, batch, outputs, align(memory), seconds);
+        if (memory) {
+            failure = run_parts(arrangement, inputs, batch, outputs, align(memory), seconds);
+            return;
+        }
         const size_t numbers = std::min(batch, images_at_once(arrangement)) * arrangement.workspace();
         Workspaces::Workspace workspace = workspaces_.take(numbers);
-        run_parts(arrangement, inputs, batch, outputs, workspace->data(), seconds);
+        failure = run_parts(arrangement, inputs, batch, outputs, workspace->data(), seconds);
         workspaces_.give_back(std::move(workspace));
     });
+    // All memory is back in its place: where nothing is unwound, it would be lost.
+    if (!failure.empty()) fail(failure);
 }
 
-void Engine::run_parts(const Arrangement& arrangement, const float* const* inputs, size_t batch, float* const* outputs,
-                       float* workspace, double* seconds) {
+std::string Engine::run_parts(const Arrangement& arrangement, const float* const* inputs, size_t batch,
+                              float* const* outputs, float* workspace, double* seconds) {
     const size_t input_count = arrangement.inputs().size(), output_count = arrangement.outputs();
     const float* in[max_ends];
     float* out[max_ends];
@@ -131,10 +137,12 @@ void Engine::run_parts(const Arrangement& arrangement, const float* const* input
     const size_t most = images_at_once(arrangement);
     for (size_t first = 0; first < batch; first += most) {
         const size_t images = std::min(most, batch - first);
-        arrangement.run({in, out, workspace, images, seconds});
+        const std::string failure = arrangement.run({in, out, workspace, images, seconds});
+        if (!failure.empty()) return failure;
         for (size_t i = 0; i < input_count; ++i) in[i] += images * static_cast<size_t>(arrangement.inputs()[i].size());
         for (size_t i = 0; i < output_count; ++i) out[i] += images * static_cast<size_t>(arrangement.output(i).size());
     }
+    return {};
 }
 
 Engine::Cuttings::Item Engine::cutting(const Shape* shapes, int64_t tile) {

@@ -53,8 +53,8 @@ private:
     Cuttings::Item cutting(const Shape* shapes, int64_t tile);
     std::vector<Shape> all(const Shape* shapes) const;
     static size_t images_at_once(const Arrangement& arrangement);
-    static void run_parts(const Arrangement& arrangement, const float* const* inputs, size_t batch, float* const* outputs,
-                          float* workspace, double* seconds);
+    static std::string run_parts(const Arrangement& arrangement, const float* const* inputs, size_t batch,
+                                 float* const* outputs, float* workspace, double* seconds);
 
     Model model_;
     std::unique_ptr<const Arrangement> fixed_;  // where no size is free

@@ -93,10 +93,19 @@ def _follow(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list["_Layer
     except PBGenError:
         raise
     except Exception as error:
+        for slot in slots(module).values():  # torch names none
+            if isinstance(slot.owner, LAYER_KINDS):
+                _check_channels(slot)
         shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
         raise PBGenError(
             f"{type(module).__name__}: cannot run on the example input {shapes}: {first_line(error)}"
         ) from error
+
+
+def _check_channels(slot: Slot) -> None:
+    shape = tuple(slot.parameter.shape)
+    if 0 in shape:
+        raise PBGenError(f"layer '{slot.name}': has 0 channels, its weight {shape}; give it one, or leave it out")
 
 
 @torch.no_grad()
@@ -132,6 +141,7 @@ class _Layer:
     state: frozenset[str] = frozenset()  # parameters and buffers that it reads as a value
 
     def dimensions(self) -> LayerDimensions:
+        _check_channels(self.slot)
         outputs = sum(math.prod(output) for _, output in self.shapes)
         if outputs == 0:
             raise PBGenError(f"layer '{self.slot.name}': its output is empty; give a larger example input")

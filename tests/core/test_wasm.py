@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import wasm
 from generators import dcgan, every_operator
-from hostile_files import good_file
+from hostile_files import good_file, node, some
 from hostile_graphs import hostile_files, hostile_sizes, strange_files
 from packed_files import assert_close
 
@@ -71,6 +71,23 @@ def test_truncation_at_every_byte(module: partial[wasm.Engine], tmp_path: Path) 
         path.write_bytes(content[:length])
         with pytest.raises(PBGenError):
             module(path)
+
+
+def test_a_run_that_fails_loses_little(module: partial[wasm.Engine], tmp_path: Path) -> None:
+    """Not the four megabytes in which it worked."""
+    path = tmp_path / "g.safetensors"
+    nodes = [node("reshape", [0], [3]), node("take", [2, 1], [1, 2], axis=0)]
+    nodes += [node("pad", [3], [1, 2**20], before=[0, 0], mode="constant", value=0)]
+    nodes += [node("slice", [4], [1, 1], axis=1, start=0, step=1)]
+    path.write_bytes(some(nodes, [1, 3], [1, 2]))
+    engine, values, memory = module(path), np.float32([[5, 6, 7]]), []
+    for _ in range(2):
+        for _ in range(20):
+            with pytest.raises(PBGenError, match="is given an index that is not in"):
+                engine(values, np.float32([[0, 3]]))
+        memory.append(wasm.process(engine.module).ask("memory")[0]["bytes"])
+    assert memory[1] - memory[0] < 2**20
+    np.testing.assert_array_equal(engine(values, np.float32([[2, 0]])), [[7]])
 
 
 def test_no_memory_is_an_error(module: partial[wasm.Engine], tmp_path: Path) -> None:

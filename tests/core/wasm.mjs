@@ -25,9 +25,11 @@ const text = (at) => {
 const with_memory = (size, use) => {
     const at = core.malloc(size || 1);
     if (!at) throw Error("malloc");
-    const result = use(at);
-    core.free(at);
-    return result;
+    try {
+        return use(at);
+    } finally {
+        core.free(at);
+    }
 };
 
 const failed = () => ({ error: text(core.pbgen_error()) });
@@ -108,6 +110,10 @@ const commands = {
                 return { outputs, data: bytes(at + data.length, size).slice() };
             }),
         );
+    },
+
+    memory() {
+        return { bytes: core.memory.buffer.byteLength };
     },
 
     renew() {

@@ -78,7 +78,8 @@ struct Extremes;
 struct Grid;
 
 // How a layer's weights meet its inputs. The layer is done a tile of output pixels and a block of output channels at a
-// time, some taps at a time; the sums of a tile lie in memory in whatever order suits the product.
+// time, some taps at a time; the sums of a tile lie in memory in whatever order suits the product. Products name the fields
+// that they fill in, as in C++20: GCC and Clang, which alone compile kernels, take that in C++17, too.
 struct Product {
     const char* name;
 
@@ -93,17 +94,17 @@ struct Product {
     // ceil(inputs / 8) bytes, bit i of a row being that of input i, set where it is +1. They are read from memory on cache
     // lines where the size is a multiple of them.
     size_t (*weight_bytes)(size_t inputs, size_t outputs);
-    void (*arrange)(const void* weights, size_t inputs, size_t outputs, void* arranged);
+    void (*arrange)(const void* weights, size_t inputs, size_t outputs, void* arranged) = nullptr;
 
     // What a pixel's inputs are made into before they are used, once for all taps and blocks: bytes, a multiple of a
     // cache line, and the making. nullptr, nullptr: they are used as they are.
-    size_t (*source_bytes)(size_t inputs);
-    void (*prepare)(const PixelRun& run, size_t inputs, const Quantization& quantization);
+    size_t (*source_bytes)(size_t inputs) = nullptr;
+    void (*prepare)(const PixelRun& run, size_t inputs, const Quantization& quantization) = nullptr;
 
     // sums[pixels[i]][o] += weights[o] . (sources[i] + shift) of each tap, for `count` pixels of the tile in ascending
     // order.
     void (*accumulate)(const TapWeights* taps, size_t tap_count, size_t inputs, size_t outputs,
-                       const void* const* sources, const uint8_t* pixels, size_t count, void* sums);
+                       const void* const* sources, const uint8_t* pixels, size_t count, void* sums) = nullptr;
 
     // The sums of `count` pixels, times `scale`: each pixel's in the order of the channels, `block` numbers from one
     // pixel's to the next. They are written to `rows`, or where they lie as they should, found in place. With `planes`
@@ -112,7 +113,7 @@ struct Product {
                             float* rows);
 
     // What prepare() makes integers.
-    Rounded rounded;
+    Rounded rounded = Rounded::nothing;
 
     // Whether weights are signs, rather than numbers.
     bool takes_signs = false;

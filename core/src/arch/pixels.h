@@ -5,26 +5,14 @@
 #include <cstring>
 
 #include "kernels.h"
+#include "unroll.h"
 
 namespace pbgen {
 namespace {
 
-// Unrolled early, so that arrays of registers stay in registers.
-#define UNROLL _Pragma("GCC unroll 16")
-
-// Where sums are handed on that should stay in registers.
-#define INLINE inline __attribute__((always_inline))
-
 constexpr size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
 
 constexpr size_t row_bytes(size_t inputs) { return divide_up(inputs, 8); }
-
-// Makes the compiler compute this here, among others of the kind in the order in which they are written. Left to itself
-// it begins so many things at once that it runs out of registers.
-template <class Vector>
-inline void in_order(Vector& value) {
-    asm volatile("" : "+v"(value));
-}
 
 // Calls Kernel<pixels, vectors>::run(work, sources, sums) for a few pixels at a time, in equal parts, whose sums take at
 // most `registers`: enough to hide an addition's latency, and to leave some for the rest. `width`: numbers of 4 bytes of a

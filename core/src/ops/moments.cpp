@@ -30,7 +30,7 @@ void moments(const float* pixels, const Image& image, const Layout& layout, floa
     const int64_t lines = together ? 1 : image.height, length = image.pixels() / lines;
     const int64_t line_runs = divide_up(length, most_pixels), runs = lines * line_runs;
     const int64_t parts = std::min(runs, most_parts);
-    const auto count = static_cast<double>(image.pixels());
+    const auto all = static_cast<double>(image.pixels());
     for (int64_t channel = 0; channel < image.channels; channel += most_channels) {
         const float* first = pixels + channel;
         const int64_t channels = std::min(image.channels - channel, most_channels);
@@ -54,9 +54,9 @@ void moments(const float* pixels, const Image& image, const Layout& layout, floa
         for (int64_t c = 0; c < channels; ++c) {
             double far = 0, squares = 0;
             for (int64_t part = 0; part < parts; ++part) far += sums[part].far[c], squares += sums[part].squares[c];
-            far /= count;
+            far /= all;
             means[channel + c] = static_cast<float>(first[c] + far);
-            const double variance = squares / count - far * far;
+            const double variance = squares / all - far * far;
             variances[channel + c] = variance < 0 ? 0 : static_cast<float>(variance);
         }
     }

@@ -18,7 +18,6 @@ from pbgen.compression.inputs import Batch
 from pbgen.compression.judge import ImageSet, log_error
 from pbgen.compression.opponent import Opponent, OpponentState
 from pbgen.compression.sound import is_sound, spectral_distance
-from pbgen.compression.student import writes_on_saved
 from pbgen.training.teacher import Teacher, held
 
 SIGN_RATE, LEVEL_RATE, RATE = 3e-2, 1e-2, 3e-3
@@ -71,7 +70,9 @@ class Lesson:
         self._adam = torch.optim.Adam(_groups(student), betas=(0.5 if images else 0.9, 0.99))
         self._optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(self._adam))
         self._lengths: list[float] = []
-        self._writes: bool | None = None  # unknown before the first step
+        # Whether the student writes in place on what its gradient is computed of, as `y = x.sigmoid(); y *= x` does:
+        # torch refuses that unless it looks out for it and keeps copies, which takes time. The first step tells.
+        self._writes = True
 
     def state(self) -> LessonState:
         """What is to be kept of it."""
@@ -121,10 +122,9 @@ class Lesson:
             group["lr"] = group["full_rate"] * order.rate
         expected = self._whole(self._teacher.outputs(batch, order.number), count)
         self._adam.zero_grad()
-        if self._writes is None:
-            self._writes = writes_on_saved(self._student, batch)
-        with allow_mutation_on_saved_tensors() if self._writes else nullcontext():
+        with allow_mutation_on_saved_tensors() if self._writes else nullcontext() as kept:
             made = self._whole(self._made(batch, order.number), count)
+            self._writes = kept is not None and len(kept.cloned) > 0
             loss = torch.stack(list(map(_loss, made, expected, self._variances))).mean()
             if self._opponent:
                 self._opponent.step(expected[0], made[0], order.rate)

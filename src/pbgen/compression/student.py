@@ -46,18 +46,6 @@ def can_learn(teacher: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
     return any(gradient is not None and bool(gradient.any()) for gradient in gradients)
 
 
-def writes_on_saved(student: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
-    """Whether it writes in place on what its gradient is computed of, as `y = x.sigmoid(); y *= x` does: torch refuses
-    that unless it keeps copies."""
-    try:
-        _gradients(student, inputs)
-    except RuntimeError as error:
-        if "modified by an inplace operation" not in str(error):
-            raise
-        return True
-    return False
-
-
 def _gradients(student: nn.Module, inputs: tuple[Tensor, ...]) -> Sequence[Tensor | None]:
     """Of its parameters, none where its outputs have none."""
     leaves = pytree.tree_leaves(student(*(value.clone() for value in inputs)))

@@ -169,23 +169,20 @@ void finish_sums(const void* sums, size_t outputs, size_t pixel, float scale, co
 }  // namespace
 
 const Product byte_lookup = {
-    "tables in registers, int8",
-    block,
-    sum_bytes,
-    weight_bytes,
-    arrange,
-    source_bytes,
-    each_pixel<prepare>,
-    accumulate<false>,
-    collect,
-    Rounded::sums,
-    true,
-    taps_together,
-    nullptr,
-    0,
-    nullptr,
-    accumulate<true>,
-    finish_sums,
+    .name = "tables in registers, int8",
+    .block = block,
+    .sum_bytes = sum_bytes,
+    .weight_bytes = weight_bytes,
+    .arrange = arrange,
+    .source_bytes = source_bytes,
+    .prepare = each_pixel<prepare>,
+    .accumulate = accumulate<false>,
+    .collect = collect,
+    .rounded = Rounded::sums,
+    .takes_signs = true,
+    .together = taps_together,
+    .start = accumulate<true>,
+    .finish = finish_sums,
 };
 
 }  // namespace pbgen::avx512

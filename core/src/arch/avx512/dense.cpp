@@ -46,29 +46,26 @@ void prepare(const float* values, size_t inputs, const Quantization& quantizatio
 }  // namespace
 
 const Product broadcast = {
-    "float32 weights, broadcast",
-    FloatBroadcast::block,
-    sum_bytes<max_vectors>,
-    FloatBroadcast::weight_bytes,
-    FloatBroadcast::arrange,
-    nullptr,
-    nullptr,
-    each_tap<FloatBroadcast::accumulate>,
-    FloatBroadcast::collect,
-    Rounded::nothing,
+    .name = "float32 weights, broadcast",
+    .block = FloatBroadcast::block,
+    .sum_bytes = sum_bytes<max_vectors>,
+    .weight_bytes = FloatBroadcast::weight_bytes,
+    .arrange = FloatBroadcast::arrange,
+    .accumulate = each_tap<FloatBroadcast::accumulate>,
+    .collect = FloatBroadcast::collect,
 };
 
 const Product short_broadcast = {
-    "float weights as int8, broadcast",
-    ShortBroadcast::block,
-    sum_bytes<max_vectors>,
-    ShortBroadcast::weight_bytes,
-    ShortBroadcast::arrange,
-    source_bytes,
-    each_pixel<prepare>,
-    each_tap<ShortBroadcast::accumulate>,
-    ShortBroadcast::collect,
-    Rounded::inputs,
+    .name = "float weights as int8, broadcast",
+    .block = ShortBroadcast::block,
+    .sum_bytes = sum_bytes<max_vectors>,
+    .weight_bytes = ShortBroadcast::weight_bytes,
+    .arrange = ShortBroadcast::arrange,
+    .source_bytes = source_bytes,
+    .prepare = each_pixel<prepare>,
+    .accumulate = each_tap<ShortBroadcast::accumulate>,
+    .collect = ShortBroadcast::collect,
+    .rounded = Rounded::inputs,
 };
 
 }  // namespace pbgen::avx512

@@ -46,16 +46,16 @@ struct SummedShorts : Shorts {
 const DotProducts summed_short_dots = {sizeof(int16_t), prepare_shorts, arrange_shorts, RowDots<SummedShorts>::run, true};
 
 const Product byte_broadcast = {
-    "float weights as int8, dot products",
-    Dots::block,
-    sum_bytes<max_vectors>,
-    Unsigned::weight_bytes,
-    Unsigned::arrange,
-    Unsigned::source_bytes,
-    each_pixel<prepare>,
-    each_tap<Unsigned::accumulate>,
-    Dots::collect,
-    Rounded::inputs,
+    .name = "float weights as int8, dot products",
+    .block = Dots::block,
+    .sum_bytes = sum_bytes<max_vectors>,
+    .weight_bytes = Unsigned::weight_bytes,
+    .arrange = Unsigned::arrange,
+    .source_bytes = Unsigned::source_bytes,
+    .prepare = each_pixel<prepare>,
+    .accumulate = each_tap<Unsigned::accumulate>,
+    .collect = Dots::collect,
+    .rounded = Rounded::inputs,
 };
 
 }  // namespace pbgen::avx512

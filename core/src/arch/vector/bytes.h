@@ -31,16 +31,16 @@ struct Bytes {
     }
 
     static constexpr Product product = {
-        "float weights as int8, dot products",
-        Dots::block,
-        Dots::sum_bytes,
-        Layer::weight_bytes,
-        Layer::arrange,
-        Layer::source_bytes,
-        each_pixel<prepare>,
-        each_tap<Layer::accumulate>,
-        Dots::collect,
-        Rounded::inputs,
+        .name = "float weights as int8, dot products",
+        .block = Dots::block,
+        .sum_bytes = Dots::sum_bytes,
+        .weight_bytes = Layer::weight_bytes,
+        .arrange = Layer::arrange,
+        .source_bytes = Layer::source_bytes,
+        .prepare = each_pixel<prepare>,
+        .accumulate = each_tap<Layer::accumulate>,
+        .collect = Dots::collect,
+        .rounded = Rounded::inputs,
     };
 };
 

@@ -37,16 +37,13 @@ const float* channelwise_collect(const void* sums, size_t, size_t, size_t pixel,
 }
 
 const Product channelwise_product = {
-    "channel by channel",
-    channelwise_block,
-    channelwise_sum_bytes,
-    channelwise_weight_bytes,
-    channelwise_arrange,
-    nullptr,
-    nullptr,
-    each_tap<channelwise_accumulate>,
-    channelwise_collect,
-    Rounded::nothing,
+    .name = "channel by channel",
+    .block = channelwise_block,
+    .sum_bytes = channelwise_sum_bytes,
+    .weight_bytes = channelwise_weight_bytes,
+    .arrange = channelwise_arrange,
+    .accumulate = each_tap<channelwise_accumulate>,
+    .collect = channelwise_collect,
 };
 
 }  // namespace

@@ -8,12 +8,7 @@
 #include <arm_neon.h>
 #endif
 
-// Unrolled early, so that arrays of vectors stay in registers.
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
+#include "../unroll.h"
 
 namespace pbgen {
 namespace {
@@ -59,18 +54,6 @@ inline Floats load_first(const float* from, size_t count) {
     UNROLL for (size_t lane = 0; lane + 1 < lanes; ++lane)
         if (lane < count) vector[lane] = from[lane];
     return vector;
-}
-
-// Keeps the compiler to the order in which additions are written: what it begins early takes registers.
-template <class Vector>
-inline void in_order(Vector& value) {
-#ifdef __SSE2__
-    asm("" : "+x"(value));
-#elif defined(__aarch64__)
-    asm("" : "+w"(value));
-#else
-    (void)value;
-#endif
 }
 
 #if defined(__clang__) || __GNUC__ >= 12

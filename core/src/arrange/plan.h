@@ -7,8 +7,8 @@
 
 namespace pbgen {
 
-// In numbers, for one image; for n images every offset and size is n times as large. They may be more than memory holds until
-// the plan is known to fit.
+// In numbers, for one image; for n images every offset and size is n times as large. They may be more than memory holds
+// until the plan is known to fit.
 struct Block {
     uint64_t size;
     size_t first, last;  // the steps between which it is needed

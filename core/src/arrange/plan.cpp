@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "aligned.h"
-#include "sort.h"
+#include "../aligned.h"
+#include "../sort.h"
 
 namespace pbgen {
 namespace {

@@ -1,7 +1,7 @@
 // Seeing the same numbers in another way, without moving them.
 #pragma once
 
-#include "strided.h"
+#include "../strided.h"
 
 namespace pbgen {
 

@@ -5,8 +5,8 @@ namespace {
 
 class Homes {
 public:
-    Homes(const Graph& graph, const Bound& bound, const std::vector<bool>& innermost, const std::vector<size_t>& output_of)
-        : graph_(graph), bound_(bound), innermost_(innermost), output_of_(output_of), homes_(graph.values()) {}
+    Homes(const Graph& graph, const Bound& bound, const Uses& uses)
+        : graph_(graph), bound_(bound), uses_(uses), homes_(graph.values()) {}
 
     std::vector<Home> find() {
         for (size_t i = graph_.nodes.size(); i-- > 0;) {
@@ -21,7 +21,7 @@ public:
 
 private:
     bool is_image(size_t value) const {
-        return innermost_[value] && has_channels(bound_.shapes[value]) && output_of_[value] == none;
+        return uses_.innermost[value] && has_channels(bound_.shapes[value]) && uses_.output[value] == none;
     }
 
     // Whether a value's operator can make it anywhere, and no other has taken it in.
@@ -63,16 +63,14 @@ private:
 
     const Graph& graph_;
     const Bound& bound_;
-    const std::vector<bool>& innermost_;
-    const std::vector<size_t>& output_of_;
+    const Uses& uses_;
     std::vector<Home> homes_;
 };
 
 }  // namespace
 
-std::vector<Home> find_homes(const Graph& graph, const Bound& bound, const std::vector<bool>& innermost,
-                             const std::vector<size_t>& output_of) {
-    return Homes(graph, bound, innermost, output_of).find();
+std::vector<Home> find_homes(const Graph& graph, const Bound& bound, const Uses& uses) {
+    return Homes(graph, bound, uses).find();
 }
 
 }  // namespace pbgen
