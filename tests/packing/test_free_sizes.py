@@ -22,6 +22,7 @@ from pbgen.errors import PBGenError, PBGenWarning
 from pbgen.packing import pack, rebuild
 from pbgen.packing.file import read
 from pbgen.packing.numbers_of_sizes import numbers_of_sizes
+from pbgen.packing.other_sizes import other_sizes
 
 torch.manual_seed(0)
 
@@ -354,6 +355,15 @@ def test_that_both_sides_are_fixed_is_told_where_the_module_takes_squares(tmp_pa
     with pytest.warns(PBGenWarning, match="at one size alone along dimension 3 .* in test_free_sizes.py, line") as told:
         pack(Square(), torch.randn(1, 3, 8, 8), tmp_path / "g.safetensors")
     assert len(told) == 2
+
+
+@pytest.mark.parametrize("size", [6, 16, 64, 200])
+def test_no_size_that_is_tried_is_much_larger_than_the_example(size) -> None:
+    groups = other_sizes({"h": size, "w": size}, {"x": (None, None, "h", "w")}, {}, [])
+    tried = [sizes for group in groups for sizes in group.sizes]
+    assert max(sizes["h"] * sizes["w"] for sizes in tried) <= 9 * max(size, 16) ** 2
+    multiple = size & -size  # the largest power of two of which the example's size is one
+    assert any(sizes["h"] > size and {one % multiple for one in sizes.values()} == {0} for sizes in tried)
 
 
 NEARBY = {

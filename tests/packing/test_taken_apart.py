@@ -106,7 +106,14 @@ def part_read_before_and_after(x: Tensor) -> Tensor:
     return F.pad(before, (0, 0, 0, 1)).sum(2, keepdim=True) + x
 
 
+def handed_on(x: Tensor) -> Tensor:
+    regions = torch.zeros(1, *x.shape[1:], dtype=torch.float64).to(x).detach()
+    regions[:, :, 1:3] = 1
+    return x * regions + torch.zeros_like(x).to(torch.float32).scatter_(1, x.argmax(1, keepdim=True), 1)
+
+
 WRITTEN = {
+    "handed on": handed_on,
     "parts": rows_written,
     "read before and after": part_read_before_and_after,
     "returned": lambda x: (x + 1).clamp_(-1, 0.5),
@@ -126,8 +133,16 @@ def seen_by_another(x: Tensor) -> Tensor:
     return part.sum(2, keepdim=True) + x
 
 
-def test_what_another_sees_as_well_is_left_to_torch(compare) -> None:
-    compare(Function(seen_by_another), (3, 6, 8), others=[(3, 9, 4)])
+def seen_by_who_hands_it_on(x: Tensor) -> Tensor:
+    x = x * 2
+    same = x.to(x.dtype)
+    same[:, 0] = 0.5
+    return x + same
+
+
+@pytest.mark.parametrize("function", [seen_by_another, seen_by_who_hands_it_on])
+def test_what_another_sees_as_well_is_left_to_torch(compare, function) -> None:
+    compare(Function(function), (3, 6, 8), others=[(3, 9, 4)])
 
 
 APART = {

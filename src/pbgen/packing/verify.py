@@ -1,7 +1,7 @@
 """Whether a packed file makes what its module makes."""
 
 import os
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -22,7 +22,6 @@ from pbgen.packing.rounded import TOLERANCE, difference, versions
 ROUNDED = 1e-2  # the most that rounding is given credit for: a wrong step does more
 
 Inputs = tuple[Tensor, ...]
-Runner = Callable[[Inputs, list[Tensor]], list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def verify(path: str | os.PathLike[str], expected: list[Made], batch: Made | Non
     output from its float64 output, ten times that is allowed, up to ROUNDED, and told. Where the module itself rounds,
     as to the levels of a picture, a value may be what the module makes when what it rounds differs by TOLERANCE.
     """
-    runs = runner(path)
+    runs = Runner(path)
     for one in [*expected, *([] if batch is None else [batch])]:
         _check_batch(one.outputs, len(one.inputs[0]))
     told = [compare(runs(one.inputs, one.drawn), one, module, "its input and its weights") for one in expected]
@@ -172,29 +171,39 @@ def _repeats(module: nn.Module, one: Made) -> bool:
     return all(difference(made, [before]) <= TOLERANCE for made, before in zip(again, one.outputs, strict=True))
 
 
-def runner(path: str | os.PathLike[str]) -> Runner:
-    """The engine; in a source tree where it was not built, the rebuilt module."""
-    sources = read(path)[0].inputs
-    packed = rebuild(path) if find_spec("pbgen._core") is None else _engine(path)
+class Runner:
+    """A packed file that runs: by the engine; in a source tree where it was not built, as the rebuilt module."""
 
-    def runs(inputs: Inputs, drawn: list[Tensor]) -> list[Tensor]:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._sources = read(path)[0].inputs
+        self._packed = rebuild(path) if find_spec("pbgen._core") is None else _engine(path)
+
+    def __call__(self, inputs: Inputs, drawn: list[Tensor]) -> list[Tensor]:
+        """What it makes of inputs and of the numbers that the module drew."""
         noise = {}
-        for source, value in zip((source for source in sources if source.noise), drawn, strict=False):
+        for source, value in zip((source for source in self._sources if source.noise), drawn, strict=False):
             value = value if value.dim() == len(source.shape) else value.reshape(1, *value.shape)
             noise[source.name] = value.expand(len(inputs[0]), *value.shape[1:])  # for all images, without a batch
-        if isinstance(packed, Rebuilt):
+        if isinstance(self._packed, Rebuilt):
             values = iter(inputs)
             with torch.no_grad():
-                outputs = packed(*(noise[source.name] if source.noise else next(values) for source in sources))
+                outputs = self._packed(*(noise[one.name] if one.noise else next(values) for one in self._sources))
         else:
-            made = packed(*map(_array, inputs), noise={name: _array(value) for name, value in noise.items()})
+            made = self._packed(*map(_array, inputs), noise={name: _array(value) for name, value in noise.items()})
             outputs = tuple(map(torch.from_numpy, made if isinstance(made, tuple) else (made,)))
         return list(outputs) if isinstance(outputs, tuple) else [outputs]
 
-    return runs
+    def takes(self, inputs: Inputs) -> bool:
+        """False where it is known to refuse inputs of these shapes."""
+        if not isinstance(self._packed, Rebuilt):
+            with suppress(PBGenError):
+                self._packed.output_shape_for(*(value.shape[1:] for value in inputs))
+                return True
+            return False
+        return True
 
 
-def _engine(path: str | os.PathLike[str]) -> Callable[..., Any]:
+def _engine(path: str | os.PathLike[str]) -> Any:
     from pbgen.engine import Engine
 
     return Engine(path)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pbgen.errors import PBGenError
 from pbgen.packing.file import read
 from pbgen.packing.other_sizes import Bounds, Shape, Sizes, Turns, other_sizes
-from pbgen.packing.verify import Inputs, Runner, compare, made, runner
+from pbgen.packing.verify import Inputs, Runner, compare, made
 
 
 class SizesDifferError(PBGenError):
@@ -51,7 +51,7 @@ def verify_sizes(
     shapes = {
         source.name: tuple(size if isinstance(size, str) else None for size in source.shape) for source in sources
     }
-    pair = _Pair(runner(path), module, inputs, list(shapes.values()))
+    pair = _Pair(Runner(path), module, inputs, list(shapes.values()))
     found = Elsewhere()
     for group in other_sizes(pair.example, shapes, bounds, turns):
         if group.smaller:
@@ -84,6 +84,8 @@ class _Pair:
     def find_right(self, several: list[Sizes], found: Elsewhere, every: bool) -> None:
         """Tell `found` of these until the file is right at one, or of `every` one."""
         for sizes in several:
+            if found.refused is not None and not self.runs.takes(self._resized(sizes)):
+                continue  # one that is refused is told
             try:
                 agrees = self._agrees(sizes)
             except SizesRefusedError as error:
@@ -106,7 +108,7 @@ class _Pair:
 
     def _agrees(self, sizes: Sizes) -> bool:
         """False where the module does not take these sizes, such as those that are no multiples of 16."""
-        other = tuple(_resized(value, shape, sizes) for value, shape in zip(self.inputs, self.shapes, strict=True))
+        other = self._resized(sizes)
         try:
             expected = made(self.module.float(), other)
         except PBGenError:
@@ -125,6 +127,9 @@ class _Pair:
         except PBGenError as error:
             raise SizesDifferError(f"at size {said} {error}", other) from None
         return True
+
+    def _resized(self, sizes: Sizes) -> Inputs:
+        return tuple(_resized(value, shape, sizes) for value, shape in zip(self.inputs, self.shapes, strict=True))
 
 
 def _resized(value: Tensor, shape: Shape, sizes: Sizes) -> Tensor:

@@ -1,5 +1,7 @@
 """Operators in place, such as relu_, as those that make a new value."""
 
+from typing import Any
+
 import torch
 from torch import fx
 
@@ -7,6 +9,7 @@ from pbgen.operators import name_of
 from pbgen.packing.targets import out_of_place
 
 _PARTS = {"slice": "slice_scatter", "select": "select_scatter"}  # of a value, and what writes them to a new one
+_HANDING_ON = {"to", "type_as", "contiguous", "detach"}  # all of a value, as `zeros(...).to(x)` does, or a copy
 
 # Composite operators whose schema does not say that they may hand on their input.
 _PERHAPS_VIEWS = {"reshape", "contiguous", "dropout", "feature_dropout", "alpha_dropout", "flatten", "to", "type_as"}
@@ -18,9 +21,7 @@ def written_anew(graph: fx.Graph) -> bool:
     """Replace operators in place. False where this is not plain: where what is written to is not an operator's own new
     value or a part of such, or where another view of it exists."""
     for node in list(graph.nodes):
-        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
-            continue
-        if not node.target._schema.is_mutable:
+        if node.op != "call_function" or not _writes(node):
             continue
         new = out_of_place(node.target)
         parts = _parts(node)
@@ -42,15 +43,33 @@ def _parts(node: fx.Node) -> list[fx.Node] | None:
     """The parts of parts of an operator's own new value to which the node writes, the smallest first; none where it
     writes to all of it; None where others may see what is written."""
     parts: list[fx.Node] = []
-    value = node.args[0] if node.args else None
+    value: Any = node.args[0] if node.args else None
     while isinstance(value, fx.Node) and name_of(value.target) in _PARTS and len(value.users) == 1:
         parts.append(value)
         value = value.args[0]
     known = {node, *parts}
-    if not isinstance(value, fx.Node) or value.op != "call_function" or _may_alias(value):
+    if not _is_own(value):
         return None
     seen_later = (_seen_after(user, node) for user in value.users if user < node and user not in known)
     return None if any(seen_later) else parts
+
+
+def _is_own(value: Any) -> bool:
+    """Whether an operator made the value anew, or such a one was handed on that no other reads."""
+    while isinstance(value, fx.Node) and name_of(value.target) in _HANDING_ON:
+        value = value.args[0]
+        if not isinstance(value, fx.Node) or sum(map(_does_something, value.users)) > 1:
+            return False
+    return isinstance(value, fx.Node) and value.op == "call_function" and not _may_alias(value)
+
+
+def _does_something(node: fx.Node) -> bool:
+    """Not what asserts of which type a value is."""
+    return bool(node.users) or node.op != "call_function" or _writes(node)
+
+
+def _writes(node: fx.Node) -> bool:
+    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
 def _put_back(graph: fx.Graph, part: fx.Node, made: fx.Node) -> fx.Node:
