@@ -42,15 +42,23 @@ int64_t table_copies(const SharedTables& tables, const Phases& columns) {
     return tables.narrow() ? 1 + columns.deltas().size() : 1;
 }
 
+// The pixels of so many rows, as far as taps reach: whole cache lines where rows are laid out by them, or whole vectors.
+int64_t copy_pixels(const SharedTables& tables, int64_t rows, const Phases& columns) {
+    const auto pitch = static_cast<int64_t>(tables.pitch), line = static_cast<int64_t>(cache_line / tables.number_bytes);
+    const int64_t unit = tables.begin || pitch % line == 0 ? line : static_cast<int64_t>(tables.lanes);
+    const int64_t last = tables.narrow() ? pitch : static_cast<int64_t>(tables.columns) + columns.deltas().size();
+    return divide_up((rows - 1) * pitch + last, unit) * unit;
+}
+
 // Whether an entry has room for what taps reach from a tile of that height, and taps look up often enough.
 bool serves(const SharedTables& tables, size_t lookups, int64_t height, const Phases& rows, const Phases& columns) {
     const auto width = static_cast<int64_t>(tables.columns), pitch = static_cast<int64_t>(tables.pitch);
-    const int64_t most = static_cast<int64_t>(tables.most_pixels) / pitch, reach = columns.deltas().size();
+    const int64_t most = static_cast<int64_t>(tables.most_pixels), reach = columns.deltas().size();
     const int64_t table_height = height + rows.deltas().size();
     // A sound's table is larger than its tile by as much as its taps reach.
     const int64_t fewest = static_cast<int64_t>(tables.fewest) * (tables.columns == 1 ? table_height : pixels_of_tile) / pixels_of_tile;
-    return static_cast<int64_t>(lookups) >= fewest && (tables.narrow() || width + reach <= pitch) && table_height <= most &&
-           table_copies(tables, columns) <= most / table_height;
+    return static_cast<int64_t>(lookups) >= fewest && (tables.narrow() || width + reach <= pitch) && table_height <= most / pitch &&
+           table_copies(tables, columns) <= most / copy_pixels(tables, table_height, columns);
 }
 
 // Those that take least; nullptr if there are none for such images.
@@ -77,11 +85,15 @@ bool always(const Product& product, size_t lookups, bool sound, const Phases& ro
     });
 }
 
+// Tap by tap further down.
+Tap row_tap(const Phase& phase, int64_t i) { return phase.tap(phase.tap_step.delta < 0 ? phase.taps - 1 - i : i); }
+
 size_t lookups(const LayerSize& size) { return size.planes * size.outputs * size.taps; }
 
 }  // namespace
 
-// Some output channels of a block, and where among a tile's sums theirs are, [phases][planes][outputs][tile_pixels].
+// Some output channels of a block, and where among a tile's sums theirs are, [phases][planes][outputs][tile_pixels]. In
+// small images some phases lie side by side, [outputs][phases][pixels].
 struct SharedConvolution::Outputs {
     size_t block, first, count, first_sum;
 };
@@ -89,7 +101,8 @@ struct SharedConvolution::Outputs {
 // Some neighbouring output positions, in all phases, of some output channels.
 struct SharedConvolution::Tile {
     struct PhaseTaps {
-        size_t first_tap, taps, rows;  // rows: of the tile
+        size_t first_tap, rows;  // rows: of the tile
+        SharedTaps taps;
     };
 
     int64_t image;
@@ -104,6 +117,9 @@ struct SharedConvolution::Tile {
     PhaseTaps phases[most_taps];
     size_t most_entries;  // that are added to a sum for each table
     const void* sources[most_table_pixels];
+    Range runs[most_table_pixels];  // of pixels of an entry that are not all zeros, in whole vectors
+    size_t run_count;
+    bool zeros;  // whether there are others
 };
 
 // For other sizes, too, the product must be the same: the weights are arranged once.
@@ -132,7 +148,8 @@ std::vector<size_t> SharedConvolution::order(const Phases& rows, const Phases& c
         const Phase row_phase = rows[phase / columns.count()], column_phase = columns[phase % columns.count()];
         for (int64_t r = 0; r < row_phase.taps; ++r)
             for (int64_t c = 0; c < column_phase.taps; ++c)
-                taps.push_back(static_cast<size_t>(row_phase.tap(r).kernel * columns.geometry().kernel + column_phase.tap(c).kernel));
+                taps.push_back(static_cast<size_t>(row_tap(row_phase, r).kernel * columns.geometry().kernel +
+                                                   column_phase.tap(c).kernel));
     }
     return taps;
 }
@@ -145,16 +162,28 @@ SharedConvolution::SharedConvolution(const Phases& rows, const Phases& columns, 
                     columns)),
       table_rows_(static_cast<size_t>(tile_height(tables_, rows) + rows.deltas().size())),
       table_copies_(static_cast<size_t>(table_copies(tables_, columns))),
-      table_pixels_(divide_up(table_copies_ * table_rows_ * tables_.pitch, tables_.lanes) * tables_.lanes),
+      copy_pixels_(static_cast<size_t>(copy_pixels(tables_, static_cast<int64_t>(table_rows_), columns))),
+      table_pixels_(table_copies_ * copy_pixels_),
       entry_bytes_(table_pixels_ * tables_.number_bytes),
+      side_by_side_(tile_pixels / (tables_.columns * static_cast<size_t>(tile_height(tables_, rows)))),
       most_blocks_(std::clamp<size_t>(most_sum_bytes / (sum_count(weights_->block_channels(0)) * tables_.number_bytes), 1,
                                       std::min(most_blocks, weights_->blocks()))) {}
+
+size_t SharedConvolution::sum_count(size_t channels) const {
+    return divide_up(phases(), side_by_side_) * channels * tile_pixels;
+}
+
+size_t SharedConvolution::first_sum(const Outputs& outputs, size_t phase, size_t plane) const {
+    const size_t sums = (phase / side_by_side_ * weights_->planes + plane) * outputs.count * tile_pixels;
+    return outputs.first_sum + sums + phase % side_by_side_ * (tile_pixels / side_by_side_);
+}
+
+size_t SharedConvolution::table_bytes() const { return on_cache_lines(tables_.begin + tables_.entries * entry_bytes_); }
 
 size_t SharedConvolution::worker_bytes() const {
     const size_t sums = most_blocks_ * sum_count(weights_->block_channels(0));
     const size_t totals = weights_->product.widen ? sums * sizeof(int32_t) : 0;
-    return on_cache_lines(tables_.entries * entry_bytes_) +
-           on_cache_lines(sums * tables_.number_bytes) + on_cache_lines(totals);
+    return table_bytes() + on_cache_lines(sums * tables_.number_bytes) + on_cache_lines(totals);
 }
 
 void SharedConvolution::run(const Rows<const uint8_t>& sources, size_t images, const Range& band, const Share& share,
@@ -174,7 +203,9 @@ void SharedConvolution::run(const Rows<const uint8_t>& sources, size_t images, c
     std::atomic<size_t> next{0};
     threads.parallel_for(slots, [&](size_t slot) {
         Tile tile;
-        tile.table = tiles_memory + slot * worker_bytes();
+        uint8_t* const memory = tiles_memory + slot * worker_bytes();
+        tile.table = memory + tables_.begin;
+        tile.sums = memory + table_bytes();
         for (size_t i; (i = next++) < items;) {
             size_t index = share.item(i);
             const auto digit = [&](size_t base) {
@@ -207,60 +238,108 @@ void SharedConvolution::run(const Rows<const uint8_t>& sources, size_t images, c
 void SharedConvolution::run_tile(Tile& tile, const Rows<const uint8_t>& sources, const Output& output) const {
     const Product& product = weights_->product;
     const size_t sums = tile.sum_count;
-    tile.sums = tile.table + on_cache_lines(tables_.entries * entry_bytes_);
     tile.totals = reinterpret_cast<int32_t*>(tile.sums + on_cache_lines(sums * tables_.number_bytes));
     std::memset(tile.sums, 0, sums * tables_.number_bytes);
     if (product.widen) std::memset(tile.totals, 0, sums * sizeof(int32_t));
     find_taps(tile);
     find_sources(tile, sources);
+    find_runs(tile);
+    if (tile.zeros) std::memset(tile.table, 0, tables_.entries * entry_bytes_);
     size_t entries = 0;
     for (size_t first = 0; first < weights_->inputs; first += tables_.inputs) {
         if (product.widen && (entries += tile.most_entries) > most_entries) {
             product.widen(tile.sums, sums, tile.totals);
             entries = tile.most_entries;
         }
-        tables_.fill(tile.sources, table_pixels_, first, std::min(tables_.inputs, weights_->inputs - first), tile.table);
+        fill(tile, first);
         for (size_t part = 0; part < tile.parts; ++part) add_inputs(tile, tile.outputs[part], first);
     }
     if (product.widen) product.widen(tile.sums, sums, tile.totals);
     finish(tile, output);
 }
 
-// Those whose inputs lie outside the image for all of the tile do no work; others meet zeros there, which takes less time
-// than to load and store sums once more.
+// Those whose inputs lie outside the image for all of the tile do no work; others meet zeros there, or leave a row of vectors
+// out: to load and store sums once more would take longer.
 void SharedConvolution::find_taps(Tile& tile) const {
+    const int64_t vector_rows = static_cast<int64_t>(tables_.narrow() ? tables_.lanes / tables_.columns : 1);
     size_t tap = 0;
     tile.most_entries = 0;
     for (size_t p = 0; p < phases(); ++p) {
         const Phase row_phase = rows_[row_of(p)], column_phase = columns_[column_of(p)];
         const Range rows = {tile.area.rows.begin, std::min(tile.area.rows.end, row_phase.count)};
-        Tile::PhaseTaps& phase = tile.phases[p] = {tap, 0, static_cast<size_t>(std::max<int64_t>(0, rows.size()))};
+        Tile::PhaseTaps& phase = tile.phases[p] = {tap, static_cast<size_t>(std::max<int64_t>(0, rows.size())), {}};
+        const auto across = static_cast<size_t>(column_phase.taps);
         for (int64_t r = 0; r < row_phase.taps; ++r) {
-            const bool met = inside(rows, 1, row_phase.tap(r).delta, input_.height).size() > 0;
-            if (met && phase.taps == 0) phase.first_tap = tap;
-            if (met) phase.taps += static_cast<size_t>(column_phase.taps);
+            const int64_t delta = row_tap(row_phase, r).delta;
+            if (inside(rows, 1, delta, input_.height).size() > 0) {
+                if (phase.taps.count == 0) phase.first_tap = tap;
+                phase.taps.count += across;
+                if (rows.begin + vector_rows + delta <= 0) phase.taps.first_outside += across;
+                if (rows.end - vector_rows + delta >= input_.height) phase.taps.last_outside += across;
+            }
+            const auto down = static_cast<size_t>(delta - rows_.deltas().begin);
             for (int64_t c = 0; c < column_phase.taps; ++c) {
-                const auto down = static_cast<size_t>(row_phase.tap(r).delta - rows_.deltas().begin);
-                const auto across = static_cast<size_t>(column_phase.tap(c).delta - columns_.deltas().begin);
-                const size_t further = tables_.narrow() ? across * table_rows_ * tables_.pitch : across;
+                const auto column = static_cast<size_t>(column_phase.tap(c).delta - columns_.deltas().begin);
+                const size_t further = tables_.narrow() ? column * copy_pixels_ : column;
                 tile.shifts[tap++] = (down * tables_.pitch + further) * tables_.number_bytes;
             }
         }
-        tile.most_entries = std::max(tile.most_entries, phase.taps);
+        phase.taps.shifts = tile.shifts + phase.first_tap;
+        tile.most_entries = std::max(tile.most_entries, phase.taps.count);
     }
 }
 
 void SharedConvolution::find_sources(Tile& tile, const Rows<const uint8_t>& sources) const {
-    const void** to = tile.sources;
+    const size_t width = tables_.narrow() ? tables_.columns : tables_.columns + static_cast<size_t>(columns_.deltas().size());
+    std::fill(tile.sources, tile.sources + table_pixels_, nullptr);
+    tile.zeros = false;
     for (size_t copy = 0; copy < table_copies_; ++copy)
-        for (size_t row = 0; row < table_rows_; ++row)
-            for (size_t column = copy; column < copy + tables_.pitch; ++column) {
+        for (size_t row = 0; row < table_rows_; ++row) {
+            const void** to = tile.sources + copy * copy_pixels_ + row * tables_.pitch;
+            for (size_t column = copy; column < copy + width; ++column, ++to) {
                 const int64_t y = tile.area.rows.begin + rows_.deltas().begin + static_cast<int64_t>(row);
                 const int64_t x = tile.area.columns.begin + columns_.deltas().begin + static_cast<int64_t>(column);
                 const bool met = sources.rows.begin <= y && y < sources.rows.end && 0 <= x && x < input_.width;
-                *to++ = met ? sources.at(tile.image, y, x) + tile.group * group_bytes_ : nullptr;
+                if (met)
+                    *to = sources.at(tile.image, y, x) + tile.group * group_bytes_;
+                else
+                    tile.zeros = true;
             }
-    std::fill(to, tile.sources + table_pixels_, nullptr);
+        }
+}
+
+// Vectors, each from the first pixel on that no other has; or at multiples of their lanes, if as few do and lie on one cache
+// line each.
+void SharedConvolution::find_runs(Tile& tile) const {
+    const size_t lanes = tables_.lanes;
+    const auto find = [&](bool aligned) {
+        size_t vectors = 0;
+        tile.run_count = 0;
+        for (size_t pixel = 0, end; pixel < table_pixels_; pixel = end) {
+            end = pixel + 1;
+            if (!tile.sources[pixel]) continue;
+            const size_t begin = std::min(aligned ? pixel / lanes * lanes : pixel, table_pixels_ - lanes);
+            end = begin + lanes;
+            Range* last = tile.runs + tile.run_count - 1;
+            if (tile.run_count == 0 || last->end != static_cast<int64_t>(begin)) {
+                *++last = {static_cast<int64_t>(begin), 0};
+                ++tile.run_count;
+            }
+            last->end = static_cast<int64_t>(end);
+            ++vectors;
+        }
+        return vectors;
+    };
+    const size_t fewest = find(false);
+    if (tables_.begin == 0 && find(true) > fewest) find(false);
+}
+
+// The table of the inputs from the first on.
+void SharedConvolution::fill(const Tile& tile, size_t first) const {
+    const size_t count = std::min(tables_.inputs, weights_->inputs - first);
+    for (const Range* run = tile.runs; run != tile.runs + tile.run_count; ++run)
+        tables_.fill(tile.sources + run->begin, static_cast<size_t>(run->size()), first, count,
+                     tile.table + static_cast<size_t>(run->begin) * tables_.number_bytes, table_pixels_);
 }
 
 // From the first of a table's inputs on.
@@ -272,10 +351,9 @@ void SharedConvolution::add_inputs(const Tile& tile, const Outputs& outputs, siz
         const size_t channel = plane * w.block_outputs(outputs.block) + outputs.first;
         for (size_t p = 0; p < phases(); ++p) {
             const Tile::PhaseTaps& phase = tile.phases[p];
-            if (phase.taps == 0) continue;
-            const size_t sum = outputs.first_sum + (p * w.planes + plane) * outputs.count * tile_pixels;
-            tables_.look_up(tile.shifts + phase.first_tap, phase.taps, indices + channel * w.taps + phase.first_tap, w.taps,
-                            phase.rows, outputs.count, tile.table, entry_bytes_, tile.sums + sum * tables_.number_bytes);
+            if (phase.taps.count == 0) continue;
+            tables_.look_up(phase.taps, indices + channel * w.taps + phase.first_tap, w.taps, phase.rows, outputs.count,
+                            tile.table, entry_bytes_, tile.sums + first_sum(outputs, p, plane) * tables_.number_bytes);
         }
     }
 }
@@ -296,9 +374,9 @@ void SharedConvolution::finish_phase(const Tile& tile, const Outputs& outputs, s
     if (end_column <= tile.area.columns.begin) return;
     const size_t channel = tile.group * w.outputs + outputs.block * w.block() + outputs.first;
     const Epilogue epilogue = epilogue_.from(channel);
-    const size_t first_sum = outputs.first_sum + phase * w.planes * outputs.count * tile_pixels;
-    const void* sums = w.product.widen ? static_cast<const void*>(tile.totals + first_sum)
-                                       : tile.sums + first_sum * tables_.number_bytes;
+    const size_t sum = first_sum(outputs, phase, 0);
+    const void* sums = w.product.widen ? static_cast<const void*>(tile.totals + sum)
+                                       : tile.sums + sum * tables_.number_bytes;
     // A column is one run of pixels, as a row of others is.
     const bool column = tables_.columns == 1;
     const int64_t run = column ? end_row - tile.area.rows.begin : end_column - tile.area.columns.begin;

@@ -32,18 +32,23 @@ private:
     size_t phases() const { return static_cast<size_t>(rows_.count() * columns_.count()); }
     int64_t row_of(size_t phase) const { return static_cast<int64_t>(phase) / columns_.count(); }
     int64_t column_of(size_t phase) const { return static_cast<int64_t>(phase) % columns_.count(); }
-    size_t sum_count(size_t channels) const { return phases() * channels * tile_pixels; }
+    size_t sum_count(size_t channels) const;
+    size_t first_sum(const Outputs& outputs, size_t phase, size_t plane) const;
+    size_t table_bytes() const;
     void run_tile(Tile& tile, const Rows<const uint8_t>& sources, const Output& output) const;
     void find_taps(Tile& tile) const;
     void find_sources(Tile& tile, const Rows<const uint8_t>& sources) const;
+    void find_runs(Tile& tile) const;
+    void fill(const Tile& tile, size_t first) const;
     void add_inputs(const Tile& tile, const Outputs& outputs, size_t first) const;
     void finish(const Tile& tile, const Output& output) const;
     void finish_phase(const Tile& tile, const Outputs& outputs, size_t phase, const Output& output, Extremes& extremes) const;
 
     const SharedTables& tables_;
     const size_t table_rows_, table_copies_;  // [copies][rows][pitch] pixels of an entry
-    const size_t table_pixels_, entry_bytes_;
-    const size_t most_blocks_;  // that share a tile's tables
+    const size_t copy_pixels_, table_pixels_, entry_bytes_;
+    const size_t side_by_side_;  // phases whose sums fill a tile's
+    const size_t most_blocks_;   // that share a tile's tables
 };
 
 }  // namespace pbgen

@@ -39,6 +39,13 @@ struct TapWeights {
 // Most pixels of a table.
 constexpr size_t most_table_pixels = 256;
 
+// Some taps of a phase, further and further down: where the inputs of each lie in an entry, so many bytes on. Of so many, the
+// first ones or the last ones, those of the tile's first or last row of vectors lie outside the image.
+struct SharedTaps {
+    const size_t* shifts;
+    size_t count, first_outside, last_outside;
+};
+
 // Tables that all taps of a layer share (arch/vector/shared_tables.h), for a tile of tile_pixels output positions.
 struct SharedTables {
     size_t inputs, entries;
@@ -48,19 +55,19 @@ struct SharedTables {
     size_t lanes;         // of a vector: some columns of a row, or some rows
     size_t fewest;        // lookups by all taps for which a table is worth its making
     size_t most_pixels;   // of an entry, at most most_table_pixels
+    size_t begin;         // bytes from a cache line's beginning to the table's, so that few rows lie on two lines
 
     // Makes the table of inputs first .. first + count - 1 of some pixels, a multiple of `lanes`, whose inputs are
-    // `sources`, or nullptr for zeros.
-    void (*fill)(const void* const* sources, size_t pixels, size_t first, size_t count, void* table);
+    // `sources`, or nullptr for zeros. From one entry to the next are `step` numbers.
+    void (*fill)(const void* const* sources, size_t pixels, size_t first, size_t count, void* table, size_t step);
 
     // Whether a row has no pixels beyond the tile's, so that rows lie side by side in a vector; an entry then has these
     // rows for each of the columns where a tap's pixels may begin.
     bool narrow() const { return columns < lanes; }
 
-    // Adds to `rows` rows, or as many more as make a power of 2, of sums [outputs][tile_pixels] what `taps` taps say: of
-    // each, where its inputs lie in an entry of `bytes` bytes, so many bytes on; and for each output an index, `step` of
-    // them from one output's to the next's.
-    void (*look_up)(const size_t* shifts, size_t taps, const uint8_t* indices, size_t step, size_t rows, size_t outputs,
+    // Adds to `rows` rows, or as many more as make a power of 2, of sums [outputs][tile_pixels] what taps say in entries of
+    // `bytes` bytes: for each output and tap by an index, `step` of them from one output's to the next's.
+    void (*look_up)(const SharedTaps& taps, const uint8_t* indices, size_t step, size_t rows, size_t outputs,
                     const void* table, size_t bytes, void* sums);
 };
 

@@ -41,9 +41,10 @@ const Product integer_lookup_product = {
     .takes_signs = true,
 };
 
-// Entries of one row and tap should not cross a cache line, and tables are to fit the first cache. Those of a single column
-// are for sounds. One of eight inputs takes four times as long to make as one of six; where vectors have 32 bytes, too few
-// images are as wide as two of them.
+// What is loaded of a row should not lie on two cache lines, and tables are to fit the first cache: of integers, six rows of
+// ten numbers fill two lines, and four of 18 three, of which the first is cut; these take longer to make. Others have room
+// for taps that reach further; those of a single column are for sounds. A table of eight inputs takes four times as long to
+// make as one of six; where vectors have 32 bytes, too few images are as wide as two of them.
 constexpr SharedTables shared_floats[] = {
     Shared<SharedFloats, Floats, 8, 16, 128>::tables,
 #if VECTOR_BYTES == 16
@@ -54,9 +55,11 @@ constexpr SharedTables shared_floats[] = {
 
 constexpr SharedTables shared_shorts[] = {
 #if VECTOR_BYTES == 16
+    Shared<SharedShorts, EightShorts, 8, 10, 512, most_table_pixels, 4>::tables,
     Shared<SharedShorts, EightShorts, 8, 12, 512>::tables,
     Shared<SharedShorts, EightShorts, 4, 4, 512>::tables,
 #else
+    Shared<SharedShorts, Shorts, 16, 26, 3072, most_table_pixels, 36>::tables,
     Shared<SharedShorts, Shorts, 16, 20, 1024>::tables,
     Shared<SharedShorts, Shorts, 8, 8, 1024>::tables,
     Shared<SharedShorts, Shorts, 4, 4, 1024>::tables,

@@ -92,7 +92,8 @@ struct SharedShorts {
 };
 
 // A tile is `columns` positions wide, whole vectors of them or a part of one, and its tables have `pitch` lanes a row.
-template <class Kind, class Vector, size_t columns_, size_t pitch_, size_t fewest, size_t most_pixels = most_table_pixels>
+template <class Kind, class Vector, size_t columns_, size_t pitch_, size_t fewest, size_t most_pixels = most_table_pixels,
+          size_t begin = 0>
 struct Shared {
     using Number = typename Kind::Number;
     static constexpr size_t numbers = numbers_of<Vector>, entries = size_t{1} << Kind::inputs;
@@ -102,19 +103,20 @@ struct Shared {
     static constexpr size_t rows = tile_pixels / columns, vectors = columns / numbers;
     static_assert(narrow ? numbers % columns_ == 0 && pitch_ == columns_ : columns_ % numbers == 0);
 
-    static void fill(const void* const* sources, size_t pixels, size_t first, size_t count, void* to) {
+    static void fill(const void* const* sources, size_t pixels, size_t first, size_t count, void* to, size_t step) {
         constexpr size_t at_once = for_wasm ? 1 : 2;
         alignas(64) Number values[Kind::inputs * most_table_pixels];
         Kind::gather(sources, pixels, first, count, values);
         auto* table = static_cast<Number*>(to);
         size_t lane = 0;
-        for (; lane + at_once * numbers <= pixels; lane += at_once * numbers) fill_some<at_once>(values + lane, pixels, table + lane);
-        for (; lane < pixels; lane += numbers) fill_some<1>(values + lane, pixels, table + lane);
+        for (; lane + at_once * numbers <= pixels; lane += at_once * numbers)
+            fill_some<at_once>(values + lane, pixels, table + lane, step);
+        for (; lane < pixels; lane += numbers) fill_some<1>(values + lane, pixels, table + lane, step);
     }
 
     // Some neighbouring vectors of each entry: two stores to a cache line cost as much as one.
     template <size_t some>
-    static inline void fill_some(const Number* values, size_t pixels, Number* entry) {
+    static inline void fill_some(const Number* values, size_t pixels, Number* entry, size_t step) {
         constexpr size_t half = Kind::inputs / 2;
         Vector low[some][1 << half], high[some][1 << half];
         UNROLL for (size_t v = 0; v < some; ++v) {
@@ -127,46 +129,67 @@ struct Shared {
             Kind::round(high[v]);
         }
         for (size_t h = 0; h < 1 << half; ++h)
-            UNROLL for (size_t l = 0; l < 1 << half; ++l, entry += pixels)
+            UNROLL for (size_t l = 0; l < 1 << half; ++l, entry += step)
                 UNROLL for (size_t v = 0; v < some; ++v) store(entry + v * numbers, low[v][l] + high[v][h]);
     }
 
-    struct Taps {
-        const size_t* shifts;
-        size_t count, step;
+    struct Work {
+        SharedTaps taps;
+        size_t step;
         const char* table;
         size_t bytes;
+
+        const char* tap(size_t t) const { return table + taps.shifts[t]; }
     };
 
-    // What a tap says whose entries begin at `from`, by an index of each output channel. `known` as for add().
+    // What a tap says whose entries begin at `from`, by an index of each output channel; perhaps but for the first or the
+    // last row. `known` as for add().
     template <size_t tile_rows, size_t outputs, size_t known>
     static inline __attribute__((always_inline)) void add_tap(const char* from, const uint8_t* indices, size_t step,
-                                                              size_t bytes, Vector (&sum)[outputs][tile_rows][vectors]) {
+                                                              size_t bytes, bool first, bool last,
+                                                              Vector (*sum)[tile_rows][vectors]) {
+        const char* entries[outputs];
         UNROLL for (size_t o = 0; o < outputs; ++o) {
-            const char* entry = from + indices[o * step] * bytes;
-            if constexpr (known > 0 || for_wasm) asm("" : "+r"(entry));  // one address, and distances from there
-            UNROLL for (size_t r = 0; r < tile_rows; ++r)
+            entries[o] = from + indices[o * step] * bytes;
+            if constexpr (known > 0 || for_wasm) asm("" : "+r"(entries[o]));  // one address, and distances from there
+        }
+        const auto add_row = [&](size_t r) __attribute__((always_inline)) {
+            UNROLL for (size_t o = 0; o < outputs; ++o)
                 UNROLL for (size_t v = 0; v < vectors; ++v) {
-                    sum[o][r][v] += load<Vector>(entry + (r * pitch + v * numbers) * sizeof(Number));
+                    sum[o][r][v] += load<Vector>(entries[o] + (r * pitch + v * numbers) * sizeof(Number));
                     if constexpr (known > 0) in_order(sum[o][r][v]);
                 }
-        }
+        };
+        if (first) add_row(0);
+        UNROLL for (size_t r = 1; r + 1 < tile_rows; ++r) add_row(r);
+        if (tile_rows > 1 && last) add_row(tile_rows - 1);
     }
 
     // `known`: how many taps there are, whose entries begin at at[t]; or 0 if only taps.count tells.
     template <size_t tile_rows, size_t outputs, size_t known>
-    static inline void add(const Taps& taps, const char* const* at, const uint8_t* indices, size_t step, size_t bytes,
+    static inline void add(const Work& work, const char* const* at, const uint8_t* indices, size_t step, size_t bytes,
                            Number* sums) {
         Vector sum[outputs][tile_rows][vectors];
         UNROLL for (size_t o = 0; o < outputs; ++o)
             UNROLL for (size_t r = 0; r < tile_rows; ++r)
                 UNROLL for (size_t v = 0; v < vectors; ++v)
                     sum[o][r][v] = load<Vector>(sums + o * tile_pixels + r * columns + v * numbers);
-        if constexpr (known > 0)
-            UNROLL for (size_t t = 0; t < known; ++t) add_tap<tile_rows, outputs, known>(at[t], indices + t, step, bytes, sum);
+        // Several outputs at a time only where they share a question.
+        const auto add_each = [&](const char* from, size_t t) __attribute__((always_inline)) {
+            UNROLL for (size_t o = 0; o < outputs; ++o)
+                add_tap<tile_rows, 1, known>(from, indices + o * step + t, step, bytes, true, true, sum + o);
+        };
+        if constexpr (known == 0)
+            for (size_t t = 0; t < work.taps.count; ++t) add_each(work.tap(t), t);
+        else if constexpr (tile_rows < 4)
+            UNROLL for (size_t t = 0; t < known; ++t) add_each(at[t], t);
         else
-            for (size_t t = 0; t < taps.count; ++t)
-                add_tap<tile_rows, outputs, known>(taps.table + taps.shifts[t], indices + t, step, bytes, sum);
+            UNROLL for (size_t t = 0; t < known; ++t) {
+                constexpr size_t ends = known == 4 ? 2 : 3;  // taps that may lie higher or lower than others
+                const bool first = t >= ends || t >= work.taps.first_outside;
+                const bool last = t + ends < known || t + work.taps.last_outside < known;
+                add_tap<tile_rows, outputs, known>(at[t], indices + t, step, bytes, first, last, sum);
+            }
         UNROLL for (size_t o = 0; o < outputs; ++o)
             UNROLL for (size_t r = 0; r < tile_rows; ++r)
                 UNROLL for (size_t v = 0; v < vectors; ++v)
@@ -175,39 +198,39 @@ struct Shared {
 
     // By itself: among others it would have to share their registers.
     template <size_t tile_rows, size_t known>
-    static __attribute__((noinline)) void add_all(const Taps taps, const uint8_t* indices, size_t outputs, Number* sums) {
+    static __attribute__((noinline)) void add_all(const Work work, const uint8_t* indices, size_t outputs, Number* sums) {
         // Enough sums at a time to hide an addition's latency, and few enough for the registers.
         constexpr size_t at_once = tile_rows * vectors <= 2 ? 4 : tile_rows * vectors <= 4 ? 2 : 1;
         const char* at[known + 1];
-        UNROLL for (size_t t = 0; t < known; ++t) at[t] = taps.table + taps.shifts[t];
-        const size_t step = taps.step, bytes = taps.bytes;
+        UNROLL for (size_t t = 0; t < known; ++t) at[t] = work.tap(t);
+        const size_t step = work.step, bytes = work.bytes;
         size_t o = 0;
         for (; o + at_once <= outputs; o += at_once, indices += at_once * step)
-            add<tile_rows, at_once, known>(taps, at, indices, step, bytes, sums + o * tile_pixels);
-        for (; o < outputs; ++o, indices += step) add<tile_rows, 1, 0>(taps, at, indices, step, bytes, sums + o * tile_pixels);
+            add<tile_rows, at_once, known>(work, at, indices, step, bytes, sums + o * tile_pixels);
+        for (; o < outputs; ++o, indices += step) add<tile_rows, 1, 0>(work, at, indices, step, bytes, sums + o * tile_pixels);
     }
 
     template <size_t tile_rows = rows>
-    static void look_up(const size_t* shifts, size_t count, const uint8_t* indices, size_t step, size_t some_rows,
-                        size_t outputs, const void* table, size_t bytes, void* to) {
+    static void look_up(const SharedTaps& taps, const uint8_t* indices, size_t step, size_t some_rows, size_t outputs,
+                        const void* table, size_t bytes, void* to) {
         if constexpr (tile_rows > 1)
             if (some_rows * columns_ <= tile_rows / 2 * columns)
-                return look_up<tile_rows / 2>(shifts, count, indices, step, some_rows, outputs, table, bytes, to);
-        const Taps taps = {shifts, count, step, static_cast<const char*>(table), bytes};
+                return look_up<tile_rows / 2>(taps, indices, step, some_rows, outputs, table, bytes, to);
+        const Work work = {taps, step, static_cast<const char*>(table), bytes};
         auto* sums = static_cast<Number*>(to);
         // Few taps, written out one after another, take less time than a loop of as few rounds. Those of kernels of 3, 4 and 5,
         // in tiles that are whole, or a square image.
         constexpr size_t square = columns_ * columns_, most_square = square < tile_pixels ? square : tile_pixels;
         if constexpr (!for_wasm && columns_ > 1 && tile_rows * columns == most_square) {
-            if (count == 4) return add_all<tile_rows, 4>(taps, indices, outputs, sums);
-            if (count == 6) return add_all<tile_rows, 6>(taps, indices, outputs, sums);
-            if (count == 9) return add_all<tile_rows, 9>(taps, indices, outputs, sums);
+            if (taps.count == 4) return add_all<tile_rows, 4>(work, indices, outputs, sums);
+            if (taps.count == 6) return add_all<tile_rows, 6>(work, indices, outputs, sums);
+            if (taps.count == 9) return add_all<tile_rows, 9>(work, indices, outputs, sums);
         }
-        add_all<tile_rows, 0>(taps, indices, outputs, sums);
+        add_all<tile_rows, 0>(work, indices, outputs, sums);
     }
 
     static constexpr SharedTables tables = {
-        Kind::inputs, entries, columns_, pitch_, sizeof(Number), numbers, fewest, most_pixels, fill, look_up<>,
+        Kind::inputs, entries, columns_, pitch_, sizeof(Number), numbers, fewest, most_pixels, begin, fill, look_up<>,
     };
 };
 
