@@ -320,12 +320,10 @@ void SharedConvolution::find_runs(Tile& tile) const {
             if (!tile.sources[pixel]) continue;
             const size_t begin = std::min(aligned ? pixel / lanes * lanes : pixel, table_pixels_ - lanes);
             end = begin + lanes;
-            Range* last = tile.runs + tile.run_count - 1;
-            if (tile.run_count == 0 || last->end != static_cast<int64_t>(begin)) {
-                *++last = {static_cast<int64_t>(begin), 0};
-                ++tile.run_count;
-            }
-            last->end = static_cast<int64_t>(end);
+            if (tile.run_count > 0 && tile.runs[tile.run_count - 1].end == static_cast<int64_t>(begin))
+                tile.runs[tile.run_count - 1].end = static_cast<int64_t>(end);
+            else
+                tile.runs[tile.run_count++] = {static_cast<int64_t>(begin), static_cast<int64_t>(end)};
             ++vectors;
         }
         return vectors;

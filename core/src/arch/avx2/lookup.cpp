@@ -164,22 +164,19 @@ const float* collect(const void* sums, size_t outputs, size_t planes, size_t pix
 }  // namespace
 
 const Product lookup = {
-    "tables in registers",
-    block,
-    sum_bytes,
-    weight_bytes,
-    arrange,
-    source_bytes,
-    each_pixel<prepare>,
-    accumulate<false>,
-    collect,
-    Rounded::nothing,
-    true,
-    taps_together,
-    nullptr,
-    0,
-    nullptr,
-    accumulate<true>,
+    .name = "tables in registers",
+    .block = block,
+    .sum_bytes = sum_bytes,
+    .weight_bytes = weight_bytes,
+    .arrange = arrange,
+    .source_bytes = source_bytes,
+    .prepare = each_pixel<prepare>,
+    .accumulate = accumulate<false>,
+    .collect = collect,
+    .rounded = Rounded::nothing,
+    .takes_signs = true,
+    .together = taps_together,
+    .start = accumulate<true>,
 };
 
 }  // namespace pbgen::avx2
