@@ -34,14 +34,12 @@ def im2col(call: Call) -> Step:
     height, width = _axes(call, x.shape[-2:])
     x = call.reshape(x, (sizes.product(x.shape[:-2]), *x.shape[-2:]))
     x = padded(call, x, [width.padding, width.padding, height.padding, height.padding])
-    x = _taps_first(call, x, 2, width)
-    x = _taps_first(call, x, 2, height)
-    return call.reshape(x, call.shape)
+    return call.reshape(_taps_first(call, _taps_first(call, x, width), height), call.shape)
 
 
-def _taps_first(call: Call, x: Step, at: int, axis: _Axis) -> Step:
-    """An axis as its windows, their pixels along a new axis 1."""
-    places = [call.slice(x, at, tap * axis.apart, axis.windows, axis.stride) for tap in range(axis.taps)]
+def _taps_first(call: Call, x: Step, axis: _Axis) -> Step:
+    """Axis 2 as its windows, their pixels along a new axis 1."""
+    places = [call.slice(x, 2, tap * axis.apart, axis.windows, axis.stride) for tap in range(axis.taps)]
     return call.concat([call.reshape(one, (one.shape[0], 1, *one.shape[1:])) for one in places], 1)
 
 
