@@ -75,6 +75,12 @@ def test_a_network_that_loses_digits_on_other_inputs_than_the_example_is_told(tm
         pack(Cancelling(3, 0), example, tmp_path / "g.safetensors")
 
 
+def asserted(sound: Tensor, spectrum: Tensor) -> Tensor:
+    """A sound, where the numbers that it was made of are finite."""
+    assert spectrum.abs().isfinite().all()
+    return sound
+
+
 IMAGE = (3, 4, 4)
 REFUSED = [
     # module, shape of its input, what the message must say
@@ -93,6 +99,16 @@ REFUSED = [
         Function(lambda x: torch.fft.irfft(torch.complex(x, x) * torch.polar(x, x))),
         (3, 8),
         r"complex numbers cannot be packed; leave Fourier transforms out of the module",
+    ),
+    (
+        Function(lambda x: asserted(torch.fft.irfft(spectrum := x + 1j * x), spectrum)),
+        (3, 8),
+        r"torch.export: test_pack_refusals.py line \d+: it computes with complex numbers, which cannot be packed",
+    ),
+    (
+        nn.Linear(4, 0),
+        (4,),
+        r"layer .*: has 0 channels, its weight \(0, 4\); give it one, or leave it out",
     ),
     (
         Cancelling(20, -100),

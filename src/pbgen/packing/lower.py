@@ -115,6 +115,10 @@ def _weight(step: Step, store: _Store) -> dict[str, str]:
     if step.weight is None:
         return {}
     values = step.weight.values
+    if 0 in values.shape:
+        raise PBGenError(
+            f'layer "{step.name}": has 0 channels, its weight {values.shape}; give it one, or leave it out'
+        )
     stored = pack_planes(values, step.weight.bits) if step.weight.binary else _smallest(_float32(step, values))
     # The engine prepares a shared weight once, for layers of one kind and geometry.
     return {

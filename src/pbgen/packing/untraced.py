@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from torch import nn
+from torch import Tensor, nn
 
 from pbgen.errors import PBGenError
 from pbgen.modules import first_line
@@ -22,6 +22,10 @@ _LOST = (
 _FOURIER = (
     "it calls istft, and Fourier transforms and complex numbers cannot be packed; let the module end at what goes into "
     "it, magnitude and phase or real and imaginary part"
+)
+_COMPLEX = (
+    "it computes with complex numbers, which cannot be packed, nor can Fourier transforms; let the module end before "
+    "them, at magnitude and phase or real and imaginary part"
 )
 RECURRENT = "recurrent layers cannot be packed; a packed generator has no loop"
 _FLOW = (
@@ -48,6 +52,8 @@ def untraced(module: nn.Module, error: Exception) -> PBGenError:
     reason = next((reason for reason, words in _REASONS if words.search(f"{type(error).__name__}: {said}")), None)
     if isinstance(module.get_submodule(path), nn.RNNBase):
         reason = RECURRENT
+    elif reason == _READ and _is_complex(error):
+        reason = _COMPLEX
     elif isinstance(error, KeyError) and re.search(r"\bs\d+", said):
         reason = _KEY.format(said)
     elif reason is None:
@@ -58,11 +64,17 @@ def untraced(module: nn.Module, error: Exception) -> PBGenError:
     return PBGenError(f"{type(module).__name__} cannot be traced by torch.export: {place}{reason}")
 
 
+def _is_complex(error: Exception) -> bool:
+    """Whether the innermost code of the module that was at work holds complex numbers: their refusal would come next,
+    once what it reads is mended."""
+    held = [list(frame.f_locals.values()) for frame, _ in _own_lines(error)][-1:]
+    return any(isinstance(value, Tensor) and value.is_complex() for values in held for value in values)
+
+
 def _place(module: nn.Module, path: str, error: Exception) -> str:
     """layer "block.2" (Own), own.py line 7: the innermost that was at work, and what of its code."""
     found = [f'layer "{path}" ({type(module.get_submodule(path)).__name__})'] if path else []
-    own = [(frame, line) for frame, line in _lines(error) if is_own(frame.f_globals.get("__name__", "torch"))]
-    found += [f"{Path(frame.f_code.co_filename).name} line {line}" for frame, line in own[-1:]]
+    found += [f"{Path(frame.f_code.co_filename).name} line {line}" for frame, line in _own_lines(error)[-1:]]
     return f"{', '.join(found)}: " if found else ""
 
 
@@ -73,6 +85,11 @@ def _path(module: nn.Module, error: Exception) -> str:
     names = {id(part): name for name, part in module.named_modules()}
     within = [names[id(part)] for frame, _ in _lines(error) if id(part := frame.f_locals.get("self")) in names]
     return within[-1] if within else ""
+
+
+def _own_lines(error: BaseException) -> list[tuple[FrameType, int]]:
+    """Of code that is neither torch's nor ours."""
+    return [(frame, line) for frame, line in _lines(error) if is_own(frame.f_globals.get("__name__", "torch"))]
 
 
 def _lines(error: BaseException) -> Iterator[tuple[FrameType, int]]:

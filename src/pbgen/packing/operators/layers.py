@@ -13,7 +13,7 @@ from pbgen.packing import sizes
 from pbgen.packing.call import Call, numbers_of
 from pbgen.packing.export import Constant
 from pbgen.packing.sizes import Count, Counts
-from pbgen.packing.step import Step, Weight
+from pbgen.packing.step import Step
 from pbgen.packing.term import make, power
 
 MOST_IMAGES = 64  # that a convolution takes apart, where the module makes a batch of one image
@@ -190,50 +190,6 @@ def dot(call: Call) -> Step:
     return call.reshape(x, call.shape)
 
 
-def im2col(call: Call) -> Step:
-    """Patches as channels: a convolution that picks one pixel of the patch for each. Images that are one image's, as
-    heads of attention are, become channels beside the others."""
-    x, geometry = call.value(), _patches(call)
-    kernel, channels = geometry["kernel"], math.prod(x.shape[:-2])
-    x = call.reshape(x, (1, channels, *x.shape[-2:]))
-    spans = zip(x.shape[-2:], kernel, geometry["stride"], geometry["padding"], geometry["dilation"], strict=True)
-    pixels = [
-        sizes.count(sizes.floor_divided(sizes.count(size + 2 * p - d * (k - 1) - 1), s) + 1)
-        for size, k, s, p, d in spans
-    ]
-    step = _picking(call, "conv", x, (1, channels * math.prod(kernel), *pixels), geometry | {"groups": channels})
-    return call.reshape(step, call.shape)
-
-
-def col2im(call: Call) -> Step:
-    """Patches back at their places, where they overlap added: the transposed convolution."""
-    geometry, channels, size = _patches(call), math.prod(call.shape[:-2]), call.shape[-2:]
-    spans = zip(size, geometry["kernel"], geometry["stride"], geometry["padding"], geometry["dilation"], strict=True)
-    pixels = [
-        sizes.count(sizes.floor_divided(sizes.count(size + 2 * p - d * (k - 1) - 1), s) + 1)
-        for size, k, s, p, d in spans
-    ]
-    x = call.reshape(call.value(), (1, channels * math.prod(geometry["kernel"]), *pixels))
-    step = _picking(call, "conv_transpose", x, (1, channels, *size), geometry | {"groups": channels})
-    return call.reshape(step, call.shape)
-
-
-def _patches(call: Call) -> dict[str, Any]:
-    names = {"kernel": "kernel_size", "stride": "stride", "padding": "padding", "dilation": "dilation"}
-    return {name: _each(call[argument], 2) for name, argument in names.items()}
-
-
-def _picking(call: Call, op: str, x: Step, shape: Counts, geometry: dict[str, Any]) -> Step:
-    if not isinstance(geometry["groups"], int):
-        raise call.refuse("its number of channels is free")
-    kernel = geometry["kernel"]
-    picks = np.eye(math.prod(kernel), dtype=np.float32).reshape(1, -1, *kernel)
-    picks = picks.reshape(-1, 1, *kernel) if op == "conv" else picks
-    weight = Weight(np.tile(picks, (geometry["groups"], *[1] * (picks.ndim - 1))))
-    ones = np.ones(len(weight.values))
-    return Step(op, call.name, shape, [x], geometry, weight=weight, scale=ones, shift=0 * ones)
-
-
 def trilinear(call: Call) -> Step:
     """The sum over axes of three values' product, each with axes of size 1 put in."""
     values = [call.value(name) for name in ("i1", "i2", "i3")]
@@ -278,8 +234,6 @@ OPERATORS: dict[str, Callable[[Call], Any]] = {
     "addmv": addmm,
     "baddbmm": addmm,
     "dot": dot,
-    "im2col": im2col,
-    "col2im": col2im,
     "_trilinear": trilinear,
     "_cdist_forward": cdist,
     "cdist": cdist,
