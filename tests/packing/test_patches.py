@@ -1,10 +1,16 @@
 """F.unfold and F.fold, which need no weights."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 from small_modules import Function
 from torch import Tensor
+
+import pbgen
+from pbgen.packing.batched import batched_values
+from pbgen.packing.file import read
 
 GEOMETRIES = {  # kernel, dilation, padding, stride
     "next to each other": ((3, 5), 1, 0, (3, 5)),
@@ -33,6 +39,13 @@ def test_patches_put_back(compare, name) -> None:
 
     packed = compare(Function(back), (3, 11, 13), others=SIZES)
     assert packed.free == ["h", "w"] and not packed.tensors
+
+
+def test_patches_of_several_images_stay_apart(tmp_path: Path) -> None:
+    """In ONNX, too, a batch may then be of any number."""
+    back = Function(lambda x: F.fold(F.unfold(x, 3, padding=1).relu(), x.shape[2:], 3, padding=1))
+    pbgen.pack(back, torch.rand(1, 3, 6, 7), tmp_path / "g.safetensors")
+    assert batched_values(read(tmp_path / "g.safetensors")[0])
 
 
 def test_patches_of_free_channels(compare) -> None:
