@@ -1,7 +1,6 @@
 // Rows of bits become columns.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
