@@ -9,7 +9,7 @@
 namespace pbgen {
 namespace {
 
-constexpr int64_t most_pixels = 64, most_channels = 256, most_parts = 16;
+constexpr int64_t most_pixels = 64, most_channels = 256, most_parts = 16, part_runs = 8;
 
 // Of some runs of pixels.
 struct Sums {
@@ -29,7 +29,7 @@ void moments(const float* pixels, const Image& image, const Layout& layout, floa
     const bool together = layout.row == image.width * layout.pixel;
     const int64_t lines = together ? 1 : image.height, length = image.pixels() / lines;
     const int64_t line_runs = divide_up(length, most_pixels), runs = lines * line_runs;
-    const int64_t parts = std::min(runs, most_parts);
+    const int64_t parts = std::clamp<int64_t>(runs / part_runs, 1, most_parts);  // each reads its first run twice
     const auto all = static_cast<double>(image.pixels());
     for (int64_t channel = 0; channel < image.channels; channel += most_channels) {
         const float* first = pixels + channel;

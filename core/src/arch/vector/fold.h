@@ -40,18 +40,29 @@ void fold_rows(Fold kind, const float* values, size_t rows, ptrdiff_t step, size
     });
 }
 
-// Sums of how far `rows` numbers lie from one, and of the squares of that, told of how far they lie from another.
-inline void add_moments(float from, float sum, float square, double rows, float origin, double& sums, double& squares) {
-    const double far = static_cast<double>(from) - origin;
+// Of sums of how far `rows` numbers lie from one, and of the squares of that, those of how far they lie from another; of
+// vectors and of single numbers.
+template <class Number>
+inline void add_moments(Number from, Number sum, Number square, double rows, Number origin, Number& sums, Number& squares) {
+    const Number far = from - origin;
     sums += sum + rows * far;
     squares += square + far * (2.0 * sum + rows * far);
 }
 
+// In half as many lanes.
+using Doubles = double __attribute__((vector_size(vector_bytes)));
+using HalfFloats = float __attribute__((vector_size(vector_bytes / 2)));
+
+inline Doubles load_doubles(const float* from) { return __builtin_convertvector(load<HalfFloats>(from), Doubles); }
+
 template <size_t vectors>
 inline void vector_moments(const float* values, size_t rows, size_t step, float* near, const float* origin,
                            double* sums, double* squares) {
-    Floats from[vectors], sum[vectors] = {}, square[vectors] = {};
-    UNROLL for (size_t v = 0; v < vectors; ++v) from[v] = load<Floats>(near + v * lanes);
+    Floats from[vectors], sum[vectors], square[vectors];
+    UNROLL for (size_t v = 0; v < vectors; ++v) {
+        from[v] = load<Floats>(near + v * lanes);
+        sum[v] = square[v] = Floats{};
+    }
     for (size_t row = 0; row < rows; ++row, values += step)
         UNROLL for (size_t v = 0; v < vectors; ++v) {
             const Floats far = load<Floats>(values + v * lanes) - from[v];
@@ -60,12 +71,20 @@ inline void vector_moments(const float* values, size_t rows, size_t step, float*
         }
     const auto count = static_cast<float>(rows);
     UNROLL for (size_t v = 0; v < vectors; ++v) {
+        in_order(sum[v]);  // else GCC keeps them in memory all the time, for the halves
+        in_order(square[v]);
         float numbers[3][lanes];
         store(numbers[0], from[v]);
         store(numbers[1], sum[v]);
         store(numbers[2], square[v]);
-        for (size_t i = v * lanes, lane = 0; lane < lanes; ++lane, ++i)
-            add_moments(numbers[0][lane], numbers[1][lane], numbers[2][lane], count, origin[i], sums[i], squares[i]);
+        UNROLL for (size_t lane = 0; lane < lanes; lane += lanes / 2) {
+            const size_t i = v * lanes + lane;
+            auto all = load<Doubles>(sums + i), all_squares = load<Doubles>(squares + i);
+            add_moments(load_doubles(numbers[0] + lane), load_doubles(numbers[1] + lane), load_doubles(numbers[2] + lane), count,
+                        load_doubles(origin + i), all, all_squares);
+            store(sums + i, all);
+            store(squares + i, all_squares);
+        }
         store(near + v * lanes, from[v] + sum[v] / count);
     }
 }
@@ -87,7 +106,7 @@ void moments(const float* values, size_t rows, ptrdiff_t step, size_t columns, f
             square += far * far;
         }
         const auto count = static_cast<float>(rows);
-        add_moments(near[c], sum, square, count, origin[c], sums[c], squares[c]);
+        add_moments<double>(near[c], sum, square, count, origin[c], sums[c], squares[c]);
         near[c] += sum / count;
     }
 }
