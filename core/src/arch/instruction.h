@@ -24,4 +24,42 @@ struct Operand {
 // Numbers in the longest vector.
 constexpr size_t most_lanes = 16;
 
+// Whether it takes no longer than to move its numbers: several of them, one made of the other, move them but once.
+constexpr bool is_light(Instruction instruction) {
+    switch (instruction) {
+        case Instruction::neg:
+        case Instruction::abs:
+        case Instruction::relu:
+        case Instruction::add:
+        case Instruction::sub:
+        case Instruction::mul:
+        case Instruction::div:
+        case Instruction::max:
+        case Instruction::min:
+        case Instruction::leaky: return true;
+        default: return false;
+    }
+}
+
+constexpr size_t operand_count(Instruction instruction) {
+    if (instruction == Instruction::where) return 3;
+    return instruction >= Instruction::add ? 2 : 1;
+}
+
+// What is made of numbers, and of others with them.
+struct Link {
+    Instruction instruction;
+    bool second;  // whether those are its second operand
+    Operand others[2];
+};
+
+// Nothing, one instruction, or some that are light, at most so many.
+constexpr size_t most_links = 16;
+
+struct Chain {
+    Operand first;
+    const Link* links;
+    size_t length;
+};
+
 }  // namespace pbgen

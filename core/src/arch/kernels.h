@@ -245,8 +245,9 @@ struct Kernels {
 
     Extremes (*extremes)(const float* values, size_t count);
 
-    // result[i] = instruction(operands[i]...); the result may be an operand.
-    void (*calculate)(Instruction instruction, const Operand* operands, size_t count, float* result);
+    // result[i] is what a chain makes of its operands' i; it may be an operand. Where `extremes` is not nullptr, they become
+    // those of the results as well.
+    void (*calculate)(const Chain& chain, size_t count, float* result, Extremes* extremes);
 
     // Of `count` numbers, not 0; and of `rows` rows, `step` numbers apart, what comes of totals[c] and column c.
     float (*fold)(Fold kind, const float* values, size_t count);

@@ -16,19 +16,34 @@ public:
     size_t inputs() const { return inputs_; }
     size_t length() const { return length_; }
 
-    // result[i] is what comes of the inputs' i; `places` has places() times `place_numbers`, which is `count` or more.
+    // result[i] is what comes of the inputs' i; `places` has places() times `place_numbers`, which is `count` or more. Where
+    // `extremes` is not nullptr, they become those of the results as well.
     void run(const Operand* inputs, size_t count, float* places, size_t place_numbers, float* result,
-             const Kernels& kernels) const;
+             Extremes* extremes, const Kernels& kernels) const;
 
 private:
+    // Operands are inputs, numbers, and then places; or what the action before has made.
     struct Action {
         Instruction instruction;
-        uint16_t place;
-        uint16_t operands[3];  // inputs, numbers, and then places
+        uint16_t operands[3];
+    };
+    // Some actions, each of what the one before has made, and where the last one's goes.
+    struct Actions {
+        uint16_t begin, end, place;
     };
 
-    size_t inputs_, number_count_, length_, places_ = 0;
+    // Which chain a step's result comes of, and which reads a chain's last.
+    struct Uses {
+        uint16_t maker[max_program_steps], reader[max_program_steps];
+    };
+
+    bool joins(const Program& program, size_t step, const uint16_t* reads) const;
+    void chain(const Program& program, Uses& uses);
+    void place(Uses& uses);
+
+    size_t inputs_, number_count_, length_, chain_count_ = 0, places_ = 0;
     Action actions_[max_program_steps];
+    Actions chains_[max_program_steps + 1];
     alignas(64) float numbers_[max_program_numbers][most_lanes];
 };
 
@@ -42,22 +57,23 @@ public:
     // Numbers of a tile, such that all that is needed for it lies in the first cache.
     static int64_t numbers(const Formula& formula) { return static_cast<int64_t>(Room(formula).numbers); }
 
-    // Rows of columns one after another, in `result`.
-    void make(const Walk& walk, float* result);
+    // Rows of columns one after another, in `result`. Where `extremes` is not nullptr, they become those of the tile as well.
+    void make(const Walk& walk, float* result, Extremes* extremes = nullptr);
 
     // The same, perhaps where they lie already.
-    const float* make(const Walk& walk);
+    const float* make(const Walk& walk, Extremes* extremes = nullptr);
 
 private:
     static constexpr size_t all_numbers = 8192;
 
     // The places' numbers, and from one place to the next. A processor takes addresses 4096 bytes apart for the same
-    // until it looks closer, and waits.
+    // until it looks closer, and waits. What no place holds is not to be found in a cache.
     struct Room {
         size_t step, numbers;
 
         explicit Room(const Formula& formula) {
-            constexpr size_t most = 1024, gap = 9 * most_lanes;
+            constexpr size_t gap = 9 * most_lanes;
+            const size_t most = formula.places() ? 1024 : 4096;
             const size_t part = all_numbers / (formula.places() + formula.inputs() + 1);
             step = std::min(part, most + gap) / most_lanes * most_lanes;
             numbers = step > 2 * gap ? step - gap : step;

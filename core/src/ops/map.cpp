@@ -26,17 +26,17 @@ struct Mapping {
         TileMaker maker(formula, loops, data, kernels);
         const size_t last = formula.inputs();
         const Steps steps = loops.steps(last);
+        Extremes found, *finds = extremes ? &found : nullptr;
         Walk walk(loops, begin);
         for (int64_t i = begin; i < end; ++i, walk.next()) {
             float* to = out + walk.offset(last);
             const int64_t rows = walk.rows(), columns = walk.columns();
-            const float* made = to;
             if ((columns == 1 || steps.column == 1) && (rows == 1 || steps.row == columns))
-                maker.make(walk, to);
+                maker.make(walk, to, finds);
             else
-                copy_block(made = maker.make(walk), {columns, 1}, to, steps, rows, columns);
-            if (extremes) extremes->add(kernels.extremes(made, static_cast<size_t>(rows * columns)));
+                copy_block(maker.make(walk, finds), {columns, 1}, to, steps, rows, columns);
         }
+        if (extremes) extremes->add(found);
     }
 };
 

@@ -13,6 +13,7 @@ namespace pbgen {
 namespace {
 
 constexpr int64_t most_columns = 256;      // whose totals are kept at a time
+constexpr int64_t most_numbers = 1024;     // of a tile, whose totals are of single precision
 constexpr int64_t partial_numbers = 8192;  // totals of parts of a reduction
 
 // Single numbers are put together in double precision, a tile's before in single: chains are short.
@@ -120,7 +121,7 @@ private:
     // A tile's rows are as a rule reduced, too; where the columns are all that is reduced and not many, they are not.
     void cut() {
         const size_t columns_axis = loops_.columns_axis();
-        const int64_t numbers = TileMaker::numbers(formula_);
+        const int64_t numbers = std::min(most_numbers, TileMaker::numbers(formula_));
         const bool short_rows = reduced(columns_axis) && innermost(true, columns_axis) == loops_.rank &&
                                 loops_.dims[columns_axis] <= numbers / 2;
         const size_t rows_axis = innermost(!short_rows, columns_axis);

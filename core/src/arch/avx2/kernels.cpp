@@ -31,13 +31,13 @@ const Product* choose_bytes(const LayerSize& size) { return size.planes ? choose
 
 const Kernels avx2_kernels = {
     "avx2", has_avx2, choose_float, choose_integer, choose_shared_or_none, channelwise, dots, finish, to_planes, extremes,
-    calculate, fold, fold_rows, moments, mix, &avx2_outer_products,
+    calculate<Ends>, fold, fold_rows, moments, mix, &avx2_outer_products,
 };
 
 #ifdef PBGEN_AVX_VNNI
 const Kernels avx2_vnni_kernels = {
     "avx2-vnni", has_avx2_vnni, choose_float, choose_bytes, choose_shared_or_none, channelwise, dots, finish, to_planes,
-    extremes, calculate, fold, fold_rows, moments, mix, &avx2_outer_products,
+    extremes, calculate<Ends>, fold, fold_rows, moments, mix, &avx2_outer_products,
 };
 #endif
 

@@ -4,11 +4,12 @@
 #include "../vector/elementwise.h"
 
 #include "../vector/fold.h"
+#include "ends.h"
 
 namespace pbgen::avx512 {
 
-void calculate(Instruction instruction, const Operand* operands, size_t count, float* result) {
-    pbgen::calculate(instruction, operands, count, result);
+void calculate(const Chain& chain, size_t count, float* result, Extremes* extremes) {
+    pbgen::calculate<Ends>(chain, count, result, extremes);
 }
 
 float fold(Fold kind, const float* values, size_t count) { return pbgen::fold(kind, values, count); }

@@ -1,5 +1,6 @@
 // What is done with a layer's sums, and the range of its inputs.
 #ifdef __x86_64__
+#include "ends.h"
 #include "products.h"
 
 namespace pbgen::avx512 {
@@ -52,50 +53,6 @@ __m512 sigmoid(__m512 x) {
 INLINE __m512 leaky_relu(__m512 x, __m512 slope) {
     return _mm512_mask_mul_ps(x, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), x, slope);
 }
-
-// min and max with the value as the first operand pass over a NaN. Vectors side by side have ends of their own: else each
-// would wait for the one before.
-struct Ends {
-    static constexpr size_t some = 4;
-    __m512 low[some], high[some], four = _mm512_setzero_ps();
-
-    Ends() {
-        UNROLL for (size_t k = 0; k < some; ++k) low[k] = high[k] = _mm512_setzero_ps();
-    }
-    // Lanes that are none of the values are 0.
-    void add(__m512 x) {
-        low[0] = _mm512_min_ps(x, low[0]);
-        high[0] = _mm512_max_ps(x, high[0]);
-        const __m512 magnitude = _mm512_abs_ps(x);
-        const __m512 two = _mm512_add_ps(magnitude, _mm512_permute_ps(magnitude, 0xb1));
-        four = _mm512_max_ps(_mm512_add_ps(two, _mm512_permute_ps(two, 0x4e)), four);
-    }
-    // The same for four vectors, in which neighbours are added side by side.
-    void add(const __m512 (&x)[some]) {
-        __m512 magnitude[some];
-        UNROLL for (size_t k = 0; k < some; ++k) {
-            low[k] = _mm512_min_ps(x[k], low[k]);
-            high[k] = _mm512_max_ps(x[k], high[k]);
-            magnitude[k] = _mm512_abs_ps(x[k]);
-        }
-        const auto pairs = [](__m512 a, __m512 b) {
-            return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
-        };
-        four = _mm512_max_ps(pairs(pairs(magnitude[0], magnitude[1]), pairs(magnitude[2], magnitude[3])), four);
-    }
-    void add_to(Extremes& extremes) const {
-        __m512 all_low = low[0], all_high = high[0];
-        UNROLL for (size_t k = 1; k < some; ++k) {
-            all_low = _mm512_min_ps(all_low, low[k]);
-            all_high = _mm512_max_ps(all_high, high[k]);
-        }
-        const float lowest = _mm512_reduce_min_ps(all_low), highest = _mm512_reduce_max_ps(all_high);
-        const float largest = _mm512_reduce_max_ps(four);
-        if (lowest < extremes.low) extremes.low = lowest;
-        if (highest > extremes.high) extremes.high = highest;
-        if (largest > extremes.four) extremes.four = largest;
-    }
-};
 
 // What is finished: numbers, or integers of a scale.
 struct Numbers {

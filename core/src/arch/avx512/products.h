@@ -34,7 +34,7 @@ void finish_integers(const int32_t* in, size_t in_step, float in_scale, size_t c
                      const Grid& grid, Extremes* extremes);
 void to_planes(const float* pixels, size_t count, size_t channels, float* planes, size_t step);
 Extremes extremes(const float* values, size_t count);
-void calculate(Instruction instruction, const Operand* operands, size_t count, float* result);
+void calculate(const Chain& chain, size_t count, float* result, Extremes* extremes);
 float fold(Fold kind, const float* values, size_t count);
 void fold_rows(Fold kind, const float* values, size_t rows, ptrdiff_t step, size_t columns, float* totals);
 void moments(const float* values, size_t rows, ptrdiff_t step, size_t columns, float* near, const float* origin,

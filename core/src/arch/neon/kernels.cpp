@@ -16,12 +16,12 @@ const Product* choose_bytes(const LayerSize& size) { return size.planes ? choose
 
 const Kernels neon_kernels = {
     "neon", supported, choose, choose_integer, choose_shared, channelwise, dots, finish, to_planes, extremes,
-    calculate, fold, fold_rows, moments, mix, &neon_outer_products,
+    calculate<Ends>, fold, fold_rows, moments, mix, &neon_outer_products,
 };
 
 const Kernels neon_dotprod_kernels = {
     "neon-dotprod", has_dotprod, choose, choose_bytes, choose_shared, channelwise, dots, finish, to_planes, extremes,
-    calculate, fold, fold_rows, moments, mix, &neon_outer_products,
+    calculate<Ends>, fold, fold_rows, moments, mix, &neon_outer_products,
 };
 
 }  // namespace pbgen

@@ -12,7 +12,7 @@ bool supported() { return true; }
 
 const Kernels portable_kernels = {
     "portable", supported, choose, choose_integer, choose_shared, channelwise, dots, finish, to_planes, extremes,
-    calculate, fold, fold_rows, moments, mix, &portable_outer_products,
+    calculate<Ends>, fold, fold_rows, moments, mix, &portable_outer_products,
 };
 
 }  // namespace pbgen

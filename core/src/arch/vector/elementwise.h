@@ -1,7 +1,8 @@
-// The instructions of a program, each over many numbers.
+// The instructions of a program, over many numbers.
 #pragma once
 
 #include "../instruction.h"
+#include "../kernels.h"
 #include "math.h"
 
 namespace pbgen {
@@ -71,11 +72,9 @@ void modulo(const Operand* operands, size_t count, float* result) {
     });
 }
 
-// Comparisons with a NaN are false.
+// Of those that are not light. Comparisons with a NaN are false.
 void calculate_vectors(Instruction instruction, const Operand* o, size_t n, float* out) {
     switch (instruction) {
-        case Instruction::neg: return one(o, n, out, [](Floats x) { return -x; });
-        case Instruction::abs: return one(o, n, out, [](Floats x) { return magnitude(x); });
         case Instruction::sign:
             return one(o, n, out, [](Floats x) { return x > 0 ? splat(1) : x < 0 ? splat(-1) : Floats{}; });
         case Instruction::sqrt: return one(o, n, out, [](Floats x) { return sqrt(x); });
@@ -92,16 +91,8 @@ void calculate_vectors(Instruction instruction, const Operand* o, size_t n, floa
         case Instruction::floor: return one(o, n, out, [](Floats x) { return floor(x); });
         case Instruction::ceil: return one(o, n, out, [](Floats x) { return ceil(x); });
         case Instruction::round: return one(o, n, out, [](Floats x) { return round_any(x); });
-        case Instruction::relu: return one(o, n, out, [](Floats x) { return x < 0 ? Floats{} : x; });
-        case Instruction::add: return two(o, n, out, [](Floats a, Floats b) { return a + b; });
-        case Instruction::sub: return two(o, n, out, [](Floats a, Floats b) { return a - b; });
-        case Instruction::mul: return two(o, n, out, [](Floats a, Floats b) { return a * b; });
-        case Instruction::div: return two(o, n, out, [](Floats a, Floats b) { return a / b; });
         case Instruction::pow: return power(o, n, out);
-        case Instruction::max: return two(o, n, out, [](Floats a, Floats b) { return greater(a, b); });
-        case Instruction::min: return two(o, n, out, [](Floats a, Floats b) { return less(a, b); });
         case Instruction::mod: return modulo(o, n, out);
-        case Instruction::leaky: return two(o, n, out, [](Floats a, Floats b) { return a >= 0 ? a : a * b; });
         case Instruction::lt: return truth(o, n, out, [](Floats a, Floats b) { return a < b; });
         case Instruction::le: return truth(o, n, out, [](Floats a, Floats b) { return a <= b; });
         case Instruction::gt: return truth(o, n, out, [](Floats a, Floats b) { return a > b; });
@@ -116,29 +107,94 @@ void calculate_vectors(Instruction instruction, const Operand* o, size_t n, floa
             }
             return;
         }
+        default: return;
     }
 }
 
-size_t operand_count(Instruction instruction) {
-    if (instruction == Instruction::where) return 3;
-    return instruction >= Instruction::add ? 2 : 1;
+// Some neighbouring vectors, in registers, are what a light instruction makes of them and of as many of its other operand.
+template <size_t some>
+INLINE void apply(const Link& link, size_t at, Floats (&x)[some]) {
+    const size_t step = link.others[0].one ? 0 : lanes;
+    const float* numbers = link.others[0].numbers + (link.others[0].one ? 0 : at);
+    const auto other = [&](size_t k) { return load<Floats>(numbers + k * step); };
+    const auto both = [&](auto function) {
+        UNROLL for (size_t k = 0; k < some; ++k) x[k] = function(x[k], other(k));
+    };
+    const auto each = [&](auto function) { UNROLL for (size_t k = 0; k < some; ++k) x[k] = function(x[k]); };
+    const auto either = [&](auto function) {
+        if (!link.second) return both(function);
+        both([=](Floats a, Floats b) { return function(b, a); });
+    };
+    switch (link.instruction) {
+        case Instruction::neg: return each([](Floats a) { return -a; });
+        case Instruction::abs: return each([](Floats a) { return magnitude(a); });
+        case Instruction::relu: return each([](Floats a) { return a < 0 ? Floats{} : a; });
+        case Instruction::add: return both([](Floats a, Floats b) { return a + b; });
+        case Instruction::mul: return both([](Floats a, Floats b) { return a * b; });
+        case Instruction::sub: return either([](Floats a, Floats b) { return a - b; });
+        case Instruction::div: return either([](Floats a, Floats b) { return a / b; });
+        case Instruction::max: return both([](Floats a, Floats b) { return greater(a, b); });
+        case Instruction::min: return both([](Floats a, Floats b) { return less(a, b); });
+        case Instruction::leaky: return both([](Floats a, Floats b) { return a * (a >= 0 ? splat(1) : b); });
+        default: return;
+    }
+}
+
+template <size_t some, class Ends>
+INLINE void calculate_some(const Chain& chain, size_t at, float* result, Ends* ends) {
+    const size_t step = chain.first.one ? 0 : lanes;
+    const float* first = chain.first.numbers + (chain.first.one ? 0 : at);
+    Floats x[some];
+    UNROLL for (size_t k = 0; k < some; ++k) x[k] = load<Floats>(first + k * step);
+    for (size_t i = 0; i < chain.length; ++i) apply(chain.links[i], at, x);
+    UNROLL for (size_t k = 0; k < some; ++k) store(result + at + k * lanes, x[k]);
+    if (ends) ends->add(x);
+}
+
+// So many vectors at a time that it takes no time to see which instruction is next.
+template <class Ends>
+void calculate_light(const Chain& chain, size_t count, float* result, Ends* given) {
+    constexpr size_t some = 8;
+    Ends found, *ends = given ? &found : nullptr;
+    size_t at = 0;
+    for (; at + some * lanes <= count; at += some * lanes) calculate_some<some>(chain, at, result, ends);
+    for (; at < count; at += lanes) calculate_some<1>(chain, at, result, ends);
+    if (given) *given = found;
+}
+
+template <class Ends>
+void calculate_whole(const Chain& chain, size_t count, float* result, Ends* ends) {
+    if (chain.length == 0 || is_light(chain.links[0].instruction)) return calculate_light(chain, count, result, ends);
+    const Operand operands[] = {chain.first, chain.links[0].others[0], chain.links[0].others[1]};
+    calculate_vectors(chain.links[0].instruction, operands, count, result);
+    for (size_t at = 0; ends && at < count; at += lanes) ends->add(load<Floats>(result + at));
 }
 
 // The last few numbers by way of whole vectors, computed like all others: memory may end behind them.
-void calculate(Instruction instruction, const Operand* operands, size_t count, float* result) {
+template <class Ends>
+void calculate(const Chain& chain, size_t count, float* result, Extremes* extremes) {
     const size_t whole = count / lanes * lanes, rest = count - whole;
-    if (whole) calculate_vectors(instruction, operands, whole, result);
-    if (!rest) return;
-    float numbers[3][lanes], last[lanes];
-    Operand padded[3];
-    for (size_t i = 0; i < operand_count(instruction); ++i) {
-        const Operand& from = operands[i];
-        for (size_t lane = 0; lane < lanes; ++lane)
-            numbers[i][lane] = from.one ? *from.numbers : lane < rest ? from.numbers[whole + lane] : 0;
-        padded[i] = {numbers[i], from.one};
+    Ends ends;
+    if (whole) calculate_whole(chain, whole, result, extremes ? &ends : nullptr);
+    if (rest) {
+        float numbers[1 + 2 * most_links][lanes], last[lanes];
+        float (*to)[lanes] = numbers;
+        const auto pad = [&](const Operand& from) {
+            for (size_t lane = 0; lane < lanes; ++lane)
+                (*to)[lane] = from.one ? *from.numbers : lane < rest ? from.numbers[whole + lane] : 0;
+            return Operand{*to++, from.one};
+        };
+        Link links[most_links];
+        const Chain padded = {pad(chain.first), links, chain.length};
+        for (size_t i = 0; i < chain.length; ++i) {
+            links[i] = chain.links[i];
+            for (size_t j = 0; j + 1 < operand_count(links[i].instruction); ++j) links[i].others[j] = pad(links[i].others[j]);
+        }
+        calculate_whole<Ends>(padded, lanes, last, nullptr);
+        for (size_t lane = 0; lane < rest; ++lane) result[whole + lane] = last[lane];
+        if (extremes) ends.add(load_first(last, rest));
     }
-    calculate_vectors(instruction, padded, lanes, last);
-    for (size_t lane = 0; lane < rest; ++lane) result[whole + lane] = last[lane];
+    if (extremes) ends.add_to(*extremes);
 }
 
 }  // namespace

@@ -1,29 +1,10 @@
 // What is done with a layer's sums, and the range of its inputs.
 #pragma once
 
-#include "math.h"
+#include "ends.h"
 
 namespace pbgen {
 namespace {
-
-// Comparisons with a NaN are false, so it counts as nothing.
-struct Ends {
-    Floats low = {}, high = {}, four = {};
-
-    void add(Floats x) {
-        low = x < low ? x : low;
-        high = x > high ? x : high;
-        const Floats two = magnitude(x) + swap_neighbours(magnitude(x)), sum = two + swap_pairs(two);
-        four = sum > four ? sum : four;
-    }
-    void add_to(Extremes& extremes) const {
-        for (size_t lane = 0; lane < lanes; ++lane) {
-            if (low[lane] < extremes.low) extremes.low = low[lane];
-            if (high[lane] > extremes.high) extremes.high = high[lane];
-            if (four[lane] > extremes.four) extremes.four = four[lane];
-        }
-    }
-};
 
 // No activation, ReLU and leaky ReLU: what is negative is multiplied by a slope, or becomes 0. Comparisons with a NaN are
 // false, so it stays.
@@ -98,6 +79,11 @@ void finish(const float* in, size_t in_step, size_t channels, const Epilogue& ep
 Extremes extremes(const float* values, size_t count) {
     Ends ends;
     size_t i = 0;
+    for (; i + 4 * lanes <= count; i += 4 * lanes) {
+        Floats x[4];
+        UNROLL for (size_t k = 0; k < 4; ++k) x[k] = load<Floats>(values + i + k * lanes);
+        ends.add(x);
+    }
     for (; i + lanes <= count; i += lanes) ends.add(load<Floats>(values + i));
     if (i < count) ends.add(load_first(values + i, count - i));
     Extremes result;

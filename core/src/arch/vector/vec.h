@@ -62,13 +62,18 @@ inline Floats load_first(const float* from, size_t count) {
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (decltype(a <= b){__VA_ARGS__}))
 #endif
 
-// Of each four lanes the first with the second and the third with the fourth; and the first two with the last two.
+// Of each four lanes the first with the second and the third with the fourth; and the first two with the last two. Of two
+// vectors' fours the first and the third; and the second and the fourth.
 #if VECTOR_BYTES == 32
 inline Floats swap_neighbours(Floats x) { return SHUFFLE(x, x, 1, 0, 3, 2, 5, 4, 7, 6); }
 inline Floats swap_pairs(Floats x) { return SHUFFLE(x, x, 2, 3, 0, 1, 6, 7, 4, 5); }
+inline Floats even(Floats x, Floats y) { return SHUFFLE(x, y, 0, 2, 8, 10, 4, 6, 12, 14); }
+inline Floats odd(Floats x, Floats y) { return SHUFFLE(x, y, 1, 3, 9, 11, 5, 7, 13, 15); }
 #elif VECTOR_BYTES == 16
 inline Floats swap_neighbours(Floats x) { return SHUFFLE(x, x, 1, 0, 3, 2); }
 inline Floats swap_pairs(Floats x) { return SHUFFLE(x, x, 2, 3, 0, 1); }
+inline Floats even(Floats x, Floats y) { return SHUFFLE(x, y, 0, 2, 4, 6); }
+inline Floats odd(Floats x, Floats y) { return SHUFFLE(x, y, 1, 3, 5, 7); }
 #endif
 
 inline Floats splat(float value) { return value - Floats{}; }

@@ -16,7 +16,7 @@ const Kernels wasm_kernels = {
     "wasm",
 #endif
     supported, choose, choose_integer, choose_shared, channelwise, dots, finish, to_planes, extremes,
-    calculate, fold, fold_rows, moments, mix, &portable_outer_products,
+    calculate<Ends>, fold, fold_rows, moments, mix, &portable_outer_products,
 };
 
 }  // namespace pbgen
