@@ -201,21 +201,13 @@ ScratchSize Layer::scratch(size_t threads) const {
     return {band + threads * tiles, 0, band + tiles + apart};
 }
 
-// Whether little of what it reads and writes will be found in the caches again, a quarter of which is for weights and for
-// others. Then lines that it writes are not fetched first.
-bool Layer::outgrows_caches(size_t images) const {
-    constexpr uint64_t least = uint64_t{1} << 20;  // of which no processor need be asked
-    const int64_t numbers = input_.channels * input_.pixels() + output_.channels * output_.pixels();
-    const uint64_t bytes = images * static_cast<uint64_t>(numbers) * sizeof(float);
-    return bytes > least && third_cache() > 0 && bytes > third_cache() / 4 * 3;
-}
-
 void Layer::run(Input input, size_t images, uint8_t* memory, const ScratchSize& size, Output output, Threads& threads) const {
     if (turned_) {
         input.layout = turned(input.layout);
         output.layout = turned(output.layout);
     }
-    output.streams = outgrows_caches(images);
+    const int64_t numbers = input_.channels * input_.pixels() + output_.channels * output_.pixels();
+    output.streams = outgrows_caches(images * static_cast<uint64_t>(numbers) * sizeof(float));
     const Scratch scratch(memory, images);
     find_quantizations(input, images, scratch, threads);
     convolver_->begin(images, output, threads);

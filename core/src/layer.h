@@ -85,7 +85,6 @@ private:
         turns,  // all have the same inputs, and take items by turns
     };
     Division division(size_t threads) const;
-    bool outgrows_caches(size_t images) const;
     uint64_t band_bytes(int64_t positions) const;
     int64_t band_positions() const;
     void run_each(Division division, const Input& input, const Scratch& scratch, const ScratchSize& size,

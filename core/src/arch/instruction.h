@@ -60,6 +60,7 @@ struct Chain {
     Operand first;
     const Link* links;
     size_t length;
+    bool streams = false;  // whether what it makes is written past the caches, which will not hold it
 };
 
 }  // namespace pbgen

@@ -32,6 +32,7 @@ bool has(unsigned needed, unsigned byte_bits, unsigned registers) {
 }
 
 // Intel and AMD tell of their caches alike, each under a number of its own: one a call, none after the last.
+// Bytes; 0 where it does not tell.
 uint64_t find_third_cache() {
     unsigned a, b, c, d;
     for (unsigned i = 0; __get_cpuid_count(is_intel() ? 4 : 0x8000001d, i, &a, &b, &c, &d) && (a & 31); ++i) {
@@ -53,9 +54,11 @@ bool is_intel() {
     return answer;
 }
 
-uint64_t third_cache() {
-    static const uint64_t answer = find_third_cache();
-    return answer;
+bool outgrows_caches(uint64_t bytes) {
+    constexpr uint64_t least = uint64_t{1} << 20;  // of which no processor need be asked
+    if (bytes <= least) return false;
+    static const uint64_t cache = find_third_cache();
+    return cache > 0 && bytes > cache / 4 * 3;
 }
 
 bool has_avx2() {
@@ -82,7 +85,7 @@ bool has_avx512_vbmi() {
     return answer;
 }
 #else
-uint64_t third_cache() { return 0; }
+bool outgrows_caches(uint64_t) { return false; }
 #endif
 
 #ifdef __aarch64__

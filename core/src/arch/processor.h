@@ -6,8 +6,9 @@
 
 namespace pbgen {
 
-// Bytes of the third cache that this processor has a part in; 0 where it does not tell.
-uint64_t third_cache();
+// Whether little of so many bytes that are read and written will be found in the caches again, a quarter of which is for others.
+// Never where the processor does not tell what third cache it has a part in.
+bool outgrows_caches(uint64_t bytes);
 
 #ifdef __x86_64__
 bool has_avx2();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "../aligned.h"
+
 namespace pbgen {
 namespace {
 
@@ -79,7 +81,7 @@ void Formula::place(Uses& uses) {
 }
 
 void Formula::run(const Operand* inputs, size_t count, float* places, size_t place_numbers, float* result,
-                  Extremes* extremes, const Kernels& kernels) const {
+                  bool streams, Extremes* extremes, const Kernels& kernels) const {
     const auto operand = [&](size_t i) -> Operand {
         if (i < inputs_) return inputs[i];
         if (i < inputs_ + number_count_) return {numbers_[i - inputs_], true};
@@ -96,6 +98,7 @@ void Formula::run(const Operand* inputs, size_t count, float* places, size_t pla
                 link.others[j - 1] = operand(action.operands[link.second ? 0 : j]);
         }
         const bool last = chained->place == none;
+        chain.streams = last && streams;
         kernels.calculate(chain, count, last ? result : places + chained->place * place_numbers, last ? extremes : nullptr);
     }
 }
@@ -120,11 +123,11 @@ Operand TileMaker::input(size_t i, const Walk& walk) {
     return {to, false};
 }
 
-void TileMaker::make(const Walk& walk, float* result, Extremes* extremes) {
+void TileMaker::make(const Walk& walk, float* result, bool streams, Extremes* extremes) {
     Operand inputs[max_program_inputs];
     for (size_t i = 0; i < formula_.inputs(); ++i) inputs[i] = input(i, walk);
     formula_.run(inputs, static_cast<size_t>(walk.rows() * walk.columns()), memory_, room_.step, result,
-                 extremes, kernels_);
+                 streams && reinterpret_cast<uintptr_t>(result) % cache_line == 0, extremes, kernels_);
 }
 
 const float* TileMaker::make(const Walk& walk, Extremes* extremes) {
@@ -133,7 +136,7 @@ const float* TileMaker::make(const Walk& walk, Extremes* extremes) {
         if (!in.one) return in.numbers;
     }
     float* result = place(formula_.places() + formula_.inputs());
-    make(walk, result, extremes);
+    make(walk, result, false, extremes);
     return result;
 }
 

@@ -17,9 +17,10 @@ public:
     size_t length() const { return length_; }
 
     // result[i] is what comes of the inputs' i; `places` has places() times `place_numbers`, which is `count` or more. Where
-    // `extremes` is not nullptr, they become those of the results as well.
+    // `extremes` is not nullptr, they become those of the results as well. `streams`: whether these are written past the caches,
+    // which takes a result on a cache line.
     void run(const Operand* inputs, size_t count, float* places, size_t place_numbers, float* result,
-             Extremes* extremes, const Kernels& kernels) const;
+             bool streams, Extremes* extremes, const Kernels& kernels) const;
 
 private:
     // Operands are inputs, numbers, and then places; or what the action before has made.
@@ -57,8 +58,9 @@ public:
     // Numbers of a tile, such that all that is needed for it lies in the first cache.
     static int64_t numbers(const Formula& formula) { return static_cast<int64_t>(Room(formula).numbers); }
 
-    // Rows of columns one after another, in `result`. Where `extremes` is not nullptr, they become those of the tile as well.
-    void make(const Walk& walk, float* result, Extremes* extremes = nullptr);
+    // Rows of columns one after another, in `result`, perhaps past the caches. Where `extremes` is not nullptr, they become those
+    // of the tile as well.
+    void make(const Walk& walk, float* result, bool streams, Extremes* extremes);
 
     // The same, perhaps where they lie already.
     const float* make(const Walk& walk, Extremes* extremes = nullptr);

@@ -1,3 +1,6 @@
+#include <atomic>
+
+#include "../arch/processor.h"
 #include "../ops.h"
 #include "formula.h"
 
@@ -9,10 +12,27 @@ struct Mapping {
     Formula formula;
     const float* data[max_program_inputs];
     const Strides* strides[max_arrays];
+    bool streams;  // whether what it makes is written past the caches
 
     Mapping(const Program& program, const Reads* inputs, const Writes& out) : formula(program) {
-        for (size_t i = 0; i < program.inputs; ++i) data[i] = inputs[i].data, strides[i] = &inputs[i].strides;
+        const int64_t size = out.shape.size();
+        int64_t numbers = size;
+        bool in_place = false;
+        for (size_t i = 0; i < program.inputs; ++i) {
+            data[i] = inputs[i].data, strides[i] = &inputs[i].strides;
+            numbers += is_whole(inputs[i]) ? size : 0;
+            in_place |= data[i] == out.data;
+        }
         strides[program.inputs] = &out.strides;
+        // What is read first is in the caches, and need not be fetched to be written.
+        streams = !in_place && outgrows_caches(static_cast<uint64_t>(numbers) * sizeof(float));
+    }
+
+    // Rather than the same numbers again and again.
+    static bool is_whole(const Reads& input) {
+        for (size_t axis = 0; axis < input.shape.rank; ++axis)
+            if (input.shape[axis] > 1 && input.strides[axis] == 0) return false;
+        return true;
     }
 
     Loops loops(const Shape& shape) const {
@@ -32,7 +52,7 @@ struct Mapping {
             float* to = out + walk.offset(last);
             const int64_t rows = walk.rows(), columns = walk.columns();
             if ((columns == 1 || steps.column == 1) && (rows == 1 || steps.row == columns))
-                maker.make(walk, to, finds);
+                maker.make(walk, to, streams, finds);
             else
                 copy_block(maker.make(walk, finds), {columns, 1}, to, steps, rows, columns);
         }
@@ -51,6 +71,8 @@ void map(const Program& program, const Reads* inputs, const Writes& out, const K
     for_parts(loops.blocks(), tile * cost, threads, [&](int64_t begin, int64_t end) {
         mapping.run(loops, begin, end, out.data, kernels, extremes);
     });
+    // Such stores come late, but before this. (Workers say that they are done by an operation that waits for them, too.)
+    if (mapping.streams) std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 }  // namespace pbgen

@@ -147,7 +147,10 @@ INLINE void calculate_some(const Chain& chain, size_t at, float* result, Ends* e
     Floats x[some];
     UNROLL for (size_t k = 0; k < some; ++k) x[k] = load<Floats>(first + k * step);
     for (size_t i = 0; i < chain.length; ++i) apply(chain.links[i], at, x);
-    UNROLL for (size_t k = 0; k < some; ++k) store(result + at + k * lanes, x[k]);
+    if (chain.streams)
+        UNROLL for (size_t k = 0; k < some; ++k) store_past(result + at + k * lanes, x[k]);
+    else
+        UNROLL for (size_t k = 0; k < some; ++k) store(result + at + k * lanes, x[k]);
     if (ends) ends->add(x);
 }
 

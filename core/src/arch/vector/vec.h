@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#ifdef __aarch64__
+#if defined(__aarch64__)
 #include <arm_neon.h>
+#elif defined(__AVX2__)
+#include <immintrin.h>
 #endif
 
 #include "../unroll.h"
@@ -54,6 +56,17 @@ inline Floats load_first(const float* from, size_t count) {
     UNROLL for (size_t lane = 0; lane + 1 < lanes; ++lane)
         if (lane < count) vector[lane] = from[lane];
     return vector;
+}
+
+// The same past the caches, to whole vectors' addresses, where there is a way.
+inline void store_past(float* to, Floats vector) {
+#if VECTOR_BYTES == 64
+    _mm512_stream_ps(to, vector);
+#elif VECTOR_BYTES == 32
+    _mm256_stream_ps(to, vector);
+#else
+    store(to, vector);
+#endif
 }
 
 #if defined(__clang__) || __GNUC__ >= 12
