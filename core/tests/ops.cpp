@@ -3,6 +3,7 @@
 // A request is a line of words: the operator, the number of threads, attributes, and the arrays, the output last: for
 // each its rank, dimensions, strides, where its first number lies in memory, and how many numbers that memory has. The
 // memories follow, as float32. The reply is a line, `ok` or `no`, and the output's memory.
+#include <algorithm>
 #include <iostream>
 #include <limits>
 #include <string>
@@ -97,6 +98,17 @@ bool run(const std::string& name, const Kernels& kernels, std::vector<float>& re
         const Program program = read_program();
         return with(program.inputs + 1, [&](const auto& in, const Writes& out) {
             return map(program, in.data(), out, kernels, threads), true;
+        });
+    }
+    if (name == "extremes") {  // of a map that makes them as its first input lies
+        const Program program = read_program();
+        return with(program.inputs + 1, [&](const auto& in, const Writes& out) {
+            std::vector<float> made(static_cast<size_t>(in[0].shape.size()));
+            SharedExtremes found;
+            map(program, in.data(), {made.data(), in[0].shape, in[0].strides}, kernels, threads, &found);
+            const Extremes extremes = found.get();
+            const float numbers[] = {extremes.low, extremes.high, extremes.four};
+            return std::copy_n(numbers, 3, out.data), true;
         });
     }
     if (name == "reduce") {

@@ -17,7 +17,7 @@ from emulators import ARM
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from packed_files import assert_close
-from strided import INSTRUCTIONS, ONE, TWO, Array, Layout, Operators, Program, array, innermost, layouts, row_major
+from strided import GAP, INSTRUCTIONS, ONE, TWO, Array, Layout, Operators, Program, array, innermost, layouts, row_major
 
 pytestmark = needs_cmake
 
@@ -284,6 +284,57 @@ def test_the_longest_program(operators: Operators) -> None:
     result = run(operators, "map", Program(17, tuple(steps), values).words(), inputs, Array((70,), row_major(1)))
     terms = [double(inputs[i % 17]) * np.float64(np.float32(values[i])) for i in range(128)]
     assert_close(result, sum(terms) + terms[127])
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 130, 4097])
+def test_long_chains(operators: Operators, count: int) -> None:
+    """Light instructions, each of what the one before makes: as one of its operands, or both, and with earlier ones."""
+    x, y = array(numbers(count)), array(numbers(count, seed=1))
+    first, light = 4, ["add", "sub", "mul", "max", "min", "leaky", "div", "neg", "abs", "relu"]
+    for turn in range(4):
+        steps: list[tuple[str | int, ...]] = [("add", 0, 1)]
+        for i in range(50):
+            last, name = first + i, light[(7 * i + turn) % len(light)]
+            other = (1, 2, 3, first + i // 2)[(i + turn) % 4] if name not in ("div", "mul") else 3
+            if name in TWO:
+                steps.append((name, other, last) if i % 3 == turn % 3 and name != "div" else (name, last, other))
+            else:
+                steps.append((name, last))
+        steps.append(("add", len(steps) + first - 1, len(steps) + first - 1))
+        program = Program(2, tuple(steps), (0.5, 1.25))
+        result = run(operators, "map", program.words(), [x, y], Array((count,), row_major(1)))
+        expected, scale = evaluate(program, [double(x), double(y)])
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5 * max(1, scale))
+
+
+@pytest.mark.parametrize("channels", [4, 12, 64])
+@pytest.mark.parametrize("steps", [(), (("leaky", 0, 2),), (("add", 0, 1), ("mul", 3, 2)), (("tanh", 0),)], ids=str)
+def test_extremes_of_what_is_made(
+    operators: Operators, steps: tuple[tuple[str | int, ...], ...], channels: int
+) -> None:
+    """The lowest, the highest and 0, and the largest sum of four neighbours' magnitudes; a NaN is none of them."""
+    shape = (1, channels, 17, 19)
+    x, y = numbers(*shape), numbers(*shape, seed=1)
+    x[0, :4, 3, 5] = np.nan
+    program = Program(2, steps, (0.25,))
+    arrays = [array(x, innermost(4)), array(y, innermost(4))]
+    low, high, four = run(operators, "extremes", program.words(), arrays, Array((3,), row_major(1)))
+    made = run(operators, "map", program.words(), arrays, Array(shape, innermost(4)))
+    fours = np.abs(made).transpose(0, 2, 3, 1).reshape(-1, 4)
+    np.testing.assert_array_equal([low, high], [min(0, np.nanmin(made)), max(0, np.nanmax(made))])
+    np.testing.assert_allclose(four, np.nanmax(fours.sum(1)), rtol=1e-6)
+
+
+def test_more_than_the_caches_hold(operators: Operators) -> None:
+    """What is written past them, from an address of whole vectors or not, and where an input lies."""
+    size = 5_000_003
+    x = array(numbers(size))
+    program = Program(1, (("leaky", 0, 1),), (0.25,))
+    for gap in (0, 1, 4, 8, 12):  # of which one begins a cache line, as memory begins at four numbers
+        out = Array((size,), row_major(1))
+        out.memory, out.first = np.full(size + gap, GAP, np.float32), gap
+        result = operators.run("map", program.words(), [x], out, threads=2)
+        np.testing.assert_array_equal(result, np.where(x.view() < 0, x.view() * np.float32(0.25), x.view()))
 
 
 def test_a_program_of_numbers(operators: Operators) -> None:
