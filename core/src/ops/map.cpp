@@ -2,7 +2,7 @@
 
 #include "../arch/processor.h"
 #include "../ops.h"
-#include "formula.h"
+#include "tile_maker.h"
 
 namespace pbgen {
 namespace {

@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "../ops.h"
-#include "formula.h"
+#include "tile_maker.h"
 
 namespace pbgen {
 namespace {
