@@ -114,9 +114,8 @@ void calculate_vectors(Instruction instruction, const Operand* o, size_t n, floa
 // Some neighbouring vectors, in registers, are what a light instruction makes of them and of as many of its other operand.
 template <size_t some>
 INLINE void apply(const Link& link, size_t at, Floats (&x)[some]) {
-    const size_t step = link.others[0].one ? 0 : lanes;
-    const float* numbers = link.others[0].numbers + (link.others[0].one ? 0 : at);
-    const auto other = [&](size_t k) { return load<Floats>(numbers + k * step); };
+    const size_t step = link.others[0].one ? 0 : lanes, begin = link.others[0].one ? 0 : at;
+    const auto other = [&](size_t k) { return load<Floats>(link.others[0].numbers + begin + k * step); };
     const auto both = [&](auto function) {
         UNROLL for (size_t k = 0; k < some; ++k) x[k] = function(x[k], other(k));
     };
