@@ -1,7 +1,5 @@
 #include "layer.h"
 
-#include <atomic>
-
 #include "aligned.h"
 #include "arch/processor.h"
 #include "convolution.h"
@@ -216,8 +214,7 @@ void Layer::run(Input input, size_t images, uint8_t* memory, const ScratchSize& 
         run_each(by, input, scratch, size, output, threads);
     else
         run_rows({0, convolver_->positions()}, {}, input, images, scratch, output, threads);
-    // Such stores come late, but before this. (Workers say that they are done by an operation that waits for them, too.)
-    if (output.streams) std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (output.streams) await_streams();
 }
 
 // Each thread works for itself. By rows, it reads what it has written, in this layer and mostly in the one before.

@@ -1,5 +1,7 @@
 #include "processor.h"
 
+#include <atomic>
+
 #ifdef __x86_64__
 #include <cpuid.h>
 #endif
@@ -31,8 +33,8 @@ bool has(unsigned needed, unsigned byte_bits, unsigned registers) {
     return (b & needed) == needed && (c & byte_bits) == byte_bits && saves(registers);
 }
 
-// Intel and AMD tell of their caches alike, each under a number of its own: one a call, none after the last.
-// Bytes; 0 where it does not tell.
+// Intel and AMD tell of their caches alike, each under a number of its own: one a call, none after the last. In bytes; 0 where
+// none is told of.
 uint64_t find_third_cache() {
     unsigned a, b, c, d;
     for (unsigned i = 0; __get_cpuid_count(is_intel() ? 4 : 0x8000001d, i, &a, &b, &c, &d) && (a & 31); ++i) {
@@ -87,6 +89,8 @@ bool has_avx512_vbmi() {
 #else
 bool outgrows_caches(uint64_t) { return false; }
 #endif
+
+void await_streams() { std::atomic_thread_fence(std::memory_order_seq_cst); }
 
 #ifdef __aarch64__
 bool has_dotprod() {

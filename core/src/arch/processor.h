@@ -9,6 +9,9 @@ namespace pbgen {
 // Whether little of so many bytes that are read and written will be found in the caches again, a quarter of which is for others.
 // Never where the processor does not tell what third cache it has a part in.
 bool outgrows_caches(uint64_t bytes);
+// What was written past the caches comes late, but before this. (Workers say that they are done by an operation that waits
+// for it, too.)
+void await_streams();
 
 #ifdef __x86_64__
 bool has_avx2();

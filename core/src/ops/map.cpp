@@ -1,5 +1,3 @@
-#include <atomic>
-
 #include "../arch/processor.h"
 #include "../ops.h"
 #include "tile_maker.h"
@@ -71,8 +69,7 @@ void map(const Program& program, const Reads* inputs, const Writes& out, const K
     for_parts(loops.blocks(), tile * cost, threads, [&](int64_t begin, int64_t end) {
         mapping.run(loops, begin, end, out.data, kernels, extremes);
     });
-    // Such stores come late, but before this. (Workers say that they are done by an operation that waits for them, too.)
-    if (mapping.streams) std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (mapping.streams) await_streams();
 }
 
 }  // namespace pbgen

@@ -27,7 +27,7 @@ private:
     static constexpr size_t all_numbers = 8192;
 
     // The places' numbers, and from one place to the next. A processor takes addresses 4096 bytes apart for the same
-    // until it looks closer, and waits. What no place holds is not to be found in a cache.
+    // until it looks closer, and waits. Without places nothing is read twice, and tiles may be longer.
     struct Room {
         size_t step, numbers;
 
